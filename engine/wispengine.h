@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What engine/src/lib.rs adds to wasmtime's C API. Errors and ownership follow that API. */
+#pragma once
+
+#include <wasmtime.h>
+
+/* Resets memories with the kernel's PAGEMAP_SCAN where it has it, otherwise as before. */
+void wisp_engine_pooling_pagemap_scan(wasmtime_pooling_allocation_config_t *config);
+
+/* An export of a module, found once by name, to be got from each instance without a lookup. */
+typedef struct wisp_engine_module_export wisp_engine_module_export_t;
+/* NULL when the module has no export of that name. The caller deletes it. */
+wisp_engine_module_export_t *wisp_engine_module_export_find(const wasmtime_module_t *module, const char *name,
+                                                            size_t name_len);
+void wisp_engine_module_export_delete(wisp_engine_module_export_t *export_);
+/* `export_` comes from the module that `instance` was made of; false otherwise. */
+bool wisp_engine_instance_export_get(wasmtime_context_t *context, const wasmtime_instance_t *instance,
+                                     const wisp_engine_module_export_t *export_, wasmtime_extern_t *item);
+
+/* wasmtime_instance_new on a fiber: the start function may suspend or be preempted. Every pointer stays live until
+ * the future is deleted; on failure *error_ret is set (traps too). */
+wasmtime_call_future_t *wisp_engine_instance_new_async(wasmtime_context_t *context, const wasmtime_module_t *module,
+                                                       const wasmtime_extern_t *imports, size_t n_imports,
+                                                       wasmtime_instance_t *instance, wasm_trap_t **trap_ret,
+                                                       wasmtime_error_t **error_ret);
