@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/wasm_priv.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    DEFAULT_INSTANCES = 1000,
+    DEFAULT_TABLE_ELEMENTS = 20000,
+    /* What the pool keeps of a slot's memory after use instead of giving it back to the kernel. With PAGEMAP_SCAN only
+     * pages that were written are reset, so keeping much costs nothing; without it all that is kept is overwritten. */
+    KEEP_RESIDENT_SCAN = 2 << 20,
+    KEEP_RESIDENT_PLAIN = 64 << 10,
+    KEEP_RESIDENT_STACK = 16 << 10,
+    KEEP_RESIDENT_TABLE = 64 << 10,
+    IDLE_TICKS = 20, /* the ticker sleeps after so many ticks without a call into a guest */
+};
+
+/* Address space that a pool slot reserves, so that the code needs no bounds checks. */
+static const uint64_t memory_reservation = 4ull << 30, memory_guard = 32ull << 20;
+/* A process allowed less address space than this gets no pool. */
+static const uint64_t pool_address_space_min = 1ull << 40;
+
+struct machine {
+    uint64_t address_space; /* UINT64_MAX: unlimited */
+    uint64_t memory;        /* what this process may use, from cgroups or the machine's size */
+    bool has_pagemap_scan;
+};
+
+static uint64_t read_number(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (!file) return UINT64_MAX;
+    unsigned long long value;
+    bool ok = fscanf(file, "%llu", &value) == 1;
+    fclose(file);
+    return ok ? value : UINT64_MAX;
+}
+
+/* The smallest limit from this process's cgroup up to the root (version 2, "max" means none). */
+static uint64_t cgroup_memory_limit(void)
+{
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (!file) return UINT64_MAX;
+    char line[1024], path[1200];
+    uint64_t limit = UINT64_MAX;
+    while (fgets(line, sizeof line, file)) {
+        if (strncmp(line, "0::", 3) != 0) continue;
+        char *group = line + 3;
+        group[strcspn(group, "\n")] = '\0';
+        for (char *slash; (slash = strrchr(group, '/')); *slash = '\0') {
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+            uint64_t value = read_number(path);
+            if (value < limit) limit = value;
+        }
+    }
+    fclose(file);
+    return limit;
+}
+
+/* The request with an empty range: kernels without it answer ENOTTY. */
+static bool has_pagemap_scan(void)
+{
+    struct pm_scan_arg_ {
+        uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+        uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+    } arg = {.size = sizeof arg};
+    WISP_CLEANUP_FD int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && ioctl(fd, _IOWR('f', 16, struct pm_scan_arg_), &arg) >= 0;
+}
+
+static struct machine look_at_machine(void)
+{
+    struct machine machine = {.address_space = UINT64_MAX, .has_pagemap_scan = has_pagemap_scan()};
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) machine.address_space = limit.rlim_cur;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    machine.memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
+    uint64_t cgroup = cgroup_memory_limit();
+    if (cgroup < machine.memory) machine.memory = cgroup;
+    return machine;
+}
+
+static uint32_t at_least_one(uint32_t n) { return n ? n : 1; }
+
+static void configure_pool(wasm_config_t *config, struct wisp_wasm_engine *engine,
+                           const struct wisp_wasm_engine_options *options, const struct machine *machine)
+{
+    uint32_t n = engine->instances_max, modules = at_least_one(options->modules);
+    uint32_t memories = at_least_one(options->memories), tables = at_least_one(options->tables);
+    /* A quarter of the memory may stay in unused slots. */
+    uint64_t keep = machine->has_pagemap_scan ? KEEP_RESIDENT_SCAN : KEEP_RESIDENT_PLAIN;
+    uint64_t share = machine->memory / 4 / n / memories;
+    if (keep > share) keep = share & ~(uint64_t)4095;
+
+    wasmtime_pooling_allocation_config_t *pool = wasmtime_pooling_allocation_config_new();
+    wasmtime_pooling_allocation_config_total_core_instances_set(pool, n * modules);
+    wasmtime_pooling_allocation_config_total_memories_set(pool, n * memories);
+    wasmtime_pooling_allocation_config_total_tables_set(pool, n * tables);
+    wasmtime_pooling_allocation_config_total_stacks_set(pool, n);
+    wasmtime_pooling_allocation_config_total_gc_heaps_set(pool, 0);
+    wasmtime_pooling_allocation_config_max_memories_per_module_set(pool, memories);
+    wasmtime_pooling_allocation_config_max_tables_per_module_set(pool, tables);
+    wasmtime_pooling_allocation_config_max_memory_size_set(pool, engine->memory_bytes_max);
+    wasmtime_pooling_allocation_config_table_elements_set(
+        pool, options->table_elements_max ? options->table_elements_max : DEFAULT_TABLE_ELEMENTS);
+    wasmtime_pooling_allocation_config_max_unused_warm_slots_set(pool, n * memories);
+    wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pool, keep);
+    wasmtime_pooling_allocation_config_table_keep_resident_set(pool, KEEP_RESIDENT_TABLE);
+    wasmtime_pooling_allocation_config_async_stack_keep_resident_set(pool, KEEP_RESIDENT_STACK);
+    if (machine->has_pagemap_scan) wisp_engine_pooling_pagemap_scan(pool);
+    wasmtime_pooling_allocation_strategy_set(config, pool);
+    wasmtime_pooling_allocation_config_delete(pool);
+}
+
+/* Decides between pool and allocation on demand; engine->instances_max becomes what really fits. */
+static void configure_memory(wasm_config_t *config, struct wisp_wasm_engine *engine,
+                             const struct wisp_wasm_engine_options *options)
+{
+    struct machine machine = look_at_machine();
+    uint32_t wanted = options->instances_max ? options->instances_max : DEFAULT_INSTANCES;
+    bool small_space = machine.address_space < pool_address_space_min;
+    engine->instances_max = wanted;
+    /* Code is compiled for the way memories are reserved: part of the cache key. */
+    uint64_t reservation = small_space ? 0 : memory_reservation, guard = small_space ? 65536 : memory_guard;
+    wasmtime_config_memory_reservation_set(config, reservation);
+    wasmtime_config_memory_guard_size_set(config, guard);
+    snprintf(engine->tunables, sizeof engine->tunables, "wisp code 1;wasmtime %s;reservation %llu;guard %llu;epochs",
+             WASMTIME_VERSION, (unsigned long long)reservation, (unsigned long long)guard);
+    if (options->compile_only) return;
+    if (small_space) {
+        engine->is_reduced = true;
+        snprintf(engine->allocation, sizeof engine->allocation,
+                 "memory on demand, slower: this process may use only %llu MiB of address space (ulimit -v)",
+                 (unsigned long long)(machine.address_space >> 20));
+        return;
+    }
+    /* Room for the pool's bookkeeping and 128 KiB for each invocation in the memory that may be used. */
+    uint64_t fits = machine.memory / (128 << 10) / at_least_one(options->modules);
+    if (fits < 8) fits = 8;
+    if (fits < wanted) {
+        engine->is_reduced = true;
+        engine->instances_max = (uint32_t)fits;
+    }
+    configure_pool(config, engine, options, &machine);
+    int used = snprintf(engine->allocation, sizeof engine->allocation, "pool of %u instances", engine->instances_max);
+    if (engine->is_reduced && used > 0)
+        snprintf(engine->allocation + used, sizeof engine->allocation - (size_t)used,
+                 " instead of %u: only %llu MiB of memory may be used", wanted,
+                 (unsigned long long)(machine.memory >> 20));
+    else if (!machine.has_pagemap_scan && used > 0)
+        snprintf(engine->allocation + used, sizeof engine->allocation - (size_t)used,
+                 ", slower resets: this kernel has no PAGEMAP_SCAN (Linux 6.7)");
+}
+
+static void *run_ticker(void *arg)
+{
+    struct wisp_wasm_engine *engine = arg;
+    struct wisp_wasm_ticker *ticker = &engine->ticker;
+    const struct timespec tick = {.tv_nsec = WISP_WASM_TICK_MS * 1000000L};
+    unsigned seen = 0, quiet = 0;
+    while (!atomic_load_explicit(&ticker->must_stop, memory_order_relaxed)) {
+        nanosleep(&tick, NULL);
+        wasmtime_engine_increment_epoch(engine->engine);
+        unsigned runs = atomic_load_explicit(&ticker->n_runs, memory_order_relaxed);
+        quiet = runs == seen && !(runs & 1) ? quiet + 1 : 0;
+        seen = runs;
+        if (quiet < IDLE_TICKS) continue;
+        pthread_mutex_lock(&ticker->lock);
+        atomic_store(&ticker->is_idle, true);
+        /* A call that started meanwhile saw is_idle false: look again before sleeping. */
+        while (atomic_load(&ticker->is_idle) && atomic_load(&ticker->n_runs) == seen && !atomic_load(&ticker->must_stop))
+            pthread_cond_wait(&ticker->wake, &ticker->lock);
+        atomic_store(&ticker->is_idle, false);
+        pthread_mutex_unlock(&ticker->lock);
+        quiet = 0;
+    }
+    return NULL;
+}
+
+static int start_ticker(struct wisp_wasm_engine *engine, struct wisp_err *err)
+{
+    pthread_mutex_init(&engine->ticker.lock, NULL);
+    pthread_cond_init(&engine->ticker.wake, NULL);
+    int r = pthread_create(&engine->ticker.thread, NULL, run_ticker, engine);
+    if (r) return wisp_err_os(err, r, "start the engine's ticker");
+    engine->ticker.is_started = true;
+    return 0;
+}
+
+static void stop_ticker(struct wisp_wasm_engine *engine)
+{
+    struct wisp_wasm_ticker *ticker = &engine->ticker;
+    if (!ticker->is_started) return;
+    pthread_mutex_lock(&ticker->lock);
+    atomic_store(&ticker->must_stop, true);
+    pthread_cond_signal(&ticker->wake);
+    pthread_mutex_unlock(&ticker->lock);
+    pthread_join(ticker->thread, NULL);
+}
+
+int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp_wasm_engine_options *options,
+                         struct wisp_err *err)
+{
+    struct wisp_wasm_engine *engine = wisp_mem_calloc(1, sizeof *engine);
+    engine->compile_only = options->compile_only;
+    engine->memory_bytes_max = options->memory_bytes_max ? options->memory_bytes_max : memory_reservation;
+    if (engine->memory_bytes_max > memory_reservation) engine->memory_bytes_max = memory_reservation;
+
+    wasm_config_t *config = wasm_config_new();
+    wasmtime_config_epoch_interruption_set(config, true);
+    wasmtime_config_max_wasm_stack_set(config, WISP_WASM_STACK_BYTES);
+    wasmtime_config_async_stack_size_set(config, 2 * WISP_WASM_STACK_BYTES);
+    wasmtime_config_gc_support_set(config, false);
+    wasmtime_config_wasm_exceptions_set(config, false);
+    configure_memory(config, engine, options);
+    engine->engine = wasm_engine_new_with_config(config);
+    if (!engine->engine) {
+        wisp_wasm_engine_free(engine);
+        return wisp_err_set(err, WISP_ERR_LIMIT, "the WebAssembly engine could not reserve its memory pool");
+    }
+    if (!options->cache_dir || *options->cache_dir) engine->cache_dir = wisp_wasm_cache_dir(options->cache_dir);
+    int r = wisp_wasm_define_entry(engine, err);
+    if (r == 0 && !options->compile_only) r = start_ticker(engine, err);
+    if (r < 0) {
+        wisp_wasm_engine_free(engine);
+        return r;
+    }
+    *ret_engine = engine;
+    return 0;
+}
+
+void wisp_wasm_engine_free(struct wisp_wasm_engine *engine)
+{
+    if (!engine) return;
+    stop_ticker(engine);
+    if (engine->linker) wasmtime_linker_delete(engine->linker);
+    if (engine->engine) wasm_engine_delete(engine->engine);
+    free(engine->cache_dir);
+    free(engine);
+}
+
+void wisp_wasm_engine_freep(struct wisp_wasm_engine **engine)
+{
+    wisp_wasm_engine_free(*engine);
+    *engine = NULL;
+}
+
+const char *wisp_wasm_engine_allocation(const struct wisp_wasm_engine *engine) { return engine->allocation; }
+bool wisp_wasm_engine_is_reduced(const struct wisp_wasm_engine *engine) { return engine->is_reduced; }
+uint32_t wisp_wasm_engine_instances_max(const struct wisp_wasm_engine *engine) { return engine->instances_max; }
+const char *wisp_wasm_engine_version(void) { return "wasmtime " WASMTIME_VERSION; }

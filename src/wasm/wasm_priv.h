@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of this folder only. */
+#pragma once
+
+#include "wasm/wasm.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <wispengine.h>
+
+struct wisp_wasm_engine {
+    wasm_engine_t *engine;
+    wasmtime_linker_t *linker; /* the two functions that every store needs: entry and suspend */
+    char *cache_dir;           /* NULL: no cache */
+    char tunables[160];        /* whatever compiled code depends on, part of the cache key */
+    char allocation[200];
+    bool is_reduced, compile_only;
+    uint32_t instances_max;
+    uint64_t memory_bytes_max;
+    struct wisp_wasm_ticker {
+        pthread_t thread;
+        bool is_started;
+        pthread_mutex_t lock; /* guards sleeping and waking up only */
+        pthread_cond_t wake;
+        atomic_bool is_idle, must_stop;
+        atomic_uint n_runs; /* calls into guests, so that the ticker sees whether any happened */
+    } ticker;
+};
+
+struct wisp_wasm_module {
+    wasmtime_module_t *module;
+    struct wisp_wasm_engine *engine;
+};
+
+struct wisp_wasm_prelinked {
+    wasmtime_instance_pre_t *pre;
+    wasmtime_linker_t *linker;
+};
+
+struct wisp_wasm_store {
+    wasmtime_store_t *store;
+    wasmtime_context_t *context;
+    struct wisp_wasm_engine *engine;
+    void *data;
+    /* The call in progress. */
+    wasmtime_call_future_t *future;
+    wasm_trap_t *trap;
+    wasmtime_error_t *error;
+    wisp_wasm_task_fn *task;
+    void *task_env;
+    int task_result;
+    struct wisp_err *task_err;
+    wasmtime_func_t entry; /* must stay in place while the future lives */
+    wasmtime_func_t suspend;
+    bool has_suspend, is_preemptible, is_running, is_waiting, is_woken;
+    char *backtrace;
+    struct wisp_err err; /* last, for its size */
+};
+
+/* Takes `trap` or `error` (one of them may be NULL) and turns it into a GUEST error with the first line of its
+ * message; the whole is kept as the store's backtrace when there is a store. */
+int wisp_wasm_err_take(struct wisp_wasm_store *store, wasm_trap_t *trap, wasmtime_error_t *error,
+                       enum wisp_err_kind kind, struct wisp_err *err);
+wasm_functype_t *wisp_wasm_functype(const struct wisp_wasm_func_type *type);
+/* Adapter that the engine calls; env is a struct wisp_wasm_host_func. */
+wasm_trap_t *wisp_wasm_host_callback(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t n_values);
+/* Defines entry and suspend. */
+int wisp_wasm_define_entry(struct wisp_wasm_engine *engine, struct wisp_err *err);
+
+/* Code cache (cache.c). load: NULL when absent or not to be trusted. */
+wasmtime_module_t *wisp_wasm_cache_load(struct wisp_wasm_engine *engine, const char *key);
+void wisp_wasm_cache_store(struct wisp_wasm_engine *engine, const char *key, const wasmtime_module_t *module);
+enum { WISP_WASM_CACHE_KEY_SIZE = 65 };
+void wisp_wasm_cache_key(const struct wisp_wasm_engine *engine, struct wisp_str binary, char *ret_key);
+/* The user's cache directory for compiled code, made if need be; NULL when it can't be used. Caller frees. */
+char *wisp_wasm_cache_dir(const char *wanted);
