@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers under measurement: how each is started on core 0 and known to be ready and alone on its port."""
+import dataclasses
+import http.client
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+SERVER_CORE, LOAD_CORE = "0", "1"
+
+
+@dataclasses.dataclass
+class Config:
+    root: pathlib.Path
+    rounds: int
+    seconds: int
+
+    def __post_init__(self):
+        self.guests = self.root / "build/guests"
+        self.wisp = self.root / "build/release/wisp"
+        self.release = self.root / "build/release/src"
+        self.wasmtime = reference_tool(self.root, "wasmtime")
+
+
+def reference_tool(root, name):
+    prefix = subprocess.run([root / "tools/guests/install", "reference"], check=True, capture_output=True, text=True)
+    return pathlib.Path(prefix.stdout.strip().splitlines()[-1]) / "python/bin" / name
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """with server.running(): ...   starts it on a port of its own and ends it, by its process id."""
+    name = "?"
+    process = None
+
+    def command(self, port):
+        raise NotImplementedError
+
+    def environment(self):
+        return dict(os.environ, RUST_LOG="off")
+
+    def __enter__(self):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            ["taskset", "-c", SERVER_CORE, *map(str, self.command(self.port))], env=self.environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds=60):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with status {self.process.returncode}")
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                connection.request("GET", "/")
+                connection.getresponse().read()
+                return
+            except OSError:
+                time.sleep(0.002)
+        raise RuntimeError(f"{self.name} does not answer on port {self.port}")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Wisp(Server):
+    def __init__(self, config, wasm, workers=1):
+        self.name, self.config, self.wasm, self.workers = "wisp", config, wasm, workers
+
+    def command(self, port):
+        return [self.config.wisp, "run", self.wasm, "--addr", f"127.0.0.1:{port}", "--workers", self.workers,
+                "--max-instances", 1100, "--log-level", "error"]
+
+
+class Bare(Server):
+    """The same HTTP server answering by itself: what WebAssembly costs."""
+
+    def __init__(self, config):
+        self.name, self.config = "same server without WebAssembly", config
+
+    def command(self, port):
+        return [self.config.release / "http_server_bench", port]
+
+
+class Wasmtime(Server):
+    FLAGS = {
+        # What `wasmtime serve FILE` does.
+        "defaults": ["--max-instance-reuse-count", "1"],
+        # A fresh instance per request too, with everything the command line offers to make that cheap.
+        "tuned pooling": [
+            "--max-instance-reuse-count", "1", "-O", "pooling-allocator=y", "-O", "pooling-total-core-instances=1000",
+            "-O", "pooling-memory-keep-resident=2097152", "-O", "pooling-table-keep-resident=65536",
+            "-O", "pooling-async-stack-keep-resident=16384", "-O", "pooling-pagemap-scan=auto"],
+        # No isolation between requests.
+        "instances reused": ["--max-instance-reuse-count", "1000000000"],
+    }
+
+    def __init__(self, config, wasm, kind):
+        self.name, self.config, self.wasm, self.kind = f"wasmtime serve, {kind}", config, wasm, kind
+
+    def command(self, port):
+        return [self.config.wasmtime, "serve", "-S", "cli=y", *self.FLAGS[self.kind], "--addr", f"127.0.0.1:{port}",
+                self.wasm]
+
+
+def peers(config, wasm):
+    return [Wasmtime(config, wasm, kind) for kind in Wasmtime.FLAGS]
