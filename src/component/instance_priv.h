@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by linked.c and instance.c only. */
+#pragma once
+
+#include "component/canon.h"
+#include "component/instance.h"
+#include "wasm/wasm.h"
+
+enum { NO_SLOT = UINT32_MAX };
+
+/* An export of a core instance, found once by name; each instance keeps what it got for it at the same position. */
+struct slot {
+    uint32_t step;
+    struct wisp_wasm_export *export_;
+    struct wisp_str name;
+};
+
+/* Positions of what canonical options name, NO_SLOT when absent. */
+struct option_slots {
+    uint32_t memory, realloc, post_return;
+};
+
+struct trampoline {
+    const struct wisp_trampoline *plan;
+    const struct wisp_linked *linked;
+    const struct wisp_host_func *func; /* HOST */
+    const char *interface;             /* HOST: for messages */
+    struct option_slots slots;
+    uint32_t n_steps_needed; /* steps that must be made before it can be called */
+    struct wisp_wasm_host_func core;
+};
+
+struct step_import {
+    bool is_trampoline;
+    uint32_t index; /* of the trampoline, or of the slot */
+};
+
+struct step {
+    struct wisp_wasm_module *module;        /* shared between steps of one module */
+    struct wisp_wasm_prelinked *prelinked;  /* every import is a trampoline and no start function: one engine call */
+    struct step_import *imports;            /* otherwise */
+    uint32_t n_imports;
+    bool has_start;
+};
+
+struct wisp_linked_export {
+    const struct wisp_lifted_func *lifted;
+    const char *name;
+    struct option_slots slots;
+    uint32_t core; /* slot */
+    struct wisp_linked_export *next;
+};
+
+struct wisp_linked {
+    struct wisp_arena arena;
+    struct wisp_wasm_engine *engine;
+    const struct wisp_component *component;
+    struct wisp_wasm_module **modules; /* by the component's module index; NULL where no step uses it */
+    struct trampoline *trampolines;
+    struct step *steps;
+    struct wisp_wasm_hosts *hosts; /* the trampolines, for steps without prelinking; NULL when there are none */
+    struct slot *slots;
+    uint32_t n_slots, slots_capacity;
+    uint32_t *destructors; /* slots of component->destructors */
+    struct wisp_linked_export *exports;
+};
+
+struct wisp_instance {
+    struct wisp_linked *linked;
+    struct wisp_wasm_store *store;
+    struct wisp_instance_options options;
+    struct wisp_arena arena;      /* results of exports */
+    struct wisp_arena call_arena; /* parameters and results of the host call in progress */
+    uint32_t next_step, n_made; /* steps begun, steps done */
+    bool is_suspended, is_wake_sent;
+    bool may_not_leave; /* in realloc or post-return: no calls out of the guest */
+    bool has_failed;
+    struct wisp_wasm_extern *imports; /* of the step being instantiated */
+    /* The call in progress. */
+    const struct wisp_linked_export *export_;
+    const void *args;
+    void *result;
+    struct wisp_err *err;
+    /* Arrays behind this struct. */
+    struct wisp_handles *handles;             /* by component instance */
+    struct wisp_wasm_instance *core_instances; /* by step */
+    struct wisp_wasm_extern *externs;          /* by slot, valid where has_extern */
+    bool *has_extern;
+};
+
+/* The core function behind every trampoline (instance.c). */
+int wisp_instance_enter_host(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);
+int wisp_instance_resource_new(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);
+int wisp_instance_resource_rep(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);
+int wisp_instance_resource_drop(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);

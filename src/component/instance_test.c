@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole components, from text, on the real engine with a small host. */
+#include "base/mem.h"
+#include "component/instance.h"
+#include "test.h"
+#include "wasm/wasm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- a host: one resource, functions that use it, one that waits --- */
+
+struct state {
+    int n_dropped, n_woken;
+    bool must_wait;
+    char last_text[100];
+    struct wisp_instance *instance;
+};
+
+struct counter {
+    int value;
+};
+
+static void counter_drop(void *rep, void *context)
+{
+    ((struct state *)context)->n_dropped++;
+    free(rep);
+}
+
+static const char *counter_refuse_drop(const void *rep)
+{
+    return ((const struct counter *)rep)->value == 13 ? "it is unlucky" : NULL;
+}
+
+static int counter_new(struct wisp_call *call, const void *args, void *result)
+{
+    (void)call;
+    struct counter *counter = wisp_mem_calloc(1, sizeof *counter);
+    counter->value = *(const int32_t *)args;
+    *(void **)result = counter;
+    return 0;
+}
+
+static int counter_get(struct wisp_call *call, const void *args, void *result)
+{
+    (void)call;
+    *(int32_t *)result = (*(struct counter *const *)args)->value;
+    return 0;
+}
+
+static int say(struct wisp_call *call, const void *args, void *result)
+{
+    struct state *state = call->context;
+    const struct wisp_str *text = args;
+    snprintf(state->last_text, sizeof state->last_text, "%.*s", WISP_STR_ARG(*text));
+    if (wisp_str_is(*text, "fail")) return wisp_call_trap(call, "`%.*s` was asked for", WISP_STR_ARG(*text));
+    *(struct wisp_str *)result = (struct wisp_str){wisp_arena_printf(call->arena, "<%s>", state->last_text),
+                                                   strlen(state->last_text) + 2};
+    return 0;
+}
+
+static int pause_here(struct wisp_call *call, const void *args, void *result)
+{
+    (void)args, (void)result;
+    struct state *state = call->context;
+    while (state->must_wait) {
+        int r = wisp_call_suspend(call);
+        if (r < 0) return r;
+    }
+    return 0;
+}
+
+static const struct wisp_host_resource resources[] = {
+    {.name = "counter", .drop = counter_drop, .refuse_drop = counter_refuse_drop}};
+static const struct wisp_host_func funcs[] = {
+    {"[constructor]counter", "(s32) -> own<counter>", counter_new, sizeof(int32_t), sizeof(void *)},
+    {"[method]counter.get", "(borrow<counter>) -> s32", counter_get, sizeof(void *), sizeof(int32_t)},
+    {"say", "(string) -> string", say, sizeof(struct wisp_str), sizeof(struct wisp_str)},
+    {"pause", "()", pause_here, 0, 0},
+};
+static const struct wisp_host_interface interface = {
+    .name = "test:host/api",
+    .version = "0.2.3",
+    .funcs = funcs,
+    .n_funcs = WISP_COUNT(funcs),
+    .resources = resources,
+    .n_resources = WISP_COUNT(resources),
+};
+
+/* --- the guest: imports the host, exports functions that call it --- */
+
+static const char guest[] =
+    "(component\n"
+    " (import \"test:host/api@0.2.1\" (instance $api\n"
+    "  (export \"counter\" (type $c (sub resource)))\n"
+    "  (export \"[constructor]counter\" (func (param \"value\" s32) (result (own $c))))\n"
+    "  (export \"[method]counter.get\" (func (param \"self\" (borrow $c)) (result s32)))\n"
+    "  (export \"say\" (func (param \"text\" string) (result string)))\n"
+    "  (export \"pause\" (func))))\n"
+    " (core module $libc (memory (export \"memory\") 1) (global $at (mut i32) (i32.const 4096))\n"
+    "  (func (export \"realloc\") (param i32 i32 i32 i32) (result i32)\n"
+    "   (global.set $at (i32.and (i32.add (global.get $at) (i32.const 7)) (i32.const -8)))\n"
+    "   (global.get $at) (global.set $at (i32.add (global.get $at) (local.get 3)))))\n"
+    " (core instance $libc (instantiate $libc))\n"
+    " (alias export $api \"counter\" (type $counter))\n"
+    " (core func $new (canon lower (func $api \"[constructor]counter\")))\n"
+    " (core func $get (canon lower (func $api \"[method]counter.get\")))\n"
+    " (core func $drop (canon resource.drop $counter))\n"
+    " (core func $say (canon lower (func $api \"say\") (memory (core memory $libc \"memory\"))\n"
+    "  (realloc (core func $libc \"realloc\"))))\n"
+    " (core func $pause (canon lower (func $api \"pause\")))\n"
+    " (core module $main\n"
+    "  (import \"libc\" \"memory\" (memory 1)) (import \"h\" \"new\" (func $new (param i32) (result i32)))\n"
+    "  (import \"h\" \"get\" (func $get (param i32) (result i32))) (import \"h\" \"drop\" (func $drop (param i32)))\n"
+    "  (import \"h\" \"say\" (func $say (param i32 i32 i32))) (import \"h\" \"pause\" (func $pause))\n"
+    "  (func (export \"count\") (param i32) (result i32) (local $h i32)\n"
+    "   (local.set $h (call $new (local.get 0))) (call $get (local.get $h)) (call $drop (local.get $h)))\n"
+    "  (func (export \"leak\") (param i32) (drop (call $new (local.get 0))))\n"
+    "  (func (export \"twice\") (param i32) (local $h i32) (local.set $h (call $new (local.get 0)))\n"
+    "   (call $drop (local.get $h)) (call $drop (local.get $h)))\n"
+    "  (func (export \"echo\") (param i32 i32) (result i32) (call $say (local.get 0) (local.get 1) (i32.const 16))\n"
+    "   (i32.const 16))\n"
+    "  (func (export \"wait\") (param i32) (result i32) (call $pause) (local.get 0))\n"
+    "  (func (export \"trap\") unreachable) (func (export \"spin\") (loop (br 0)))\n"
+    "  (func (export \"grow\") (result i32) (memory.grow (i32.const 1000))))\n"
+    " (core instance $main (instantiate $main (with \"libc\" (instance $libc))\n"
+    "  (with \"h\" (instance (export \"new\" (func $new)) (export \"get\" (func $get)) (export \"drop\" (func $drop))\n"
+    "   (export \"say\" (func $say)) (export \"pause\" (func $pause))))))\n"
+    " (func (export \"count\") (param \"n\" s32) (result s32) (canon lift (core func $main \"count\")))\n"
+    " (func (export \"leak\") (param \"n\" s32) (canon lift (core func $main \"leak\")))\n"
+    " (func (export \"twice\") (param \"n\" s32) (canon lift (core func $main \"twice\")))\n"
+    " (func (export \"echo\") (param \"text\" string) (result string) (canon lift (core func $main \"echo\")\n"
+    "  (memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\"))))\n"
+    " (func (export \"wait\") (param \"n\" s32) (result s32) (canon lift (core func $main \"wait\")))\n"
+    " (func (export \"trap\") (canon lift (core func $main \"trap\")))\n"
+    " (func (export \"spin\") (canon lift (core func $main \"spin\")))\n"
+    " (func (export \"grow\") (result s32) (canon lift (core func $main \"grow\"))))\n";
+
+struct fixture {
+    struct wisp_buf binary;
+    struct wisp_component *component;
+    struct wisp_wasm_engine *engine;
+    struct wisp_host *host;
+    struct wisp_linked *linked;
+    struct wisp_instance *instance;
+    struct state state;
+    struct wisp_err err;
+};
+
+static void on_wake(struct wisp_instance *instance, void *context)
+{
+    struct state *state = context;
+    CHECK(instance == state->instance);
+    state->n_woken++;
+}
+
+static void set_up_text(struct fixture *f, const char *text, uint64_t memory_bytes_max)
+{
+    *f = (struct fixture){0};
+    const struct wisp_host_interface *const interfaces[] = {&interface};
+    CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(text), &f->binary, &f->err), &f->err);
+    CHECK_OK(wisp_component_new(&f->component, wisp_buf_str(&f->binary), NULL, &f->err), &f->err);
+    struct wisp_wasm_engine_options options = {.instances_max = 4, .cache_dir = ""};
+    wisp_component_pool_needs(f->component, &options);
+    CHECK_OK(wisp_wasm_engine_new(&f->engine, &options, &f->err), &f->err);
+    CHECK_OK(wisp_host_new(&f->host, interfaces, 1, &f->err), &f->err);
+    CHECK_OK(wisp_linked_new(&f->linked, f->engine, f->component, f->host, &f->err), &f->err);
+    struct wisp_instance_options instance_options = {
+        .context = &f->state, .memory_bytes_max = memory_bytes_max, .on_wake = on_wake};
+    CHECK_OK(wisp_instance_new(&f->instance, f->linked, &instance_options, &f->err), &f->err);
+    f->state.instance = f->instance;
+}
+
+static void tear_down(struct fixture *f)
+{
+    wisp_instance_free(f->instance);
+    wisp_linked_free(f->linked);
+    wisp_host_free(f->host);
+    wisp_wasm_engine_free(f->engine);
+    wisp_component_free(f->component);
+    wisp_buf_deinit(&f->binary);
+}
+
+static void set_up(struct fixture *f, uint64_t memory_bytes_max)
+{
+    set_up_text(f, guest, memory_bytes_max);
+}
+
+static enum wisp_instance_state call(struct fixture *f, const char *name, const void *args, void *result)
+{
+    const struct wisp_linked_export *export_ = wisp_linked_export_find(f->linked, "", name);
+    CHECK(export_);
+    return wisp_instance_call(f->instance, export_, args, result, &f->err);
+}
+
+TEST(resources_live_and_die)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    int32_t n = 7, result = 0;
+    CHECK_INT(call(&f, "count", &n, &result), WISP_INSTANCE_DONE);
+    CHECK_INT(result, 7);
+    CHECK_INT(f.state.n_dropped, 1);
+    CHECK_INT(call(&f, "leak", &n, NULL), WISP_INSTANCE_DONE);
+    CHECK_INT(f.state.n_dropped, 1);
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 2);
+}
+
+TEST(handle_used_after_drop_traps)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    int32_t n = 7;
+    CHECK_INT(call(&f, "twice", &n, NULL), WISP_INSTANCE_FAILED);
+    CHECK_INT(f.err.kind, WISP_ERR_GUEST);
+    CHECK_HAS(f.err.text, "unknown handle index 1");
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 1);
+}
+
+TEST(host_may_refuse_a_drop)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    int32_t n = 13, result;
+    CHECK_INT(call(&f, "count", &n, &result), WISP_INSTANCE_FAILED);
+    CHECK_HAS(f.err.text, "`counter` must not be dropped yet: it is unlucky");
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 1);
+}
+
+TEST(strings_go_both_ways)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    struct wisp_str text = WISP_STR("gr\xc3\xbc\xc3\x9f"), result = {0};
+    CHECK_INT(call(&f, "echo", &text, &result), WISP_INSTANCE_DONE);
+    CHECK_STR(result, "<gr\xc3\xbc\xc3\x9f>");
+    CHECK_TEXT(f.state.last_text, "gr\xc3\xbc\xc3\x9f");
+    tear_down(&f);
+}
+
+TEST(host_trap_names_the_function)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    struct wisp_str text = WISP_STR("fail"), result;
+    CHECK_INT(call(&f, "echo", &text, &result), WISP_INSTANCE_FAILED);
+    CHECK_TEXT(f.err.text, "test:host/api@0.2.1#say: `fail` was asked for");
+    tear_down(&f);
+}
+
+TEST(waiting_call_goes_on_after_wake)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    int32_t n = 5, result = 0;
+    f.state.must_wait = true;
+    CHECK_INT(call(&f, "wait", &n, &result), WISP_INSTANCE_SUSPENDED);
+    wisp_instance_wake(f.instance);
+    wisp_instance_wake(f.instance);
+    CHECK_INT(f.state.n_woken, 1);
+    CHECK_INT(wisp_instance_resume(f.instance), WISP_INSTANCE_SUSPENDED);
+    f.state.must_wait = false;
+    wisp_instance_wake(f.instance);
+    CHECK_INT(f.state.n_woken, 2);
+    CHECK_INT(wisp_instance_resume(f.instance), WISP_INSTANCE_DONE);
+    CHECK_INT(result, 5);
+    tear_down(&f);
+}
+
+TEST(waiting_call_can_be_cancelled)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    int32_t n = 5, result = 0;
+    f.state.must_wait = true;
+    CHECK_INT(call(&f, "wait", &n, &result), WISP_INSTANCE_SUSPENDED);
+    tear_down(&f);
+}
+
+TEST(busy_and_broken_guests)
+{
+    struct fixture f;
+    set_up(&f, 0);
+    CHECK_INT(call(&f, "spin", NULL, NULL), WISP_INSTANCE_PREEMPTED);
+    CHECK_INT(wisp_instance_resume(f.instance), WISP_INSTANCE_PREEMPTED);
+    tear_down(&f);
+    set_up(&f, 0);
+    CHECK_INT(call(&f, "trap", NULL, NULL), WISP_INSTANCE_FAILED);
+    CHECK_HAS(f.err.text, "unreachable");
+    CHECK_HAS(wisp_instance_backtrace(f.instance), "backtrace");
+    tear_down(&f);
+}
+
+TEST(memory_limit_is_kept)
+{
+    struct fixture f;
+    int32_t result = 0;
+    set_up(&f, 1 << 20);
+    CHECK_INT(call(&f, "grow", NULL, &result), WISP_INSTANCE_DONE);
+    CHECK_INT(result, -1);
+    tear_down(&f);
+    set_up(&f, 0);
+    CHECK_INT(call(&f, "grow", NULL, &result), WISP_INSTANCE_DONE);
+    CHECK_INT(result, 1);
+    tear_down(&f);
+}
+
+TEST(start_function_may_not_use_memory_that_is_not_there)
+{
+    static const char text[] =
+        "(component (import \"test:host/api@0.2.0\" (instance $api (export \"say\" (func (param \"t\" string)"
+        " (result string)))))"
+        " (core module $shim (table (export \"$imports\") 1 1 funcref) (type $t (func (param i32 i32 i32)))"
+        "  (func (export \"0\") (param i32 i32 i32) (call_indirect (type $t) (local.get 0) (local.get 1) (local.get 2)"
+        "   (i32.const 0))))"
+        " (core instance $shim (instantiate $shim))"
+        " (core module $main (import \"h\" \"say\" (func $say (param i32 i32 i32))) (memory (export \"memory\") 1)"
+        "  (func (export \"realloc\") (param i32 i32 i32 i32) (result i32) i32.const 64) (func (export \"run\"))"
+        "  (func $start (call $say (i32.const 0) (i32.const 1) (i32.const 16))) (start $start))"
+        " (core instance $main (instantiate $main (with \"h\" (instance (export \"say\" (func $shim \"0\"))))))"
+        " (core func $say (canon lower (func $api \"say\") (memory (core memory $main \"memory\"))"
+        "  (realloc (core func $main \"realloc\"))))"
+        " (core module $fixup (import \"\" \"0\" (func (param i32 i32 i32)))"
+        "  (import \"\" \"$imports\" (table 1 1 funcref)) (elem (i32.const 0) func 0))"
+        " (core instance (instantiate $fixup (with \"\" (instance (export \"$imports\" (table $shim \"$imports\"))"
+        "  (export \"0\" (func $say))))))"
+        " (func (export \"run\") (canon lift (core func $main \"run\"))))";
+    struct fixture f;
+    set_up_text(&f, text, 0);
+    CHECK_INT(call(&f, "run", NULL, NULL), WISP_INSTANCE_FAILED);
+    CHECK_INT(f.err.kind, WISP_ERR_GUEST);
+    tear_down(&f);
+}
