@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One run of a command component, in the foreground. */
+#include "worker/program.h"
+
+#include "wasi/http.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct command {
+    struct wisp_program program;
+    uv_loop_t loop;
+    uv_timer_t deadline;
+    struct wisp_wasi wasi;
+    struct wisp_wasi_http *http;
+    struct wisp_instance *instance;
+    uint32_t result; /* of run: 0 ok, 1 error */
+    bool is_woken, is_expired;
+    struct wisp_err err; /* of the guest */
+};
+
+static void on_wake(struct wisp_instance *instance, void *context)
+{
+    (void)instance;
+    struct command *command = (struct command *)(void *)((char *)context - offsetof(struct command, wasi));
+    command->is_woken = true;
+}
+
+static void on_deadline(uv_timer_t *timer) { ((struct command *)timer->data)->is_expired = true; }
+
+/* False when the guest waits for something that can't come any more. */
+static bool wait_for_wake(struct command *command)
+{
+    while (!command->is_woken && !command->is_expired) {
+        if (!uv_loop_alive(&command->loop)) return false;
+        uv_run(&command->loop, UV_RUN_ONCE);
+    }
+    command->is_woken = false;
+    return true;
+}
+
+/* Until the guest's function has returned, failed, or run out of time. */
+static enum wisp_instance_state run_to_end(struct command *command)
+{
+    enum wisp_instance_state state =
+        wisp_instance_call(command->instance, command->program.entry, NULL, &command->result, &command->err);
+    for (;;) {
+        if (state == WISP_INSTANCE_PREEMPTED) {
+            uv_run(&command->loop, UV_RUN_NOWAIT);
+        } else if (state != WISP_INSTANCE_SUSPENDED) {
+            return state;
+        } else if (!wait_for_wake(command)) {
+            wisp_err_set(&command->err, WISP_ERR_GUEST, "it waits for something that can never happen");
+            return WISP_INSTANCE_FAILED;
+        }
+        if (command->is_expired) return state;
+        state = wisp_instance_resume(command->instance);
+    }
+}
+
+static int exit_code(struct command *command, enum wisp_instance_state state)
+{
+    const char *name = command->program.what->name;
+    if (command->is_expired && (state == WISP_INSTANCE_SUSPENDED || state == WISP_INSTANCE_PREEMPTED)) {
+        fprintf(stderr, "wisp: `%s` was stopped: not done within %llu ms\n", name,
+                (unsigned long long)command->program.what->limits.timeout_ms);
+        return WISP_WORKER_EXIT_TIMEOUT;
+    }
+    if (command->wasi.has_exited) return command->wasi.exit_code;
+    if (state == WISP_INSTANCE_DONE) return command->result == 0 ? 0 : 1;
+    fprintf(stderr, "wisp: `%s` trapped: %s\n", name, command->err.text);
+    if (command->instance) fputs(wisp_instance_backtrace(command->instance), stderr);
+    return WISP_WORKER_EXIT_TRAP;
+}
+
+static int run(struct command *command)
+{
+    struct wisp_program *program = &command->program;
+    uint64_t timeout_ms = program->what->limits.timeout_ms;
+    wisp_wasi_init(&command->wasi, &program->config, &command->loop);
+    wisp_wasi_http_attach(command->http, &command->wasi, NULL);
+    if (timeout_ms) uv_timer_start(&command->deadline, on_deadline, timeout_ms, 0);
+    uv_unref((uv_handle_t *)&command->deadline); /* a guest can't wait for it */
+
+    const struct wisp_instance_options options = {
+        .context = &command->wasi,
+        .memory_bytes_max = program->what->limits.memory_bytes_max,
+        .on_wake = on_wake,
+    };
+    enum wisp_instance_state state = WISP_INSTANCE_FAILED;
+    if (wisp_instance_new(&command->instance, program->linked, &options, &command->err) == 0) {
+        command->wasi.instance = command->instance;
+        state = run_to_end(command);
+    }
+    int code = exit_code(command, state);
+    wisp_instance_free(command->instance);
+    wisp_wasi_http_reset(command->http);
+    wisp_wasi_deinit(&command->wasi);
+    return code;
+}
+
+int wisp_worker_command_run(const struct wisp_worker_component *component, const char *cache_dir, int *ret_exit_code,
+                            struct wisp_err *err)
+{
+    struct command command = {.http = NULL};
+    const struct wisp_program_options options = {
+        .world = WISP_PROGRAM_COMMAND, .instances_max = 1, .cache_dir = cache_dir};
+    signal(SIGPIPE, SIG_IGN);
+    int r = wisp_program_init(&command.program, component, &options, err);
+    if (r == 0) {
+        command.program.config.stdin_fd = STDIN_FILENO;
+        command.program.config.stdout_fd = STDOUT_FILENO;
+        command.program.config.stderr_fd = STDERR_FILENO;
+        command.http = wisp_wasi_http_new();
+        uv_loop_init(&command.loop);
+        uv_timer_init(&command.loop, &command.deadline);
+        command.deadline.data = &command;
+        *ret_exit_code = run(&command);
+        uv_close((uv_handle_t *)&command.deadline, NULL);
+        uv_run(&command.loop, UV_RUN_DEFAULT);
+        uv_loop_close(&command.loop);
+        wisp_wasi_http_free(command.http);
+    }
+    wisp_program_deinit(&command.program);
+    return r;
+}

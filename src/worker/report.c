@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker_priv.h"
+
+#include "base/log.h"
+
+enum { LINES_PER_WINDOW = 20, WINDOW_MS = 1000 };
+
+void wisp_report_held_back(struct wisp_worker *worker)
+{
+    struct wisp_reporter *reporter = &worker->reporter;
+    if (reporter->n_held_back)
+        WISP_LOG(WARN, "worker", "more requests failed in the same second", WISP_INT("requests", reporter->n_held_back),
+                 WISP_TEXT("component", worker->program.what->name));
+    reporter->n_held_back = 0;
+}
+
+static bool may_report(struct wisp_worker *worker)
+{
+    struct wisp_reporter *reporter = &worker->reporter;
+    uint64_t now_ms = uv_now(&worker->loop);
+    if (now_ms >= reporter->window_end_ms) {
+        wisp_report_held_back(worker);
+        reporter->window_end_ms = now_ms + WINDOW_MS;
+        reporter->n_in_window = 0;
+    }
+    if (reporter->n_in_window >= LINES_PER_WINDOW) {
+        reporter->n_held_back++;
+        return false;
+    }
+    reporter->n_in_window++;
+    return true;
+}
+
+void wisp_report_failure(struct wisp_invocation *invocation, const char *message, const char *cause)
+{
+    struct wisp_worker *worker = invocation->worker;
+    if (!may_report(worker)) return;
+    const char *name = worker->program.what->name;
+    struct wisp_str method = {0}, path = {0}, query;
+    if (invocation->exchange) {
+        method = invocation->exchange->method;
+        path = invocation->exchange->target;
+        wisp_str_split(path, '?', &path, &query); /* a query may hold secrets */
+    }
+    WISP_LOG(ERROR, "worker", message, WISP_TEXT("cause", cause), WISP_TEXT("component", name),
+             WISP_BYTES("method", method), WISP_BYTES("path", path));
+    const char *backtrace = invocation->instance ? wisp_instance_backtrace(invocation->instance) : "";
+    if (*backtrace) WISP_LOG(DEBUG, "worker", "backtrace", WISP_TEXT("component", name), WISP_TEXT("frames", backtrace));
+}
+
+const char *wisp_report_outcome(enum wisp_http_outcome outcome)
+{
+    static const char *const texts[] = {
+        [WISP_HTTP_OPEN] = "open",
+        [WISP_HTTP_COMPLETE] = "complete",
+        [WISP_HTTP_CLIENT_GONE] = "the client left",
+        [WISP_HTTP_TIMED_OUT] = "the client was too slow",
+        [WISP_HTTP_BODY_MALFORMED] = "the request's body is malformed",
+        [WISP_HTTP_BODY_TOO_LARGE] = "the request's body is too large",
+        [WISP_HTTP_ABORTED] = "broken off",
+        [WISP_HTTP_STOPPED] = "the worker stops",
+    };
+    return texts[outcome];
+}
