@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/args.h"
+
+#include "base/mem.h"
+#include "base/parse.h"
+
+#include <stdlib.h>
+
+struct parser {
+    const struct wisp_verb *verb;
+    struct wisp_arena *arena;
+    char *values;
+    int argc, at;
+    char **argv;
+    size_t n_operands;
+    bool wants_help;
+    struct wisp_err *err;
+};
+
+/* --- spelling --- */
+
+enum { WORD_MAX = 40 };
+
+/* Number of letters to insert, drop, replace, or swap with their neighbour. */
+static size_t distance(struct wisp_str a, struct wisp_str b)
+{
+    size_t rows[3][WORD_MAX + 1];
+    size_t *before = rows[0], *above = rows[1], *row = rows[2];
+    for (size_t k = 0; k <= b.len; k++) above[k] = k;
+    for (size_t i = 1; i <= a.len; i++) {
+        row[0] = i;
+        for (size_t k = 1; k <= b.len; k++) {
+            size_t best = above[k - 1] + (a.ptr[i - 1] != b.ptr[k - 1]);
+            if (above[k] + 1 < best) best = above[k] + 1;
+            if (row[k - 1] + 1 < best) best = row[k - 1] + 1;
+            bool is_swap = i > 1 && k > 1 && a.ptr[i - 1] == b.ptr[k - 2] && a.ptr[i - 2] == b.ptr[k - 1];
+            if (is_swap && before[k - 2] + 1 < best) best = before[k - 2] + 1;
+            row[k] = best;
+        }
+        size_t *oldest = before;
+        before = above;
+        above = row;
+        row = oldest;
+    }
+    return above[b.len];
+}
+
+const char *wisp_args_nearest(struct wisp_str word, const char *const *words)
+{
+    const char *best = NULL;
+    size_t best_distance = word.len / 3 + 1;
+    if (!word.len || word.len > WORD_MAX) return NULL;
+    for (; *words; words++) {
+        struct wisp_str candidate = wisp_str_from(*words);
+        if (candidate.len > WORD_MAX) continue;
+        if (word.len > 2 && wisp_str_starts_with(candidate, word)) return *words;
+        size_t d = distance(word, candidate);
+        if (d > best_distance || (best && d == best_distance)) continue;
+        best = *words;
+        best_distance = d;
+    }
+    return best;
+}
+
+/* --- values --- */
+
+static void append(struct parser *parser, struct wisp_arg_list *list, const char *item)
+{
+    /* The list can't have more items than there are arguments. */
+    if (!list->items) list->items = WISP_NEW_ARRAY(parser->arena, const char *, (size_t)parser->argc + 1);
+    list->items[list->count++] = item;
+}
+
+static int store_choice(const struct wisp_arg_option *option, const char *text, int *field, struct wisp_err *err)
+{
+    WISP_CLEANUP_BUF struct wisp_buf all = {0};
+    for (int i = 0; option->choices[i]; i++) {
+        if (strcmp(option->choices[i], text) == 0) {
+            *field = i;
+            return 0;
+        }
+        wisp_buf_printf(&all, "%s%s", i ? ", " : "", option->choices[i]);
+    }
+    return wisp_err_set(err, WISP_ERR_USAGE, "`%s` is none of %.*s", text, WISP_STR_ARG(wisp_buf_str(&all)));
+}
+
+/* NUMBER, SIZE, DURATION. */
+static int store_number(const struct wisp_arg_option *option, struct wisp_str text, void *field, struct wisp_err *err)
+{
+    uint64_t value;
+    int r = option->kind == WISP_ARG_SIZE       ? wisp_parse_size(text, &value, err)
+            : option->kind == WISP_ARG_DURATION ? wisp_parse_duration(text, &value, err)
+                                                : wisp_parse_u64(text, option->max ? option->max : UINT32_MAX, &value,
+                                                                 err);
+    if (r < 0) return r;
+    if (option->is_positive && !value) return wisp_err_set(err, WISP_ERR_USAGE, "it must be more than 0");
+    if (option->kind == WISP_ARG_NUMBER)
+        *(uint32_t *)field = (uint32_t)value;
+    else
+        *(uint64_t *)field = value;
+    return 0;
+}
+
+static int store(struct parser *parser, const struct wisp_arg_option *option, const char *text)
+{
+    void *field = parser->values + option->offset;
+    switch (option->kind) {
+    case WISP_ARG_FLAG:
+        *(bool *)field = true;
+        return 0;
+    case WISP_ARG_TEXT:
+        *(const char **)field = text;
+        return 0;
+    case WISP_ARG_LIST:
+        append(parser, field, text);
+        return 0;
+    case WISP_ARG_NUMBER:
+    case WISP_ARG_SIZE:
+    case WISP_ARG_DURATION:
+        return store_number(option, wisp_str_from(text), field, parser->err);
+    case WISP_ARG_CHOICE:
+        return store_choice(option, text, field, parser->err);
+    }
+    return wisp_err_set(parser->err, WISP_ERR_INTERNAL, "option `--%s` has no kind", option->name);
+}
+
+static int store_environment(struct parser *parser)
+{
+    for (size_t i = 0; i < parser->verb->n_options; i++) {
+        const struct wisp_arg_option *option = &parser->verb->options[i];
+        const char *text = option->env ? getenv(option->env) : NULL;
+        if (text && *text && store(parser, option, text) < 0)
+            return wisp_err_wrap(parser->err, "environment variable %s", option->env);
+    }
+    return 0;
+}
+
+/* --- flags --- */
+
+static int unknown_flag(struct parser *parser, struct wisp_str flag)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (size_t i = 0; i < parser->verb->n_options && n < WISP_COUNT(names) - 2; i++)
+        names[n++] = parser->verb->options[i].name;
+    names[n++] = "help";
+    names[n] = NULL;
+    struct wisp_str word = flag;
+    while (word.len && word.ptr[0] == '-') word.ptr++, word.len--;
+    const char *nearest = wisp_args_nearest(word, names);
+    if (nearest)
+        return wisp_err_set(parser->err, WISP_ERR_USAGE,
+                            "`wisp %s` has no flag `%.*s`; did you mean `--%s`? (`wisp help %s` lists them)",
+                            parser->verb->name, WISP_STR_ARG(flag), nearest, parser->verb->name);
+    return wisp_err_set(parser->err, WISP_ERR_USAGE, "`wisp %s` has no flag `%.*s`; `wisp help %s` lists them",
+                        parser->verb->name, WISP_STR_ARG(flag), parser->verb->name);
+}
+
+static const struct wisp_arg_option *find_option(const struct wisp_verb *verb, struct wisp_str name, char letter)
+{
+    for (size_t i = 0; i < verb->n_options; i++) {
+        const struct wisp_arg_option *option = &verb->options[i];
+        if (letter ? option->letter == letter : wisp_str_is(name, option->name)) return option;
+    }
+    return NULL;
+}
+
+/* `attached` is what follows "=" or the letter; NULL: the value, if it takes one, is the next argument. */
+static int take_option(struct parser *parser, const struct wisp_arg_option *option, const char *attached)
+{
+    const char *text = attached;
+    if (option->kind == WISP_ARG_FLAG) {
+        if (attached)
+            return wisp_err_set(parser->err, WISP_ERR_USAGE, "flag `--%s` takes no value", option->name);
+    } else if (!text) {
+        if (parser->at >= parser->argc)
+            return wisp_err_set(parser->err, WISP_ERR_USAGE, "flag `--%s` needs a value: --%s %s", option->name,
+                                option->name, option->value);
+        text = parser->argv[parser->at++];
+    }
+    if (store(parser, option, text) < 0) return wisp_err_wrap(parser->err, "flag `--%s`", option->name);
+    return 0;
+}
+
+static int take_flag(struct parser *parser, const char *argument)
+{
+    struct wisp_str whole = wisp_str_from(argument), name = whole;
+    const char *attached = NULL;
+    char letter = 0;
+    if (argument[1] == '-') {
+        name.ptr += 2;
+        name.len -= 2;
+        const char *equals = strchr(argument, '=');
+        if (equals) {
+            attached = equals + 1;
+            name.len = (size_t)(equals - name.ptr);
+        }
+    } else {
+        letter = argument[1];
+        if (whole.len > 2) attached = argument + 2 + (argument[2] == '=');
+    }
+    if (letter == 'h' || wisp_str_is(name, "help")) {
+        parser->wants_help = true;
+        return 0;
+    }
+    const struct wisp_arg_option *option = find_option(parser->verb, name, letter);
+    struct wisp_str flag = {argument, letter ? whole.len : name.len + 2};
+    return option ? take_option(parser, option, attached) : unknown_flag(parser, flag);
+}
+
+/* --- operands --- */
+
+static int check_choice(struct parser *parser, const struct wisp_arg_operand *operand, const char *text)
+{
+    if (!operand->choices) return 0;
+    WISP_CLEANUP_BUF struct wisp_buf all = {0};
+    for (size_t i = 0; operand->choices[i]; i++) {
+        if (strcmp(operand->choices[i], text) == 0) return 0;
+        wisp_buf_printf(&all, "%s%s", i ? ", " : "", operand->choices[i]);
+    }
+    return wisp_err_set(parser->err, WISP_ERR_USAGE, "%s `%s` is none of %.*s", operand->name, text,
+                        WISP_STR_ARG(wisp_buf_str(&all)));
+}
+
+static int take_operand(struct parser *parser, const char *text)
+{
+    const struct wisp_verb *verb = parser->verb;
+    if (parser->n_operands >= verb->n_operands) {
+        if (verb->rest)
+            return wisp_err_set(parser->err, WISP_ERR_USAGE,
+                                "unexpected `%s`; what is meant for the component goes after `--`: wisp %s %s -- %s",
+                                text, verb->name, verb->n_operands ? verb->operands[0].name : "", text);
+        return wisp_err_set(parser->err, WISP_ERR_USAGE, "unexpected `%s`; `wisp help %s` tells what it takes", text,
+                            verb->name);
+    }
+    const struct wisp_arg_operand *operand = &verb->operands[parser->n_operands++];
+    *(const char **)(void *)(parser->values + operand->offset) = text;
+    return check_choice(parser, operand, text);
+}
+
+static int take_rest(struct parser *parser)
+{
+    const struct wisp_verb *verb = parser->verb;
+    if (!verb->rest && parser->at < parser->argc)
+        return wisp_err_set(parser->err, WISP_ERR_USAGE, "`wisp %s` takes nothing after `--`", verb->name);
+    while (parser->at < parser->argc)
+        append(parser, (void *)(parser->values + verb->rest_offset), parser->argv[parser->at++]);
+    return 0;
+}
+
+static int check_complete(struct parser *parser)
+{
+    const struct wisp_verb *verb = parser->verb;
+    if (parser->n_operands >= verb->n_operands || !verb->operands[parser->n_operands].is_required) return 0;
+    const struct wisp_arg_operand *missing = &verb->operands[parser->n_operands];
+    return wisp_err_set(parser->err, WISP_ERR_USAGE, "`wisp %s` needs %s, %s; for example: %.*s", verb->name,
+                        missing->name, missing->help, (int)strcspn(verb->example, "\n"), verb->example);
+}
+
+int wisp_args_parse(const struct wisp_verb *verb, int argc, char **argv, struct wisp_arena *arena, void *values,
+                    bool *ret_wants_help, struct wisp_err *err)
+{
+    struct parser parser = {.verb = verb, .arena = arena, .values = values, .argc = argc, .argv = argv, .err = err};
+    if (verb->values_size) memcpy(values, verb->defaults, verb->values_size);
+    int r = store_environment(&parser);
+    while (r == 0 && parser.at < argc && !parser.wants_help) {
+        const char *argument = argv[parser.at++];
+        if (strcmp(argument, "--") == 0)
+            r = take_rest(&parser);
+        else if (argument[0] == '-' && argument[1])
+            r = take_flag(&parser, argument);
+        else
+            r = take_operand(&parser, argument);
+    }
+    if (r == 0 && !parser.wants_help) r = check_complete(&parser);
+    if (r == 0) *ret_wants_help = parser.wants_help;
+    return r;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "component/plan.h"
+#include "host/source.h"
+#include "wit/wit.h"
+
+struct values {
+    const char *file;
+    int output;
+};
+
+enum { OUTPUT_WIT = 2 };
+static const char *const formats[] = {"text", "json", "wit", NULL};
+
+#define FIELD(name) .offset = offsetof(struct values, name)
+static const struct wisp_arg_option options[] = {
+    {.name = "output", .letter = 'o', .kind = WISP_ARG_CHOICE, .value = "FORMAT", .help = "text, json or wit [text]",
+     FIELD(output), .choices = formats},
+};
+
+static const struct wisp_arg_operand operands[] = {
+    {.name = "FILE", .help = "a component, binary (.wasm) or text (.wat)", .is_required = true, FIELD(file),
+     .completion = WISP_COMPLETE_FILES},
+};
+
+/* --- facts --- */
+
+static const char *const kind_names[] = {
+    [WISP_ITEM_FUNC] = "function", [WISP_ITEM_INTERFACE] = "interface", [WISP_ITEM_TYPE] = "type",
+    [WISP_ITEM_MODULE] = "module", [WISP_ITEM_COMPONENT] = "component",
+};
+
+static const char *const world_names[] = {
+    [WISP_SOURCE_OTHER] = "nothing that `wisp run` knows", [WISP_SOURCE_HTTP] = "HTTP service",
+    [WISP_SOURCE_COMMAND] = "command"};
+static const char *const world_keys[] = {
+    [WISP_SOURCE_OTHER] = "other", [WISP_SOURCE_HTTP] = "http", [WISP_SOURCE_COMMAND] = "command"};
+
+static uint32_t count_members(const struct wisp_item *item, enum wisp_item_kind kind)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; item->kind == WISP_ITEM_INTERFACE && i < item->interface->n_items; i++)
+        n += item->interface->items[i].kind == kind;
+    return n;
+}
+
+/* Core modules that the plan instantiates; the others were shims. */
+static uint32_t count_kept_modules(const struct wisp_component *component)
+{
+    uint32_t n = 0;
+    for (uint32_t module = 0; module < component->n_modules; module++) {
+        bool is_kept = false;
+        for (uint32_t i = 0; i < component->n_steps; i++) is_kept |= component->steps[i].module == module;
+        n += is_kept;
+    }
+    return n;
+}
+
+/* --- text --- */
+
+static void print_items(const char *heading, const struct wisp_item *items, uint32_t n)
+{
+    printf("\n%s%s%s%s\n", wisp_output_style(stdout, "1"), heading, wisp_output_style(stdout, "0"),
+           n ? "" : ": none");
+    WISP_CLEANUP_TABLE struct wisp_table table;
+    wisp_table_init(&table, 2);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t n_funcs = count_members(&items[i], WISP_ITEM_FUNC);
+        wisp_table_add(&table, items[i].name);
+        if (items[i].kind == WISP_ITEM_INTERFACE)
+            wisp_table_printf(&table, "%u function%s", n_funcs, n_funcs == 1 ? "" : "s");
+        else
+            wisp_table_printf(&table, "%s", kind_names[items[i].kind]);
+    }
+    wisp_table_print(&table, stdout, 2);
+}
+
+static void add_producers(struct wisp_table *table, const struct wisp_component *component)
+{
+    for (uint32_t i = 0; i < component->n_producers; i++) {
+        const struct wisp_producer *producer = &component->producers[i];
+        wisp_table_add(table, producer->field);
+        wisp_table_printf(table, "%.*s%s%.*s", WISP_STR_ARG(producer->name), producer->version.len ? " " : "",
+                          WISP_STR_ARG(producer->version));
+    }
+}
+
+static void print_text(const struct wisp_source *source, const struct wisp_component *component)
+{
+    WISP_CLEANUP_BUF struct wisp_buf size = {0};
+    wisp_output_size(&size, source->file_size);
+    uint32_t n_kept = count_kept_modules(component);
+    WISP_CLEANUP_TABLE struct wisp_table table;
+    wisp_table_init(&table, 2);
+    wisp_table_printf(&table, "component");
+    wisp_table_printf(&table, "%s%s", source->name, source->was_text ? " (text)" : "");
+    wisp_table_printf(&table, "is");
+    wisp_table_printf(&table, "%s", world_names[wisp_source_world(component)]);
+    wisp_table_printf(&table, "size");
+    wisp_table_add(&table, wisp_buf_str(&size));
+    wisp_table_printf(&table, "core modules");
+    wisp_table_printf(&table, n_kept == component->n_modules ? "%u" : "%u, of which %u are instantiated",
+                      component->n_modules, n_kept);
+    add_producers(&table, component);
+    wisp_table_print(&table, stdout, 0);
+    print_items("imports", component->imports, component->n_imports);
+    print_items("exports", component->exports, component->n_exports);
+}
+
+/* --- JSON --- */
+
+/* "wasi:http/types@0.2.2" also in its parts; they are null for a plain name. */
+static json_t *item_json(const struct wisp_item *item)
+{
+    struct wisp_str interface = item->name, version = {0}, package = {0}, rest;
+    wisp_str_split(item->name, '@', &interface, &version);
+    bool has_package = wisp_str_split(interface, '/', &package, &rest);
+    json_t *json = json_object();
+    json_object_set_new(json, "name", wisp_output_json_text(item->name));
+    json_object_set_new(json, "kind", json_string(kind_names[item->kind]));
+    json_object_set_new(json, "package", has_package ? wisp_output_json_text(package) : json_null());
+    json_object_set_new(json, "interface", has_package ? wisp_output_json_text(rest) : json_null());
+    json_object_set_new(json, "version", version.len ? wisp_output_json_text(version) : json_null());
+    json_object_set_new(json, "functions", json_integer(count_members(item, WISP_ITEM_FUNC)));
+    json_object_set_new(json, "types", json_integer(count_members(item, WISP_ITEM_TYPE)));
+    return json;
+}
+
+static json_t *items_json(const struct wisp_item *items, uint32_t n)
+{
+    json_t *json = json_array();
+    for (uint32_t i = 0; i < n; i++) json_array_append_new(json, item_json(&items[i]));
+    return json;
+}
+
+static json_t *producers_json(const struct wisp_component *component)
+{
+    json_t *json = json_array();
+    for (uint32_t i = 0; i < component->n_producers; i++) {
+        const struct wisp_producer *producer = &component->producers[i];
+        json_t *each = json_object();
+        json_object_set_new(each, "field", wisp_output_json_text(producer->field));
+        json_object_set_new(each, "name", wisp_output_json_text(producer->name));
+        json_object_set_new(each, "version", wisp_output_json_text(producer->version));
+        json_array_append_new(json, each);
+    }
+    return json;
+}
+
+static void print_json(const struct wisp_source *source, const struct wisp_component *component)
+{
+    json_t *json = json_object(), *modules = json_object();
+    json_object_set_new(modules, "total", json_integer(component->n_modules));
+    json_object_set_new(modules, "instantiated", json_integer(count_kept_modules(component)));
+    json_object_set_new(json, "file", wisp_output_json_text(wisp_str_from(source->name)));
+    json_object_set_new(json, "format", json_string(source->was_text ? "text" : "binary"));
+    json_object_set_new(json, "size", json_integer((json_int_t)source->file_size));
+    json_object_set_new(json, "world", json_string(world_keys[wisp_source_world(component)]));
+    json_object_set_new(json, "modules", modules);
+    json_object_set_new(json, "imports", items_json(component->imports, component->n_imports));
+    json_object_set_new(json, "exports", items_json(component->exports, component->n_exports));
+    json_object_set_new(json, "producers", producers_json(component));
+    wisp_output_json_take(json);
+}
+
+/* --- the verb --- */
+
+static int print_wit(const struct wisp_component *component, struct wisp_err *err)
+{
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    int r = wisp_wit_print(component, &text, err);
+    if (r == 0) fwrite(text.data, 1, text.len, stdout);
+    return r;
+}
+
+static int print(const struct values *values, const struct wisp_source *source,
+                 const struct wisp_component *component, struct wisp_err *err)
+{
+    if (values->output == OUTPUT_WIT) return print_wit(component, err);
+    if (values->output == WISP_OUTPUT_JSON)
+        print_json(source, component);
+    else
+        print_text(source, component);
+    return 0;
+}
+
+static int run(const void *values_, struct wisp_err *err)
+{
+    const struct values *values = values_;
+    WISP_CLEANUP_SOURCE struct wisp_source source = {0};
+    WISP_CLEANUP_COMPONENT struct wisp_component *component = NULL;
+    int r = wisp_source_read(&source, values->file, err);
+    if (r < 0) return r;
+    r = wisp_component_new(&component, wisp_buf_str(&source.binary), NULL, err);
+    if (r == 0) r = print(values, &source, component, err);
+    return r < 0 ? wisp_err_wrap(err, "component `%s`", source.name) : 0;
+}
+
+static const struct values defaults;
+
+const struct wisp_verb wisp_verb_inspect = {
+    .name = "inspect",
+    .summary = "what a component imports and exports",
+    .text = "With -o wit: its world in WIT, as other tools read it.",
+    .example = "wisp inspect hello.wasm\nwisp inspect hello.wasm -o json\nwisp inspect hello.wasm -o wit",
+    .options = options,
+    .n_options = WISP_COUNT(options),
+    .operands = operands,
+    .n_operands = WISP_COUNT(operands),
+    .defaults = &defaults,
+    .values_size = sizeof(struct values),
+    .run = run,
+};

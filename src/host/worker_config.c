@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/worker_config.h"
+
+/* Numbers are 8 bytes as they are in memory; texts are a number and as many bytes; lists are a number and the items.
+ * The number of a text is its length plus one, 0 for NULL. */
+
+/* --- writing --- */
+
+static void put_number(struct wisp_buf *out, uint64_t value) { wisp_buf_append(out, &value, sizeof value); }
+
+static void put_text(struct wisp_buf *out, const char *text)
+{
+    put_number(out, text ? strlen(text) + 1 : 0);
+    if (text) wisp_buf_append(out, text, strlen(text));
+}
+
+static void put_component(struct wisp_buf *out, const struct wisp_worker_component *component)
+{
+    put_text(out, component->name);
+    put_text(out, component->path);
+    put_number(out, component->n_args);
+    for (size_t i = 0; i < component->n_args; i++) put_text(out, component->args[i]);
+    put_number(out, component->n_env);
+    for (size_t i = 0; i < component->n_env; i++) {
+        put_text(out, component->env[i].name);
+        put_text(out, component->env[i].value);
+    }
+    put_number(out, component->n_preopens);
+    for (size_t i = 0; i < component->n_preopens; i++) {
+        put_text(out, component->preopens[i].host_path);
+        put_text(out, component->preopens[i].guest_path);
+        put_number(out, component->preopens[i].read_only);
+    }
+}
+
+static void put_limits(struct wisp_buf *out, const struct wisp_worker_limits *limits)
+{
+    put_number(out, limits->memory_bytes_max);
+    put_number(out, limits->timeout_ms);
+    put_number(out, limits->instances_max);
+    put_number(out, limits->queue_max);
+    put_number(out, limits->body_bytes_max);
+}
+
+void wisp_worker_config_encode(const struct wisp_worker_config *config, struct wisp_buf *bytes)
+{
+    put_component(bytes, &config->options.component);
+    put_limits(bytes, &config->options.component.limits);
+    put_number(bytes, config->options.drain_ms);
+    put_text(bytes, config->options.cache_dir);
+    put_number(bytes, config->log_level);
+    put_number(bytes, config->log_format);
+}
+
+/* --- reading --- */
+
+struct reader {
+    struct wisp_arena *arena;
+    struct wisp_str rest;
+    bool is_bad; /* sticky: everything read from now on is zero */
+};
+
+static uint64_t get_number(struct reader *reader, uint64_t max)
+{
+    uint64_t value;
+    if (reader->is_bad || reader->rest.len < sizeof value) {
+        reader->is_bad = true;
+        return 0;
+    }
+    memcpy(&value, reader->rest.ptr, sizeof value);
+    reader->rest.ptr += sizeof value;
+    reader->rest.len -= sizeof value;
+    if (value <= max) return value;
+    reader->is_bad = true;
+    return 0;
+}
+
+static const char *get_text(struct reader *reader)
+{
+    uint64_t number = get_number(reader, SIZE_MAX);
+    if (!number) return NULL;
+    if (number - 1 > reader->rest.len) {
+        reader->is_bad = true;
+        return NULL;
+    }
+    struct wisp_str text = {reader->rest.ptr, (size_t)number - 1};
+    reader->rest.ptr += text.len;
+    reader->rest.len -= text.len;
+    return wisp_arena_cstr(reader->arena, text);
+}
+
+/* Every item takes a number at least, so the bytes that are left bound what a count can make us allocate. */
+static size_t get_count(struct reader *reader) { return (size_t)get_number(reader, reader->rest.len / 8); }
+
+static void get_component(struct reader *reader, struct wisp_worker_component *component)
+{
+    component->name = get_text(reader);
+    component->path = get_text(reader);
+
+    component->n_args = get_count(reader);
+    const char **args = WISP_NEW_ARRAY(reader->arena, const char *, component->n_args);
+    for (size_t i = 0; i < component->n_args; i++) args[i] = get_text(reader);
+    component->args = args;
+
+    component->n_env = get_count(reader);
+    struct wisp_worker_env *env = WISP_NEW_ARRAY(reader->arena, struct wisp_worker_env, component->n_env);
+    for (size_t i = 0; i < component->n_env; i++) {
+        env[i].name = get_text(reader);
+        env[i].value = get_text(reader);
+    }
+    component->env = env;
+
+    component->n_preopens = get_count(reader);
+    struct wisp_worker_preopen *preopens =
+        WISP_NEW_ARRAY(reader->arena, struct wisp_worker_preopen, component->n_preopens);
+    for (size_t i = 0; i < component->n_preopens; i++) {
+        preopens[i].host_path = get_text(reader);
+        preopens[i].guest_path = get_text(reader);
+        preopens[i].read_only = get_number(reader, 1);
+    }
+    component->preopens = preopens;
+}
+
+static void get_limits(struct reader *reader, struct wisp_worker_limits *limits)
+{
+    limits->memory_bytes_max = get_number(reader, UINT64_MAX);
+    limits->timeout_ms = get_number(reader, UINT64_MAX);
+    limits->instances_max = (uint32_t)get_number(reader, UINT32_MAX);
+    limits->queue_max = (uint32_t)get_number(reader, UINT32_MAX);
+    limits->body_bytes_max = get_number(reader, UINT64_MAX);
+}
+
+int wisp_worker_config_decode(struct wisp_arena *arena, struct wisp_str bytes, struct wisp_worker_config *ret_config,
+                              struct wisp_err *err)
+{
+    struct reader reader = {.arena = arena, .rest = bytes};
+    struct wisp_worker_config config = {0};
+    get_component(&reader, &config.options.component);
+    get_limits(&reader, &config.options.component.limits);
+    config.options.drain_ms = (uint32_t)get_number(&reader, UINT32_MAX);
+    config.options.cache_dir = get_text(&reader);
+    config.log_level = get_number(&reader, WISP_LOG_DEBUG);
+    config.log_format = get_number(&reader, WISP_LOG_JSON);
+    if (reader.is_bad || reader.rest.len) return wisp_err_set(err, WISP_ERR_INVALID, "worker configuration is broken");
+    *ret_config = config;
+    return 0;
+}

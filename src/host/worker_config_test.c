@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/worker_config.h"
+
+#include "test.h"
+
+static const char *const args[] = {"hello.wasm", "", "\xff not UTF-8"};
+static const struct wisp_worker_env env[] = {{"A", "1"}, {"EMPTY", ""}};
+static const struct wisp_worker_preopen preopens[] = {{"/proc/self/fd/7", "/data", true}, {".", "/", false}};
+
+static const struct wisp_worker_config sample = {
+    .options = {.component = {.name = "hello",
+                              .path = "/proc/self/fd/5",
+                              .args = args,
+                              .n_args = WISP_COUNT(args),
+                              .env = env,
+                              .n_env = WISP_COUNT(env),
+                              .preopens = preopens,
+                              .n_preopens = WISP_COUNT(preopens),
+                              .limits = {1u << 30, 30000, 100, UINT32_MAX, UINT64_MAX}},
+                .drain_ms = 1234,
+                .cache_dir = ""},
+    .log_level = WISP_LOG_DEBUG,
+    .log_format = WISP_LOG_JSON,
+};
+
+TEST(what_is_written_is_read)
+{
+    WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_worker_config read;
+    struct wisp_err err = {0};
+    wisp_worker_config_encode(&sample, &bytes);
+    CHECK_OK(wisp_worker_config_decode(&arena, wisp_buf_str(&bytes), &read, &err), &err);
+
+    const struct wisp_worker_component *component = &read.options.component;
+    CHECK_TEXT(component->name, "hello");
+    CHECK_TEXT(component->path, "/proc/self/fd/5");
+    CHECK_INT(component->n_args, 3);
+    for (size_t i = 0; i < 3; i++) CHECK_TEXT(component->args[i], args[i]);
+    CHECK_INT(component->n_env, 2);
+    CHECK_TEXT(component->env[1].name, "EMPTY");
+    CHECK_TEXT(component->env[1].value, "");
+    CHECK_INT(component->n_preopens, 2);
+    CHECK_TEXT(component->preopens[0].host_path, "/proc/self/fd/7");
+    CHECK_TEXT(component->preopens[0].guest_path, "/data");
+    CHECK(component->preopens[0].read_only && !component->preopens[1].read_only);
+    CHECK(memcmp(&component->limits, &sample.options.component.limits, sizeof component->limits) == 0);
+    CHECK_INT(read.options.drain_ms, 1234);
+    CHECK_TEXT(read.options.cache_dir, "");
+    CHECK_INT(read.log_level, WISP_LOG_DEBUG);
+    CHECK_INT(read.log_format, WISP_LOG_JSON);
+}
+
+TEST(nothing_stays_nothing)
+{
+    WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_worker_config read;
+    struct wisp_err err = {0};
+    wisp_worker_config_encode(&(struct wisp_worker_config){0}, &bytes);
+    CHECK_OK(wisp_worker_config_decode(&arena, wisp_buf_str(&bytes), &read, &err), &err);
+    CHECK(!read.options.component.name && !read.options.cache_dir && !read.options.component.n_env);
+}
+
+TEST(every_cut_is_noticed)
+{
+    WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
+    wisp_worker_config_encode(&sample, &bytes);
+    for (size_t size = 0; size < bytes.len; size++) {
+        WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+        struct wisp_worker_config read;
+        struct wisp_err err = {0};
+        CHECK_FAILS(wisp_worker_config_decode(&arena, (struct wisp_str){bytes.data, size}, &read, &err), INVALID);
+    }
+}
+
+TEST(flipped_bytes_never_crash)
+{
+    WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
+    wisp_worker_config_encode(&sample, &bytes);
+    for (size_t i = 0; i < bytes.len; i++) {
+        for (int flip = 1; flip < 256; flip *= 2) {
+            WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+            struct wisp_worker_config read;
+            bytes.data[i] ^= (char)flip;
+            if (wisp_worker_config_decode(&arena, wisp_buf_str(&bytes), &read, NULL) == 0)
+                CHECK(read.log_level <= WISP_LOG_DEBUG && read.log_format <= WISP_LOG_JSON);
+            bytes.data[i] ^= (char)flip;
+        }
+    }
+}
