@@ -1,0 +1,3 @@
+module http-hello-go
+
+go 1.26
