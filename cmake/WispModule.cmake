@@ -19,6 +19,7 @@ function(wisp_module name)
   set(fuzzers ${sources})
   set(benches ${sources})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.c$")
+  list(FILTER sources EXCLUDE REGEX "/main\\.c$") # a program's, not the module's
   list(FILTER tests INCLUDE REGEX "_test\\.c$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.c$")
   list(FILTER benches INCLUDE REGEX "_bench\\.c$")

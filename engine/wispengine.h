@@ -4,6 +4,10 @@
 
 #include <wasmtime.h>
 
+/* As wasm_engine_new_with_config, which ends the process when the pool can't be reserved; this one returns NULL and sets
+ * *error_ret. Takes `config` over either way. */
+wasm_engine_t *wisp_engine_new(wasm_config_t *config, wasmtime_error_t **error_ret);
+
 /* Resets memories with the kernel's PAGEMAP_SCAN where it has it, otherwise as before. */
 void wisp_engine_pooling_pagemap_scan(wasmtime_pooling_allocation_config_t *config);
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::mem::{transmute, MaybeUninit};
 use std::pin::Pin;
 use std::{ptr, slice, str};
-use wasmtime::{Extern, Instance, Module, ModuleExport};
+use wasmtime::{Config, Engine, Extern, Instance, Module, ModuleExport};
 
 // The C API's types are one field each around the engine's own; the casts below rest on that.
 const _: () = assert!(size_of::<wasmtime_module_t>() == size_of::<Module>());
@@ -14,6 +14,23 @@ const _: () = assert!(size_of::<wasmtime_call_future_t<'static>>() == size_of::<
 
 unsafe fn inner_module<'a>(module: *const wasmtime_module_t) -> &'a Module {
     unsafe { &*module.cast::<Module>() }
+}
+
+/// # Safety
+/// `config` is owned by the caller and taken over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wisp_engine_new(
+    config: Box<wasm_config_t>,
+    err_ret: &mut *mut wasmtime_error_t,
+) -> Option<Box<wasm_engine_t>> {
+    let config = unsafe { &*(&raw const *config).cast::<Config>() };
+    match Engine::new(config) {
+        Ok(engine) => Some(Box::new(unsafe { transmute::<Engine, wasm_engine_t>(engine) })),
+        Err(error) => {
+            *err_ret = Box::into_raw(Box::new(wasmtime_error_t::from(error)));
+            None
+        }
+    }
 }
 
 /// # Safety

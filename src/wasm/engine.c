@@ -21,6 +21,8 @@ enum {
     KEEP_RESIDENT_PLAIN = 64 << 10,
     KEEP_RESIDENT_STACK = 16 << 10,
     KEEP_RESIDENT_TABLE = 64 << 10,
+    POOL_INSTANCES_MIN = 4,
+    SMALL_GROWTH = 1 << 20, /* address space kept for a memory to grow into where that is scarce */
     IDLE_TICKS = 20, /* the ticker sleeps after so many ticks without a call into a guest */
 };
 
@@ -121,44 +123,81 @@ static void configure_pool(wasm_config_t *config, struct wisp_wasm_engine *engin
     wasmtime_pooling_allocation_config_delete(pool);
 }
 
-/* Decides between pool and allocation on demand; engine->instances_max becomes what really fits. */
-static void configure_memory(wasm_config_t *config, struct wisp_wasm_engine *engine,
-                             const struct wisp_wasm_engine_options *options)
+static wasm_config_t *base_config(uint64_t reservation, uint64_t guard)
+{
+    wasm_config_t *config = wasm_config_new();
+    wasmtime_config_epoch_interruption_set(config, true);
+    wasmtime_config_max_wasm_stack_set(config, WISP_WASM_STACK_BYTES);
+    wasmtime_config_async_stack_size_set(config, 2 * WISP_WASM_STACK_BYTES);
+    wasmtime_config_gc_support_set(config, false);
+    wasmtime_config_wasm_exceptions_set(config, false);
+    wasmtime_config_memory_reservation_set(config, reservation);
+    wasmtime_config_memory_guard_size_set(config, guard);
+    if (!reservation) wasmtime_config_memory_reservation_for_growth_set(config, SMALL_GROWTH);
+    return config;
+}
+
+/* A pool of engine->instances_max, halved until the kernel grants the address space for it; false when not even a small
+ * one can be had. */
+static bool make_pooled(struct wisp_wasm_engine *engine, const struct wisp_wasm_engine_options *options,
+                        const struct machine *machine)
+{
+    for (;;) {
+        wasm_config_t *config = base_config(memory_reservation, memory_guard);
+        configure_pool(config, engine, options, machine);
+        wasmtime_error_t *error = NULL;
+        engine->engine = wisp_engine_new(config, &error);
+        if (engine->engine) return true;
+        wasmtime_error_delete(error);
+        if (engine->instances_max <= POOL_INSTANCES_MIN) return false;
+        engine->instances_max /= 2;
+    }
+}
+
+static void describe_pool(struct wisp_wasm_engine *engine, uint32_t wanted, const struct machine *machine)
+{
+    char *text = engine->allocation;
+    size_t size = sizeof engine->allocation;
+    int used = snprintf(text, size, "pool of %u instances", engine->instances_max);
+    if (used < 0) return;
+    if (engine->is_reduced)
+        snprintf(text + used, size - (size_t)used, " instead of %u: %llu MiB of memory may be used", wanted,
+                 (unsigned long long)(machine->memory >> 20));
+    else if (!machine->has_pagemap_scan)
+        snprintf(text + used, size - (size_t)used,
+                 ", slower resets: the kernel has no PAGEMAP_SCAN (Linux 6.7 and later have)");
+}
+
+/* Decides between pool and allocation on demand and makes the engine; engine->instances_max becomes what fits. */
+static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_engine_options *options,
+                       struct wisp_err *err)
 {
     struct machine machine = look_at_machine();
     uint32_t wanted = options->instances_max ? options->instances_max : DEFAULT_INSTANCES;
     bool small_space = machine.address_space < pool_address_space_min;
-    engine->instances_max = wanted;
-    /* Code is compiled for the way memories are reserved: part of the cache key. */
     uint64_t reservation = small_space ? 0 : memory_reservation, guard = small_space ? 65536 : memory_guard;
-    wasmtime_config_memory_reservation_set(config, reservation);
-    wasmtime_config_memory_guard_size_set(config, guard);
+    /* Code is compiled for the way memories are reserved. */
     snprintf(engine->tunables, sizeof engine->tunables, "wisp code 1;wasmtime %s;reservation %llu;guard %llu;epochs",
              WASMTIME_VERSION, (unsigned long long)reservation, (unsigned long long)guard);
-    if (options->compile_only) return;
-    if (small_space) {
-        engine->is_reduced = true;
-        snprintf(engine->allocation, sizeof engine->allocation,
-                 "memory on demand, slower: this process may use only %llu MiB of address space (ulimit -v)",
-                 (unsigned long long)(machine.address_space >> 20));
-        return;
-    }
-    /* Room for the pool's bookkeeping and 128 KiB for each invocation in the memory that may be used. */
+    /* 128 KiB of memory for each invocation at least. */
     uint64_t fits = machine.memory / (128 << 10) / at_least_one(options->modules);
-    if (fits < 8) fits = 8;
-    if (fits < wanted) {
-        engine->is_reduced = true;
-        engine->instances_max = (uint32_t)fits;
+    if (fits < POOL_INSTANCES_MIN) fits = POOL_INSTANCES_MIN;
+    engine->instances_max = fits < wanted ? (uint32_t)fits : wanted;
+    if (!options->compile_only && !small_space && make_pooled(engine, options, &machine)) {
+        engine->is_reduced = engine->instances_max < wanted;
+        describe_pool(engine, wanted, &machine);
+        return 0;
     }
-    configure_pool(config, engine, options, &machine);
-    int used = snprintf(engine->allocation, sizeof engine->allocation, "pool of %u instances", engine->instances_max);
-    if (engine->is_reduced && used > 0)
-        snprintf(engine->allocation + used, sizeof engine->allocation - (size_t)used,
-                 " instead of %u: only %llu MiB of memory may be used", wanted,
-                 (unsigned long long)(machine.memory >> 20));
-    else if (!machine.has_pagemap_scan && used > 0)
-        snprintf(engine->allocation + used, sizeof engine->allocation - (size_t)used,
-                 ", slower resets: this kernel has no PAGEMAP_SCAN (Linux 6.7)");
+    engine->is_reduced = !options->compile_only;
+    engine->instances_max = fits < wanted ? (uint32_t)fits : wanted;
+    snprintf(engine->allocation, sizeof engine->allocation,
+             "memory on demand, slower: the address space is limited to %llu MiB (ulimit -v)",
+             (unsigned long long)(machine.address_space >> 20));
+    wasmtime_error_t *error = NULL;
+    engine->engine = wisp_engine_new(base_config(reservation, guard), &error);
+    if (engine->engine) return 0;
+    (void)wisp_wasm_err_take(NULL, NULL, error, WISP_ERR_LIMIT, err);
+    return wisp_err_wrap(err, "start the WebAssembly engine");
 }
 
 static void *run_ticker(void *arg)
@@ -215,20 +254,9 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
     engine->memory_bytes_max = options->memory_bytes_max ? options->memory_bytes_max : memory_reservation;
     if (engine->memory_bytes_max > memory_reservation) engine->memory_bytes_max = memory_reservation;
 
-    wasm_config_t *config = wasm_config_new();
-    wasmtime_config_epoch_interruption_set(config, true);
-    wasmtime_config_max_wasm_stack_set(config, WISP_WASM_STACK_BYTES);
-    wasmtime_config_async_stack_size_set(config, 2 * WISP_WASM_STACK_BYTES);
-    wasmtime_config_gc_support_set(config, false);
-    wasmtime_config_wasm_exceptions_set(config, false);
-    configure_memory(config, engine, options);
-    engine->engine = wasm_engine_new_with_config(config);
-    if (!engine->engine) {
-        wisp_wasm_engine_free(engine);
-        return wisp_err_set(err, WISP_ERR_LIMIT, "the WebAssembly engine could not reserve its memory pool");
-    }
     if (!options->cache_dir || *options->cache_dir) engine->cache_dir = wisp_wasm_cache_dir(options->cache_dir);
-    int r = wisp_wasm_define_entry(engine, err);
+    int r = make_engine(engine, options, err);
+    if (r == 0) r = wisp_wasm_define_entry(engine, err);
     if (r == 0 && !options->compile_only) r = start_ticker(engine, err);
     if (r < 0) {
         wisp_wasm_engine_free(engine);

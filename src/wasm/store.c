@@ -196,8 +196,9 @@ static void make_preemptible(struct wisp_wasm_store *store)
 {
     if (store->is_preemptible) return;
     store->is_preemptible = true;
-    wasmtime_context_set_epoch_deadline(store->context, 1);
-    wasmtime_context_epoch_deadline_async_yield_and_update(store->context, 1);
+    /* The current tick is partly over: two of them make sure of a whole one. */
+    wasmtime_context_set_epoch_deadline(store->context, 2);
+    wasmtime_context_epoch_deadline_async_yield_and_update(store->context, 2);
 }
 
 static enum wisp_wasm_state finish(struct wisp_wasm_store *store)

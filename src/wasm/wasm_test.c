@@ -185,6 +185,7 @@ TEST(pool_refuses_more_than_it_has)
 {
     struct fixture f;
     set_up(&f);
+    if (wisp_wasm_engine_is_reduced(f.engine)) wisp_test_skip(wisp_wasm_engine_allocation(f.engine));
     struct wisp_wasm_store *stores[4];
     struct wisp_wasm_instance instance;
     for (int i = 0; i < 4; i++) {
