@@ -31,7 +31,7 @@ guests: ## build every example into build/guests
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt
 	@tools/guests/build-all build/guests
 
-test: dev guests ## everything a change must pass
+test: guests dev ## everything a change must pass
 	@ctest --preset dev -j 2
 
 bench: build guests ## the benchmarks, as a table and build/bench.json

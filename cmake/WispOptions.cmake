@@ -8,6 +8,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 
 set(WISP_SANITIZE "" CACHE STRING "value of -fsanitize=, empty for none")
+option(WISP_TESTS "build and register tests" ON)
 option(WISP_FUZZ "build fuzzers with libFuzzer (clang)" OFF)
 option(WISP_COVERAGE "instrument for coverage" OFF)
 option(WISP_LTO "link-time optimisation" OFF)

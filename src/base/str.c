@@ -14,11 +14,10 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
-bool wisp_str_equal_nocase(struct wisp_str a, struct wisp_str b)
+bool wisp_str_same_letters(const char *a, const char *b, size_t n)
 {
-    if (a.len != b.len) return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower(a.ptr[i]) != lower(b.ptr[i])) return false;
+    for (size_t i = 0; i < n; i++)
+        if (lower(a[i]) != lower(b[i])) return false;
     return true;
 }
 

@@ -57,8 +57,12 @@ static inline bool wisp_str_split(struct wisp_str s, char c, struct wisp_str *re
 
 /* Byte order; <0, 0, >0. */
 int wisp_str_compare(struct wisp_str a, struct wisp_str b);
+bool wisp_str_same_letters(const char *a, const char *b, size_t n);
 /* ASCII letters match in either case. */
-bool wisp_str_equal_nocase(struct wisp_str a, struct wisp_str b);
+static inline bool wisp_str_equal_nocase(struct wisp_str a, struct wisp_str b)
+{
+    return a.len == b.len && wisp_str_same_letters(a.ptr, b.ptr, a.len);
+}
 /* Well-formed UTF-8 (no surrogates, no overlong forms, nothing past U+10FFFF). */
 bool wisp_str_is_utf8(struct wisp_str s);
 /* FNV-1a with a final mix; not for hostile keys. */

@@ -16,5 +16,5 @@ static inline void *wisp_array_grow(struct wisp_arena *arena, void *items, uint3
 }
 
 /* WISP_PUSH(arena, list, n, capacity) gives a pointer to a new, zeroed item at the end. */
-#define WISP_PUSH(arena, items, n, capacity) \
+#define WISP_PUSH(arena, items, n, capacity)                                                                           \
     ((items) = wisp_array_grow((arena), (items), (n), &(capacity), sizeof *(items)), &(items)[(n)++])

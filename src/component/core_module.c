@@ -20,8 +20,8 @@ enum {
 
 /* Position of each section in the prescribed order; 0: no such section, or a custom one. */
 static const uint8_t section_order[SECTION_COUNT] = {
-    [SECTION_TYPE] = 1,   [SECTION_IMPORT] = 2, [SECTION_FUNCTION] = 3, [SECTION_TABLE] = 4, [SECTION_MEMORY] = 5,
-    [SECTION_TAG] = 6,    [SECTION_GLOBAL] = 7, [SECTION_EXPORT] = 8,   [SECTION_START] = 9, [9] = 10 /* elements */,
+    [SECTION_TYPE] = 1,     [SECTION_IMPORT] = 2, [SECTION_FUNCTION] = 3, [SECTION_TABLE] = 4, [SECTION_MEMORY] = 5,
+    [SECTION_TAG] = 6,      [SECTION_GLOBAL] = 7, [SECTION_EXPORT] = 8,   [SECTION_START] = 9, [9] = 10 /* elements */,
     [12] = 11 /* counts */, [10] = 12 /* code */, [11] = 13 /* data */,
 };
 
@@ -221,9 +221,14 @@ static void read_exports(struct module_reader *m)
 
 static void read_start(struct module_reader *m)
 {
-    if (wisp_read_u32(m->r) >= m->spaces[WISP_CORE_FUNC].n && !m->r->failed)
-        wisp_reader_fail(m->r, WISP_ERR_INVALID, "start function index out of bounds");
+    uint32_t index = wisp_read_u32(m->r);
+    const struct space *funcs = &m->spaces[WISP_CORE_FUNC];
     m->info->plan.has_start = true;
+    if (m->r->failed) return;
+    if (index >= funcs->n)
+        wisp_reader_fail(m->r, WISP_ERR_INVALID, "start function index out of bounds");
+    else if (funcs->items[index].sig->n_params || funcs->items[index].sig->n_results)
+        wisp_reader_fail(m->r, WISP_ERR_INVALID, "the start function has parameters or results");
 }
 
 static void read_types(struct module_reader *m)

@@ -84,7 +84,8 @@ const struct wisp_core_sig *wisp_core_read_sig(struct wisp_reader *reader, struc
 /* An externtype; `sig` is left to the caller, who knows the types. */
 struct wisp_core_extern wisp_core_read_extern(struct wisp_reader *reader);
 /* Fills the sorted positions. False when two items have the same names: *ret_duplicate is one of them. */
-bool wisp_core_index(struct wisp_core_info *info, struct wisp_arena *arena, const struct wisp_core_item **ret_duplicate);
+bool wisp_core_index(struct wisp_core_info *info, struct wisp_arena *arena,
+                     const struct wisp_core_item **ret_duplicate);
 
 /* NULL when there is none. */
 const struct wisp_core_item *wisp_core_find_export(const struct wisp_core_info *info, struct wisp_str name);

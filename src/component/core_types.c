@@ -166,7 +166,8 @@ struct wisp_core_extern wisp_core_read_extern(struct wisp_reader *r)
     }
 }
 
-/* The instructions a constant expression may have, by the immediates they take. Their types are the engine's to check. */
+/* The instructions a constant expression may have, by the immediates they take. Their types are the engine's to check.
+ */
 void wisp_core_skip_const_expr(struct wisp_reader *r)
 {
     while (!r->failed) {
@@ -201,10 +202,12 @@ void wisp_core_skip_const_expr(struct wisp_reader *r)
         case 0x7e:
             break;
         case 0xfd: /* v128.const */
-            if (wisp_read_u32(r) != 12) wisp_reader_fail_at(r, offset, WISP_ERR_INVALID, "constant expression required");
+            if (wisp_read_u32(r) != 12)
+                wisp_reader_fail_at(r, offset, WISP_ERR_INVALID, "constant expression required");
             wisp_read_bytes(r, 16);
             break;
-        case 0xfb: { /* struct.new .. array.new_fixed take a type; array.new_fixed a count too; i31 and converts nothing */
+        case 0xfb: { /* struct.new .. array.new_fixed take a type; array.new_fixed a count too; i31 and converts nothing
+                      */
             uint32_t op = wisp_read_u32(r);
             if (op <= 8) wisp_read_u32(r);
             if (op == 8) wisp_read_u32(r);

@@ -22,12 +22,18 @@ enum {
 };
 
 static const char *const sort_names[WISP_SORT_COUNT] = {
-    [WISP_SORT_CORE_FUNC] = "core func",     [WISP_SORT_CORE_TABLE] = "core table",
-    [WISP_SORT_CORE_MEMORY] = "core memory", [WISP_SORT_CORE_GLOBAL] = "core global",
-    [WISP_SORT_CORE_TAG] = "core tag",       [WISP_SORT_CORE_TYPE] = "core type",
-    [WISP_SORT_CORE_MODULE] = "core module", [WISP_SORT_CORE_INSTANCE] = "core instance",
-    [WISP_SORT_FUNC] = "func",               [WISP_SORT_TYPE] = "type",
-    [WISP_SORT_COMPONENT] = "component",     [WISP_SORT_INSTANCE] = "instance",
+    [WISP_SORT_CORE_FUNC] = "core func",
+    [WISP_SORT_CORE_TABLE] = "core table",
+    [WISP_SORT_CORE_MEMORY] = "core memory",
+    [WISP_SORT_CORE_GLOBAL] = "core global",
+    [WISP_SORT_CORE_TAG] = "core tag",
+    [WISP_SORT_CORE_TYPE] = "core type",
+    [WISP_SORT_CORE_MODULE] = "core module",
+    [WISP_SORT_CORE_INSTANCE] = "core instance",
+    [WISP_SORT_FUNC] = "func",
+    [WISP_SORT_TYPE] = "type",
+    [WISP_SORT_COMPONENT] = "component",
+    [WISP_SORT_INSTANCE] = "instance",
 };
 
 const char *wisp_sort_name(enum wisp_sort sort) { return sort_names[sort]; }
@@ -129,8 +135,7 @@ static void read_attributes(struct wisp_reader *reader, struct wisp_extern_name 
         struct wisp_extern_name implemented;
         if (seen[kind]) wisp_reader_fail(reader, WISP_ERR_INVALID, "a name has the same attribute twice");
         seen[kind] = true;
-        if (kind == VERSION_SUFFIX)
-            wisp_reader_fail(reader, WISP_ERR_UNSUPPORTED, "version suffixes of names");
+        if (kind == VERSION_SUFFIX) wisp_reader_fail(reader, WISP_ERR_UNSUPPORTED, "version suffixes of names");
         if (kind != IMPLEMENTS) continue;
         if (!wisp_name_parse(value, &implemented) || implemented.kind != WISP_NAME_INTERFACE)
             wisp_reader_fail(reader, WISP_ERR_INVALID, "`implements` must be an interface, not `%.*s`",
@@ -166,7 +171,8 @@ static struct wisp_ast_extern read_extern(struct wisp_reader *reader)
     uint8_t byte = wisp_read_byte(reader);
     switch (byte) {
     case 0x00:
-        if (wisp_read_byte(reader) != 0x11) wisp_reader_bad_byte(reader, reader->failed ? 0 : reader->at[-1], "core import or export");
+        if (wisp_read_byte(reader) != 0x11)
+            wisp_reader_bad_byte(reader, reader->failed ? 0 : reader->at[-1], "core import or export");
         type.sort = WISP_SORT_CORE_MODULE;
         break;
     case 0x01:
@@ -228,7 +234,8 @@ static void read_component_section(struct section *s)
     def->component = read_component(s->decoder, s->r);
 }
 
-static struct wisp_ast_arg *read_args(struct section *s, uint32_t *ret_n, void (*read)(struct section *, struct wisp_ast_arg *))
+static struct wisp_ast_arg *read_args(struct section *s, uint32_t *ret_n,
+                                      void (*read)(struct section *, struct wisp_ast_arg *))
 {
     uint32_t n = wisp_decode_count(s->decoder, s->r);
     struct wisp_ast_arg *args = WISP_NEW_ARRAY(s->decoder->arena, struct wisp_ast_arg, n);
@@ -250,7 +257,8 @@ static void read_core_member(struct section *s, struct wisp_ast_arg *arg)
     arg->name.text = wisp_read_name(s->r);
     arg->ref.sort = read_core_sort(s->r);
     if (!s->r->failed && arg->ref.sort > WISP_SORT_CORE_TAG)
-        wisp_reader_fail(s->r, WISP_ERR_INVALID, "a core instance cannot export an item of sort %s", wisp_sort_name(arg->ref.sort));
+        wisp_reader_fail(s->r, WISP_ERR_INVALID, "a core instance cannot export an item of sort %s",
+                         wisp_sort_name(arg->ref.sort));
     arg->ref.index = wisp_read_u32(s->r);
 }
 
@@ -269,7 +277,8 @@ static void read_member(struct section *s, struct wisp_ast_arg *arg)
     arg->ref = read_ref(s->r);
     check_implements(s->r, name, arg->ref.sort);
     if (!s->r->failed && !is_external(arg->ref.sort))
-        wisp_reader_fail(s->r, WISP_ERR_INVALID, "an instance cannot export an item of sort %s", wisp_sort_name(arg->ref.sort));
+        wisp_reader_fail(s->r, WISP_ERR_INVALID, "an instance cannot export an item of sort %s",
+                         wisp_sort_name(arg->ref.sort));
 }
 
 static void read_core_instances(struct section *s)
@@ -312,7 +321,8 @@ void wisp_decode_alias(struct wisp_decoder *decoder, struct wisp_reader *reader,
     if (target > 2)
         wisp_reader_bad_byte(reader, target, "alias");
     else if (target == 2 ? !may_alias_outer(sort) : target == 1 ? sort > WISP_SORT_CORE_TAG : !is_external(sort))
-        wisp_reader_fail_at(reader, offset, WISP_ERR_INVALID, "items of sort %s cannot be aliased like this", wisp_sort_name(sort));
+        wisp_reader_fail_at(reader, offset, WISP_ERR_INVALID, "items of sort %s cannot be aliased like this",
+                            wisp_sort_name(sort));
     static const enum wisp_ast_def_kind kinds[] = {WISP_AST_DEF_ALIAS_EXPORT, WISP_AST_DEF_ALIAS_CORE_EXPORT,
                                                    WISP_AST_DEF_ALIAS_OUTER};
     if (reader->failed) return;
@@ -427,9 +437,10 @@ static void check_header(struct wisp_reader *reader)
 {
     uint32_t offset = wisp_reader_offset(reader);
     if (reader->end - reader->at >= 8 && memcmp(reader->at, "\0asm\1\0\0\0", 8) == 0) {
-        wisp_reader_fail(reader, WISP_ERR_INVALID,
-                         "this is a core module, not a component: build for the target wasm32-wasip2, or make a component "
-                         "of it with `wasm-tools component new` (and the WASI adapter, for a wasip1 module)");
+        wisp_reader_fail(
+            reader, WISP_ERR_INVALID,
+            "this is a core module, not a component: build for the target wasm32-wasip2, or make a component "
+            "of it with `wasm-tools component new` (and the WASI adapter, for a wasip1 module)");
         return;
     }
     struct wisp_str header = wisp_read_bytes(reader, 8);

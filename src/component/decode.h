@@ -68,13 +68,7 @@ struct wisp_ast_field {
 
 struct wisp_ast_body;
 
-enum wisp_ast_type_kind {
-    WISP_AST_VALUE,
-    WISP_AST_FUNC,
-    WISP_AST_COMPONENT,
-    WISP_AST_INSTANCE,
-    WISP_AST_RESOURCE
-};
+enum wisp_ast_type_kind { WISP_AST_VALUE, WISP_AST_FUNC, WISP_AST_COMPONENT, WISP_AST_INSTANCE, WISP_AST_RESOURCE };
 
 struct wisp_ast_type {
     enum wisp_ast_type_kind kind;
@@ -114,7 +108,7 @@ struct wisp_ast_arg {
 
 /* Type of an import, or ascribed to an export. */
 struct wisp_ast_extern {
-    enum wisp_sort sort; /* CORE_MODULE, FUNC, TYPE, COMPONENT, INSTANCE */
+    enum wisp_sort sort;  /* CORE_MODULE, FUNC, TYPE, COMPONENT, INSTANCE */
     bool is_sub_resource; /* TYPE: a fresh resource; otherwise equal to the type `index` */
     uint32_t index;
 };

@@ -49,7 +49,8 @@ static const char *const unsupported[] = {
 
 static void read_encoding(struct wisp_reader *reader, uint8_t code, bool *seen, struct wisp_ast_canon *canon)
 {
-    if (*seen) wisp_reader_fail(reader, WISP_ERR_INVALID, "canonical option `string-encoding` conflicts with an earlier one");
+    if (*seen)
+        wisp_reader_fail(reader, WISP_ERR_INVALID, "canonical option `string-encoding` conflicts with an earlier one");
     *seen = true;
     canon->encoding = code == 0 ? WISP_UTF8 : code == 1 ? WISP_UTF16 : WISP_LATIN1_UTF16;
 }
@@ -135,7 +136,8 @@ struct wisp_ast_canon *wisp_decode_canon(struct wisp_decoder *decoder, struct wi
         break;
     default:
         if (code < WISP_COUNT(unsupported) && unsupported[code])
-            wisp_reader_fail(reader, WISP_ERR_UNSUPPORTED, "canonical built-in `%s` (WASI Preview 3)", unsupported[code]);
+            wisp_reader_fail(reader, WISP_ERR_UNSUPPORTED, "canonical built-in `%s` (WASI Preview 3)",
+                             unsupported[code]);
         else
             wisp_reader_bad_byte(reader, code, "canonical function");
     }

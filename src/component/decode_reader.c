@@ -43,7 +43,8 @@ int wisp_reader_fail_at(struct wisp_reader *reader, uint32_t offset, enum wisp_e
 void wisp_reader_bad_byte(struct wisp_reader *reader, uint8_t byte, const char *what)
 {
     uint32_t offset = wisp_reader_offset(reader);
-    wisp_reader_fail_at(reader, offset ? offset - 1 : 0, WISP_ERR_INVALID, "invalid leading byte 0x%x for %s", byte, what);
+    wisp_reader_fail_at(reader, offset ? offset - 1 : 0, WISP_ERR_INVALID, "invalid leading byte 0x%x for %s", byte,
+                        what);
 }
 
 uint8_t wisp_read_byte(struct wisp_reader *reader)
@@ -121,6 +122,7 @@ struct wisp_str wisp_read_name(struct wisp_reader *reader)
 {
     uint32_t offset = wisp_reader_offset(reader);
     struct wisp_str name = wisp_read_bytes(reader, wisp_read_u32(reader));
+    if (reader->failed) return (struct wisp_str){0};
     if (name.len > WISP_READER_NAME_MAX)
         wisp_reader_fail_at(reader, offset, WISP_ERR_LIMIT, "a name of %zu bytes", name.len);
     else if (!wisp_str_is_utf8(name))
@@ -151,9 +153,10 @@ struct wisp_reader wisp_reader_part(struct wisp_reader *reader, uint32_t size)
 
 void wisp_reader_finish_part(struct wisp_reader *reader, struct wisp_reader *part, const char *what)
 {
+    if (reader->failed) return; /* the first failure counts */
     if (!part->failed && part->at != part->end)
         wisp_reader_fail(part, WISP_ERR_INVALID, "%s: %zu bytes left over", what, (size_t)(part->end - part->at));
-    if (part->failed && !reader->failed) {
+    if (part->failed) {
         reader->failed = part->failed;
         reader->at = reader->end;
     }

@@ -11,10 +11,10 @@ enum { LABEL_COUNT_FLAGS_MAX = 32 };
 static bool primitive_kind(uint8_t code, enum wisp_type_kind *ret_kind)
 {
     static const uint8_t kinds[] = {
-        [0x7f - 0x73] = WISP_TYPE_BOOL, [0x7e - 0x73] = WISP_TYPE_S8,   [0x7d - 0x73] = WISP_TYPE_U8,
-        [0x7c - 0x73] = WISP_TYPE_S16,  [0x7b - 0x73] = WISP_TYPE_U16,  [0x7a - 0x73] = WISP_TYPE_S32,
-        [0x79 - 0x73] = WISP_TYPE_U32,  [0x78 - 0x73] = WISP_TYPE_S64,  [0x77 - 0x73] = WISP_TYPE_U64,
-        [0x76 - 0x73] = WISP_TYPE_F32,  [0x75 - 0x73] = WISP_TYPE_F64,  [0x74 - 0x73] = WISP_TYPE_CHAR,
+        [0x7f - 0x73] = WISP_TYPE_BOOL,   [0x7e - 0x73] = WISP_TYPE_S8,  [0x7d - 0x73] = WISP_TYPE_U8,
+        [0x7c - 0x73] = WISP_TYPE_S16,    [0x7b - 0x73] = WISP_TYPE_U16, [0x7a - 0x73] = WISP_TYPE_S32,
+        [0x79 - 0x73] = WISP_TYPE_U32,    [0x78 - 0x73] = WISP_TYPE_S64, [0x77 - 0x73] = WISP_TYPE_U64,
+        [0x76 - 0x73] = WISP_TYPE_F32,    [0x75 - 0x73] = WISP_TYPE_F64, [0x74 - 0x73] = WISP_TYPE_CHAR,
         [0x73 - 0x73] = WISP_TYPE_STRING,
     };
     if (code < 0x73 || code > 0x7f) return false;
@@ -210,9 +210,9 @@ static void check_decl_alias(struct wisp_reader *reader, const struct wisp_ast_b
     if (reader->failed || body->n_defs == n_before) return;
     const struct wisp_ast_def *def = &body->defs[n_before];
     enum wisp_sort sort = def->alias.sort;
-    bool is_fine = def->kind == WISP_AST_DEF_ALIAS_OUTER
-                       ? sort == WISP_SORT_TYPE || sort == WISP_SORT_CORE_TYPE
-                       : def->kind == WISP_AST_DEF_ALIAS_EXPORT && (sort == WISP_SORT_TYPE || sort == WISP_SORT_INSTANCE);
+    bool is_fine = def->kind == WISP_AST_DEF_ALIAS_OUTER ? sort == WISP_SORT_TYPE || sort == WISP_SORT_CORE_TYPE
+                                                         : def->kind == WISP_AST_DEF_ALIAS_EXPORT &&
+                                                               (sort == WISP_SORT_TYPE || sort == WISP_SORT_INSTANCE);
     if (!is_fine)
         wisp_reader_fail_at(reader, def->offset, WISP_ERR_INVALID,
                             "aliases in component and instance types may only refer to types or instances");
@@ -310,7 +310,8 @@ static void read_core_alias(struct wisp_reader *reader, struct wisp_ast_module_d
     decl->index = wisp_read_u32(reader);
 }
 
-static void read_module_decl(struct wisp_decoder *decoder, struct wisp_reader *reader, struct wisp_ast_module_decl *decl)
+static void read_module_decl(struct wisp_decoder *decoder, struct wisp_reader *reader,
+                             struct wisp_ast_module_decl *decl)
 {
     decl->offset = wisp_reader_offset(reader);
     uint8_t kind = wisp_read_byte(reader);

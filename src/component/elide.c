@@ -36,8 +36,8 @@ struct reading {
     uint32_t n_funcs, funcs_capacity;
     struct wisp_core_item *exports; /* shim; type_index: of the function */
     uint32_t n_exports, exports_capacity;
-    struct wisp_str table;     /* shim: name of the exported table */
-    uint32_t table_import;     /* fixup: position of the imported table */
+    struct wisp_str table; /* shim: name of the exported table */
+    uint32_t table_import; /* fixup: position of the imported table */
     uint32_t n_tables;
     uint32_t *slots; /* fixup: functions that the table is filled with */
     uint32_t n_slots;
@@ -58,7 +58,8 @@ static void read_types(struct reading *m)
 static void add_func(struct reading *m, uint32_t type, uint32_t position)
 {
     m->other |= type >= m->n_sigs;
-    if (!m->other) *WISP_PUSH(m->arena, m->funcs, m->n_funcs, m->funcs_capacity) = (struct link_func){m->sigs[type], position};
+    if (!m->other)
+        *WISP_PUSH(m->arena, m->funcs, m->n_funcs, m->funcs_capacity) = (struct link_func){m->sigs[type], position};
 }
 
 static void read_imports(struct reading *m)
@@ -299,8 +300,7 @@ static void remove_steps(struct wisp_component *component, struct wisp_arena *ar
     component->n_steps = n;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < component->steps[i].n_imports; k++)
-            if (!component->steps[i].imports[k].is_trampoline)
-                renumber_ref(&component->steps[i].imports[k].ref, &gone);
+            if (!component->steps[i].imports[k].is_trampoline) renumber_ref(&component->steps[i].imports[k].ref, &gone);
     visit_refs(component, renumber_ref, &gone);
     remove_unused_modules(component, arena);
 }

@@ -13,6 +13,6 @@
 
 #include "component/plan.h"
 
-/* Rewrites the plan. Whatever does not look exactly like that, or would have to come from an instance that is made later
- * than its importer, is left alone. */
+/* Rewrites the plan. Whatever does not look exactly like that, or would have to come from an instance that is made
+ * later than its importer, is left alone. */
 void wisp_plan_elide_shims(struct wisp_component *component);

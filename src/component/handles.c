@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { FIRST_CAPACITY = 16 };
@@ -58,15 +59,11 @@ struct resource_text {
 static struct resource_text resource_text(const struct wisp_resource *resource)
 {
     struct resource_text r;
-    struct wisp_str name = resource->name;
-    if (name.len) {
-        if (name.len > sizeof r.text - 3) name.len = sizeof r.text - 3;
-        r.text[0] = '`';
-        memcpy(r.text + 1, name.ptr, name.len);
-        memcpy(r.text + 1 + name.len, "`", 2);
-    } else {
-        strcpy(r.text, resource->is_imported ? "a resource without a name" : "guest-defined resource");
-    }
+    const char *nameless = resource->is_imported ? "a resource without a name" : "guest-defined resource";
+    if (resource->name.len)
+        snprintf(r.text, sizeof r.text, "`%.*s`", WISP_STR_ARG(resource->name));
+    else
+        snprintf(r.text, sizeof r.text, "%s", nameless);
     return r;
 }
 

@@ -32,8 +32,9 @@ static int alias_outer_type(struct wisp_linker *l, struct wisp_link_env *env, co
     if (!type->has_resources) return 0;
     for (struct wisp_link_env *scope = env; scope != target; scope = scope->outer) {
         if (scope->body->kind == WISP_AST_BODY_COMPONENT)
-            return wisp_err_set(l->err, WISP_ERR_INVALID, "an outer alias transitively refers to resources, which must "
-                                                          "not be defined outside of the component");
+            return wisp_err_set(l->err, WISP_ERR_INVALID,
+                                "an outer alias transitively refers to resources, which must "
+                                "not be defined outside of the component");
         scope->captures_resources = true;
     }
     return 0;
@@ -103,7 +104,8 @@ static int check_bag(struct wisp_linker *l, const struct wisp_link_instance *bag
     for (uint32_t i = 0; i < bag->n; i++) {
         const struct wisp_extern_name *name = bag->members[i].parsed;
         if (name->kind != WISP_NAME_LABEL && name->kind != WISP_NAME_INTERFACE)
-            return wisp_err_set(l->err, WISP_ERR_INVALID, "export `%.*s`: its resource does not have a name in this context",
+            return wisp_err_set(l->err, WISP_ERR_INVALID,
+                                "export `%.*s`: its resource does not have a name in this context",
                                 WISP_STR_ARG(name->text));
     }
     return wisp_link_check_unique(l, bag, "export");
@@ -166,7 +168,8 @@ static int bind_external(struct wisp_linker *l, struct wisp_link_env *env, const
     struct wisp_link_binding binding = {.name = name->text,
                                         .owner = eval->owner,
                                         .is_root_import = eval->is_root_import,
-                                        .is_nested = eval->is_root_import && eval->body->kind != WISP_AST_BODY_COMPONENT,
+                                        .is_nested =
+                                            eval->is_root_import && eval->body->kind != WISP_AST_BODY_COMPONENT,
                                         .is_ascription = eval->is_ascription};
     if (from) {
         const struct wisp_link_member *member = wisp_link_find(from, name->text);
@@ -188,13 +191,12 @@ static int define_export(struct wisp_linker *l, struct wisp_link_env *env, const
     if (r < 0) return r;
     if (def->external.has_type) {
         struct wisp_link_value given = value;
-        r = wisp_link_bind(
-            l, env, &def->external.type,
-            &(struct wisp_link_binding){.given = &given, .name = name->text, .is_ascription = true}, &value);
+        r = wisp_link_bind(l, env, &def->external.type,
+                           &(struct wisp_link_binding){.given = &given, .name = name->text, .is_ascription = true},
+                           &value);
         if (r < 0) return wisp_err_wrap(l->err, "ascribed type of export is not compatible");
     }
-    if (value.sort == WISP_SORT_TYPE)
-        value.type = wisp_link_name_type(l, value.type, name->text, (struct wisp_str){0});
+    if (value.sort == WISP_SORT_TYPE) value.type = wisp_link_name_type(l, value.type, name->text, (struct wisp_str){0});
     return add_external(l, env, def, value);
 }
 
@@ -309,8 +311,7 @@ int wisp_link_eval(struct wisp_linker *l, const struct wisp_link_eval *eval, str
 int wisp_component_link(struct wisp_component *component, const struct wisp_ast *ast, struct wisp_err *err)
 {
     WISP_CLEANUP_ARENA struct wisp_arena scratch = {0};
-    struct wisp_linker l = {
-        .component = component, .scratch = &scratch, .err = err, .work_left = WISP_LINK_WORK_MAX};
+    struct wisp_linker l = {.component = component, .scratch = &scratch, .err = err, .work_left = WISP_LINK_WORK_MAX};
     l.plan_modules = WISP_NEW_ARRAY(&scratch, int32_t, ast->n_modules);
     for (uint32_t i = 0; i < ast->n_modules; i++) l.plan_modules[i] = -1;
     component->n_instances = 1;
@@ -323,5 +324,5 @@ int wisp_component_link(struct wisp_component *component, const struct wisp_ast 
     l.dry = 0;
     eval.checks = false;
     if (r == 0) r = wisp_link_eval(&l, &eval, &exports);
-return r < 0 ? r : wisp_link_world(&l, &imports, exports);
+    return r < 0 ? r : wisp_link_world(&l, &imports, exports);
 }

@@ -90,7 +90,8 @@ static int lift(struct wisp_linker *l, struct wisp_link_env *env, const struct w
     if (r < 0) return r;
     const struct wisp_core_func_type *flat = &type->func->lift;
     if (!wisp_core_sig_is(core.type->sig, flat))
-        return wisp_err_set(l->err, WISP_ERR_INVALID, "the core function %s does not have the signature of the lifted one",
+        return wisp_err_set(l->err, WISP_ERR_INVALID,
+                            "the core function %s does not have the signature of the lifted one",
                             wisp_core_extern_text(l->scratch, core.type));
     struct wisp_core_func_type post_return = {.n_params = flat->n_results};
     memcpy(post_return.params, flat->results, sizeof flat->results);
@@ -129,7 +130,8 @@ static void add_trampoline(struct wisp_linker *l, struct wisp_link_env *env, str
     if (!l->dry)
         *WISP_PUSH(&component->arena, component->trampolines, component->n_trampolines, l->capacity.trampolines) =
             trampoline;
-    wisp_link_add_core(env, (struct wisp_link_core_item){.type = type, .is_trampoline = true, .trampoline = trampoline.index});
+    wisp_link_add_core(
+        env, (struct wisp_link_core_item){.type = type, .is_trampoline = true, .trampoline = trampoline.index});
 }
 
 static int lower(struct wisp_linker *l, struct wisp_link_env *env, const struct wisp_ast_canon *canon)

@@ -87,8 +87,7 @@ int wisp_link_alias_core(struct wisp_linker *l, struct wisp_link_env *env, const
 /* Position of a module in the plan, which it enters when it is first instantiated. */
 static int plan_module(struct wisp_linker *l, const struct wisp_link_module *module, uint32_t *ret_module)
 {
-    if (module->is_type)
-        return wisp_err_set(l->err, WISP_ERR_UNSUPPORTED, "instantiating an imported core module");
+    if (module->is_type) return wisp_err_set(l->err, WISP_ERR_UNSUPPORTED, "instantiating an imported core module");
     struct wisp_component *component = l->component;
     int32_t *position = &l->plan_modules[module->info->ordinal];
     if (*position < 0) {

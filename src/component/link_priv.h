@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The linker is a symbolic evaluator. A component's body is a list of definitions; evaluating one adds a value to one of
- * the index spaces of an environment. Instantiating a component evaluates its body in a new environment whose outer
+/* The linker is a symbolic evaluator. A component's body is a list of definitions; evaluating one adds a value to one
+ * of the index spaces of an environment. Instantiating a component evaluates its body in a new environment whose outer
  * one is where the component was defined, with the arguments as its imports.
  *
  * The same evaluation serves five purposes, told apart by where imports (and, in types, exports) come from:
@@ -34,13 +34,21 @@ enum {
 
 struct wisp_link_env;
 
-enum wisp_link_type_kind { WISP_LINK_VALUE, WISP_LINK_FUNC, WISP_LINK_RESOURCE, WISP_LINK_COMPONENT, WISP_LINK_INSTANCE };
+enum wisp_link_type_kind {
+    WISP_LINK_VALUE,
+    WISP_LINK_FUNC,
+    WISP_LINK_RESOURCE,
+    WISP_LINK_COMPONENT,
+    WISP_LINK_INSTANCE
+};
 
 struct wisp_link_type {
     enum wisp_link_type_kind kind;
     bool has_resources; /* refers to a resource from outside of it */
+    const struct wisp_type_name *type_name; /* given by an import or export; NULL: none */
     const struct wisp_type *value;
     struct wisp_type *named; /* = value, when it is a copy made to be named */
+    const struct wisp_type *handle; /* the own or borrow that a named copy was made of: what visibility knows */
     const struct wisp_func_type *func;
     struct wisp_resource *resource;
     const struct wisp_type *own, *borrow; /* RESOURCE */
@@ -219,9 +227,9 @@ int wisp_link_core_type(struct wisp_linker *l, struct wisp_link_env *env, const 
 struct wisp_link_binding {
     const struct wisp_link_value *given; /* NULL: make a value up */
     struct wisp_str name, owner;
-    bool is_root_import;  /* made-up functions become imports of the component */
-    bool is_nested;       /* within an imported instance */
-    bool is_ascription;   /* of an export */
+    bool is_root_import; /* made-up functions become imports of the component */
+    bool is_nested;      /* within an imported instance */
+    bool is_ascription;  /* of an export */
 };
 /* The value that an import or export of this type has: the given one, seen through the type, or a made-up one. INVALID
  * when the given one does not match. */

@@ -142,8 +142,19 @@ static int make_func(struct wisp_linker *l, const struct wisp_link_env *env, con
 static void add_handles(struct wisp_linker *l, struct wisp_link_type *type)
 {
     type->has_resources = true;
-    type->own = wisp_type_handle(wisp_link_types(l), WISP_TYPE_OWN, type->resource);
-    type->borrow = wisp_type_handle(wisp_link_types(l), WISP_TYPE_BORROW, type->resource);
+    struct wisp_type *own = wisp_type_handle(wisp_link_types(l), WISP_TYPE_OWN, type->resource);
+    struct wisp_type *borrow = wisp_type_handle(wisp_link_types(l), WISP_TYPE_BORROW, type->resource);
+    own->named = borrow->named = type->type_name;
+    type->own = own;
+    type->borrow = borrow;
+}
+
+static const struct wisp_type_name *make_name(struct wisp_linker *l, struct wisp_str name,
+                                              const struct wisp_type_name *alias_of)
+{
+    struct wisp_type_name *made = WISP_NEW(wisp_link_types(l), struct wisp_type_name);
+    *made = (struct wisp_type_name){name, alias_of};
+    return made;
 }
 
 struct wisp_link_type *wisp_link_resource(struct wisp_linker *l, const struct wisp_link_env *definer,
@@ -162,6 +173,7 @@ struct wisp_link_type *wisp_link_resource(struct wisp_linker *l, const struct wi
     struct wisp_link_type *type = new_type(l, WISP_LINK_RESOURCE);
     type->resource = resource;
     type->definer = definer;
+    if (name.len) type->type_name = make_name(l, name, NULL);
     add_handles(l, type);
     return type;
 }
@@ -187,12 +199,11 @@ static int make_closure(struct wisp_linker *l, struct wisp_link_env *env, const 
     if (!env->checks) return 0;
     struct wisp_link_instance *exports;
     l->dry++;
-    int r = wisp_link_eval(l,
-                           &(struct wisp_link_eval){.body = ast->body,
-                                                    .outer = env,
-                                                    .checks = true,
-                                                    .ret_captures_resources = &type->has_resources},
-                           &exports);
+    int r = wisp_link_eval(
+        l,
+        &(struct wisp_link_eval){
+            .body = ast->body, .outer = env, .checks = true, .ret_captures_resources = &type->has_resources},
+        &exports);
     l->dry--;
     return r;
 }
@@ -217,6 +228,7 @@ struct wisp_link_type *wisp_link_name_type(struct wisp_linker *l, const struct w
 {
     struct wisp_link_type *copy = WISP_NEW(l->scratch, struct wisp_link_type);
     *copy = *type;
+    copy->type_name = make_name(l, name, type->type_name);
     if (type->kind == WISP_LINK_RESOURCE) {
         /* A dry evaluation may see a resource of the plan, which it must not touch. */
         if (!l->dry && !type->resource->name.len) {
@@ -226,10 +238,11 @@ struct wisp_link_type *wisp_link_name_type(struct wisp_linker *l, const struct w
         add_handles(l, copy);
     }
     if (type->kind != WISP_LINK_VALUE) return copy;
-    /* own<R> and borrow<R> keep their identity, which is the resource's. */
-    if (type->value->kind == WISP_TYPE_OWN || type->value->kind == WISP_TYPE_BORROW) return copy;
+    bool is_handle = type->value->kind == WISP_TYPE_OWN || type->value->kind == WISP_TYPE_BORROW;
+    if (is_handle && !copy->handle) copy->handle = type->value;
     copy->named = WISP_NEW(wisp_link_types(l), struct wisp_type);
     *copy->named = *type->value;
+    copy->named->named = copy->type_name;
     if (!copy->named->name.len) {
         copy->named->name = name;
         copy->named->owner = owner;
@@ -263,8 +276,8 @@ static int outer_core_type(struct wisp_linker *l, const struct wisp_link_env *en
                             decl->index, env->n[WISP_SORT_CORE_TYPE]);
     *ret_sig = env->core_types[decl->index].sig;
     if (!*ret_sig)
-        return wisp_err_set(l->err, WISP_ERR_INVALID, "core type index %u is a module type, which cannot be aliased here",
-                            decl->index);
+        return wisp_err_set(l->err, WISP_ERR_INVALID,
+                            "core type index %u is a module type, which cannot be aliased here", decl->index);
     return 0;
 }
 

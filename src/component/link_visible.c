@@ -49,7 +49,8 @@ static int check_use(struct wisp_linker *l, const struct names *names, const str
     if (r < 0) return r;
     if (!needs_name(type)) return check_parts(l, names, type);
     if (is_named(names, type)) return 0;
-    return wisp_err_set(l->err, WISP_ERR_INVALID, "its type uses `%s`, which was not itself imported or exported before",
+    return wisp_err_set(l->err, WISP_ERR_INVALID,
+                        "its type uses `%s`, which was not itself imported or exported before",
                         wisp_type_text(l->scratch, type));
 }
 
@@ -79,7 +80,7 @@ static int check_type(struct wisp_linker *l, const struct names *names, const st
     switch (type->kind) {
     case WISP_LINK_VALUE:
         if (type->value->kind == WISP_TYPE_OWN || type->value->kind == WISP_TYPE_BORROW)
-            return check_use(l, names, type->value);
+            return check_use(l, names, type->handle ? type->handle : type->value);
         return check_parts(l, names, type->value);
     case WISP_LINK_FUNC:
         return check_func(l, names, type->func);
@@ -223,7 +224,8 @@ int wisp_link_check_unique(struct wisp_linker *l, const struct wisp_link_instanc
     if (names->n) qsort(canonical, names->n, sizeof *canonical, compare_canonical);
     for (uint32_t i = 1; i < names->n; i++)
         if (wisp_str_equal(canonical[i - 1], canonical[i]))
-            return wisp_err_set(l->err, WISP_ERR_INVALID, "%s name `%.*s` conflicts with another, equal or too similar, name",
-                                what, WISP_STR_ARG(canonical[i]));
+            return wisp_err_set(l->err, WISP_ERR_INVALID,
+                                "%s name `%.*s` conflicts with another, equal or too similar, name", what,
+                                WISP_STR_ARG(canonical[i]));
     return 0;
 }

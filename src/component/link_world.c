@@ -17,6 +17,7 @@ static int make_item(struct wisp_linker *l, const struct wisp_link_member *membe
     case WISP_SORT_TYPE:
         item.kind = WISP_ITEM_TYPE;
         item.type = member->value.type->value;
+        item.type_name = member->value.type->type_name;
         item.resource = member->value.type->resource;
         item.func = member->value.type->func;
         break;

@@ -170,5 +170,6 @@ const struct wisp_export_func *wisp_component_export(const struct wisp_component
                                                      const char *name);
 
 /* Does an implementation `have` ("wasi:http/types", newest version "0.2.8") satisfy an import named `want`
- * ("wasi:http/types@0.2.2")? Same name, and compatible version: same major, or for 0.x same minor. */
+ * ("wasi:http/types@0.2.2")? Same name, and compatible version: same major, or for 0.x same minor. An import without a
+ * version takes any; a pre-release matches only itself. */
 bool wisp_version_matches(struct wisp_str want, struct wisp_str have_name, struct wisp_str have_version);

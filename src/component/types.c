@@ -5,16 +5,16 @@
 
 enum { FLAT_TOO_MANY = WISP_FLAT_PARAMS_MAX + 1, FLAGS_MAX = 32, SIZE_MAX_BYTES = 1 << 28, TEXT_ENOUGH = 1000 };
 
-#define PRIMITIVE(kind_, size_, native_size_, flat_, any_bits)                                                       \
-    [WISP_TYPE_##kind_] = {.kind = WISP_TYPE_##kind_,                                                                \
-                           .size = (size_),                                                                          \
-                           .align = (size_),                                                                         \
-                           .native_size = (native_size_),                                                            \
-                           .native_align = (native_size_),                                                           \
-                           .weight = 1,                                                                              \
-                           .depth = 1,                                                                               \
-                           .is_bytes = (any_bits),                                                                   \
-                           .n_flat = 1,                                                                              \
+#define PRIMITIVE(kind_, size_, native_size_, flat_, any_bits)                                                         \
+    [WISP_TYPE_##kind_] = {.kind = WISP_TYPE_##kind_,                                                                  \
+                           .size = (size_),                                                                            \
+                           .align = (size_),                                                                           \
+                           .native_size = (native_size_),                                                              \
+                           .native_align = (native_size_),                                                             \
+                           .weight = 1,                                                                                \
+                           .depth = 1,                                                                                 \
+                           .is_bytes = (any_bits),                                                                     \
+                           .n_flat = 1,                                                                                \
                            .flat = {WISP_FLAT_##flat_}}
 
 static const struct wisp_type primitives[WISP_TYPE_STRING + 1] = {
@@ -254,8 +254,8 @@ int wisp_type_result(struct wisp_arena *arena, const struct wisp_type *ok, const
                      (struct wisp_type_field){.name = WISP_STR("error"), .type = error}, ret_type, err);
 }
 
-const struct wisp_type *wisp_type_handle(struct wisp_arena *arena, enum wisp_type_kind own_or_borrow,
-                                         struct wisp_resource *resource)
+struct wisp_type *wisp_type_handle(struct wisp_arena *arena, enum wisp_type_kind own_or_borrow,
+                                   struct wisp_resource *resource)
 {
     assert(own_or_borrow == WISP_TYPE_OWN || own_or_borrow == WISP_TYPE_BORROW);
     struct wisp_type *type = WISP_NEW(arena, struct wisp_type);
@@ -337,14 +337,14 @@ bool wisp_type_equal(const struct wisp_type *a, const struct wisp_type *b)
 }
 
 static const char *const kind_names[WISP_TYPE_COUNT] = {
-    [WISP_TYPE_BOOL] = "bool",     [WISP_TYPE_S8] = "s8",         [WISP_TYPE_U8] = "u8",
-    [WISP_TYPE_S16] = "s16",       [WISP_TYPE_U16] = "u16",       [WISP_TYPE_S32] = "s32",
-    [WISP_TYPE_U32] = "u32",       [WISP_TYPE_S64] = "s64",       [WISP_TYPE_U64] = "u64",
-    [WISP_TYPE_F32] = "f32",       [WISP_TYPE_F64] = "f64",       [WISP_TYPE_CHAR] = "char",
-    [WISP_TYPE_STRING] = "string", [WISP_TYPE_LIST] = "list",     [WISP_TYPE_RECORD] = "record",
-    [WISP_TYPE_TUPLE] = "tuple",   [WISP_TYPE_FLAGS] = "flags",   [WISP_TYPE_ENUM] = "enum",
+    [WISP_TYPE_BOOL] = "bool",       [WISP_TYPE_S8] = "s8",         [WISP_TYPE_U8] = "u8",
+    [WISP_TYPE_S16] = "s16",         [WISP_TYPE_U16] = "u16",       [WISP_TYPE_S32] = "s32",
+    [WISP_TYPE_U32] = "u32",         [WISP_TYPE_S64] = "s64",       [WISP_TYPE_U64] = "u64",
+    [WISP_TYPE_F32] = "f32",         [WISP_TYPE_F64] = "f64",       [WISP_TYPE_CHAR] = "char",
+    [WISP_TYPE_STRING] = "string",   [WISP_TYPE_LIST] = "list",     [WISP_TYPE_RECORD] = "record",
+    [WISP_TYPE_TUPLE] = "tuple",     [WISP_TYPE_FLAGS] = "flags",   [WISP_TYPE_ENUM] = "enum",
     [WISP_TYPE_VARIANT] = "variant", [WISP_TYPE_OPTION] = "option", [WISP_TYPE_RESULT] = "result",
-    [WISP_TYPE_OWN] = "own",       [WISP_TYPE_BORROW] = "borrow",
+    [WISP_TYPE_OWN] = "own",         [WISP_TYPE_BORROW] = "borrow",
 };
 
 static void append_cstr(struct wisp_buf *buf, const char *text) { wisp_buf_append_str(buf, wisp_str_from(text)); }
@@ -376,7 +376,7 @@ static void write_fields(struct wisp_buf *buf, const struct wisp_type *type)
         const struct wisp_type_field *field = &type->fields[i];
         if (buf->len > TEXT_ENOUGH) return;
         if (i) append_cstr(buf, ", ");
-        wisp_buf_append_str(buf, field->name);
+        if (!is_tuple) wisp_buf_append_str(buf, field->name);
         if (!field->type) continue;
         if (type->kind == WISP_TYPE_RECORD) append_cstr(buf, ": ");
         if (type->kind == WISP_TYPE_VARIANT) wisp_buf_append_char(buf, '(');

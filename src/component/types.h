@@ -146,8 +146,9 @@ int wisp_type_option(struct wisp_arena *arena, const struct wisp_type *some, con
 /* ok and error may be NULL. */
 int wisp_type_result(struct wisp_arena *arena, const struct wisp_type *ok, const struct wisp_type *error,
                      const struct wisp_type **ret_type, struct wisp_err *err) __attribute__((warn_unused_result));
-const struct wisp_type *wisp_type_handle(struct wisp_arena *arena, enum wisp_type_kind own_or_borrow,
-                                         struct wisp_resource *resource);
+/* The caller may name it. */
+struct wisp_type *wisp_type_handle(struct wisp_arena *arena, enum wisp_type_kind own_or_borrow,
+                                   struct wisp_resource *resource);
 /* `params` is taken over. */
 int wisp_type_func(struct wisp_arena *arena, struct wisp_type_field *params, uint32_t n_params,
                    const struct wisp_type *result, const struct wisp_func_type **ret_type, struct wisp_err *err)

@@ -53,8 +53,7 @@ enum wisp_http_chunked_result wisp_http_chunked_decode(struct wisp_http_chunked 
     llhttp_errno_t error = llhttp_execute(&chunked->parser, input, size);
     *ret_out = chunked->out;
     *ret_used = size;
-    if (error == HPE_OK)
-        return count_overhead(chunked, input + size) ? WISP_HTTP_CHUNKED_MORE : WISP_HTTP_CHUNKED_BAD;
+    if (error == HPE_OK) return count_overhead(chunked, input + size) ? WISP_HTTP_CHUNKED_MORE : WISP_HTTP_CHUNKED_BAD;
     if (error != HPE_PAUSED) return WISP_HTTP_CHUNKED_BAD;
     const char *trailers = llhttp_get_error_pos(&chunked->parser);
     *ret_used = (size_t)(trailers - input);

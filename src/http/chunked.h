@@ -6,9 +6,9 @@
 
 struct wisp_http_chunked {
     llhttp_t parser;
-    char *out;       /* where the next decoded byte goes; within the run that is being decoded, at or before its input */
+    char *out; /* where the next decoded byte goes; within the run that is being decoded, at or before its input */
     const char *mark; /* end of the data seen last in this run */
-    size_t overhead; /* bytes of framing since the last data */
+    size_t overhead;  /* bytes of framing since the last data */
 };
 
 void wisp_http_chunked_init(struct wisp_http_chunked *chunked, const struct wisp_http_parsers *parsers);

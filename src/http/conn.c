@@ -51,7 +51,6 @@ static void exchange_close(struct wisp_http_conn *conn, enum wisp_http_outcome o
     struct wisp_http_exchange *exchange = &conn->exchange->exchange;
     const struct wisp_http_options *options = &conn->shared->options;
     exchange->outcome = outcome;
-    exchange->bytes_in = conn->body.received;
     if (options->handler.on_close) options->handler.on_close(exchange, options->env);
     conn->shared->stats.in_flight--;
     exchange_free(conn);
@@ -68,6 +67,13 @@ static void begin_closing(struct wisp_http_conn *conn)
     conn->is_eof |= is_quiet;
     conn->unread = conn->decoded = conn->raw = conn->in_end;
     conn->input_deadline_ms = wisp_http_after(conn->shared, LINGER_MS);
+}
+
+/* Nothing was asked and nothing is owed: no need to linger. */
+static void close_idle(struct wisp_http_conn *conn)
+{
+    begin_closing(conn);
+    conn->is_eof = true;
 }
 
 static void refuse(struct wisp_http_conn *conn, int status, bool is_head_request)
@@ -88,7 +94,7 @@ static void reset(struct wisp_http_conn *conn, enum wisp_http_outcome outcome)
 /* The exchange cannot go on, by the client's fault. */
 static void fail(struct wisp_http_conn *conn, enum wisp_http_outcome outcome, int status)
 {
-    if (conn->exchange->response.state != WISP_HTTP_RESPONSE_NONE) {
+    if (!wisp_http_retract(&conn->exchange->exchange)) {
         reset(conn, outcome);
         return;
     }
@@ -178,17 +184,22 @@ static bool wait_for_head(struct wisp_http_conn *conn, bool is_first_look)
 static bool step_head(struct wisp_http_conn *conn)
 {
     const struct wisp_http_options *options = &conn->shared->options;
-    if (wisp_http_conn_output_size(conn) >= options->output_window_bytes) return false;
     if (conn->raw == conn->in_end) {
         if (conn->is_eof) begin_closing(conn);
         return false;
     }
+    conn->is_blocked = wisp_http_conn_output_size(conn) >= options->output_window_bytes;
+    if (conn->is_blocked) return false;
     bool is_first_look = conn->scan.line_start + conn->scan.seen == 0;
     char *bytes = conn->in->bytes + conn->raw;
     switch (wisp_http_scan(&conn->scan, bytes, conn->in_end - conn->raw)) {
-    case WISP_HTTP_SCAN_MORE: return wait_for_head(conn, is_first_look);
-    case WISP_HTTP_SCAN_BAD: refuse(conn, 400, false); return true;
-    case WISP_HTTP_SCAN_DONE: break;
+    case WISP_HTTP_SCAN_MORE:
+        return wait_for_head(conn, is_first_look);
+    case WISP_HTTP_SCAN_BAD:
+        refuse(conn, 400, false);
+        return true;
+    case WISP_HTTP_SCAN_DONE:
+        break;
     }
     size_t size = conn->scan.line_start;
     if (size > options->head_bytes_max) {
@@ -276,10 +287,15 @@ static bool step_skip(struct wisp_http_conn *conn)
 static bool step(struct wisp_http_conn *conn)
 {
     switch (conn->phase) {
-    case WISP_HTTP_PHASE_HEAD: return step_head(conn);
-    case WISP_HTTP_PHASE_EXCHANGE: return step_exchange(conn);
-    case WISP_HTTP_PHASE_SKIP: return step_skip(conn);
-    case WISP_HTTP_PHASE_CLOSING: conn->unread = conn->decoded = conn->raw = conn->in_end; return false;
+    case WISP_HTTP_PHASE_HEAD:
+        return step_head(conn);
+    case WISP_HTTP_PHASE_EXCHANGE:
+        return step_exchange(conn);
+    case WISP_HTTP_PHASE_SKIP:
+        return step_skip(conn);
+    case WISP_HTTP_PHASE_CLOSING:
+        conn->unread = conn->decoded = conn->raw = conn->in_end;
+        return false;
     }
     return false;
 }
@@ -288,7 +304,7 @@ void wisp_http_conn_run(struct wisp_http_conn *conn)
 {
     assert(!conn->is_running);
     conn->is_running = true;
-    while (step(conn)) {}
+    while (step(conn)) continue;
     conn->is_running = false;
     wisp_http_incoming_trim(conn);
 }
@@ -309,12 +325,12 @@ void wisp_http_conn_eof(struct wisp_http_conn *conn)
     conn->is_eof = true;
     bool can_go_on = conn->body.is_complete && conn->shared->options.serve_half_closed;
     if (conn->phase == WISP_HTTP_PHASE_EXCHANGE && !can_go_on) {
-        if (conn->exchange->response.state != WISP_HTTP_RESPONSE_NONE) {
-            reset(conn, WISP_HTTP_CLIENT_GONE);
-        } else {
+        if (wisp_http_retract(&conn->exchange->exchange)) {
             /* Responses to requests before this one may still be on their way. */
             exchange_close(conn, WISP_HTTP_CLIENT_GONE);
             begin_closing(conn);
+        } else {
+            reset(conn, WISP_HTTP_CLIENT_GONE);
         }
     }
     wisp_http_conn_run(conn);
@@ -341,10 +357,14 @@ static void tick_input(struct wisp_http_conn *conn)
         if (conn->raw < conn->in_end)
             refuse(conn, 408, false);
         else
-            begin_closing(conn);
+            close_idle(conn);
         return;
-    case WISP_HTTP_PHASE_EXCHANGE: fail(conn, WISP_HTTP_TIMED_OUT, 408); return;
-    case WISP_HTTP_PHASE_SKIP: begin_closing(conn); return;
+    case WISP_HTTP_PHASE_EXCHANGE:
+        fail(conn, WISP_HTTP_TIMED_OUT, 408);
+        return;
+    case WISP_HTTP_PHASE_SKIP:
+        begin_closing(conn);
+        return;
     case WISP_HTTP_PHASE_CLOSING:
         /* It had its time to take the response (there is another deadline for that) and to close. */
         if (wisp_http_conn_output_size(conn) == 0) conn->is_eof = true;
@@ -365,7 +385,7 @@ void wisp_http_conn_tick(struct wisp_http_conn *conn)
 
 void wisp_http_conn_stop(struct wisp_http_conn *conn)
 {
-    if (conn->phase == WISP_HTTP_PHASE_HEAD && conn->raw == conn->in_end) begin_closing(conn);
+    if (conn->phase == WISP_HTTP_PHASE_HEAD && conn->raw == conn->in_end) close_idle(conn);
 }
 
 enum wisp_http_next wisp_http_conn_next(const struct wisp_http_conn *conn)

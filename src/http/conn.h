@@ -95,6 +95,8 @@ struct wisp_http_outgoing {
     enum wisp_http_response_framing framing;
     bool is_drain_wanted; /* the handler waits for on_drain */
     uint64_t length;      /* of a SIZED body, or what a BODILESS one says its length would be; else unknown */
+    size_t start;         /* offset in the output block where it begins, unless it is_sent */
+    bool is_sent;         /* at least in part */
     size_t gap;           /* OPEN: offset in the output block where the framing will go */
 };
 
@@ -107,7 +109,7 @@ struct wisp_http_exchange_full {
     struct wisp_http_header *trailers;  /* own array; NULL until there are some */
     bool is_head_request, is_aborted;
     /* From here on not zeroed when an exchange begins. */
-    struct sockaddr_storage peer; /* family AF_UNSPEC: not asked for yet */
+    struct sockaddr_storage peer;      /* family AF_UNSPEC: not asked for yet */
     struct wisp_http_header headers[]; /* options.headers_max */
 };
 
@@ -121,6 +123,7 @@ struct wisp_http_conn {
     bool is_broken;      /* reset instead of closing */
     bool has_served;     /* not the first request */
     bool has_blank_line; /* one came before the request line */
+    bool is_blocked;     /* the next request is here, but the output is full */
 
     /* Input, offsets into in->bytes: [unread, decoded) is body for the handler, [raw, in_end) is not parsed yet. */
     struct wisp_http_block *in;

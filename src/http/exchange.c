@@ -38,12 +38,14 @@ void wisp_http_body_consume(struct wisp_http_exchange *exchange, size_t size)
     if (was_stopped && wisp_http_conn_wants_input(conn)) wisp_http_conn_touch(conn);
 }
 
-void wisp_http_body_limit(struct wisp_http_exchange *exchange, uint64_t bytes_max)
+bool wisp_http_body_limit(struct wisp_http_exchange *exchange, uint64_t bytes_max)
 {
     struct wisp_http_conn *conn = wisp_http_full(exchange)->conn;
-    if (bytes_max >= conn->body.max) return;
-    conn->body.max = bytes_max;
-    if (conn->body.received + conn->body.left > bytes_max) wisp_http_conn_touch(conn);
+    struct wisp_http_incoming *body = &conn->body;
+    if (bytes_max < body->max) body->max = bytes_max;
+    if (body->received + body->left <= body->max) return true;
+    wisp_http_conn_touch(conn);
+    return false;
 }
 
 const struct sockaddr *wisp_http_peer(struct wisp_http_exchange *exchange)

@@ -41,9 +41,9 @@ static bool is(char c, enum wisp_http_chars kind) { return wisp_http_chars[(unsi
  * then a slash is put where the bytes of "//" are free. */
 static int split_absolute_target(char *target, size_t size, struct wisp_http_head *head)
 {
-    size_t scheme_size = size >= 8 && wisp_str_equal_nocase((struct wisp_str){target, 8}, WISP_STR("https://")) ? 8
+    size_t scheme_size = size >= 8 && wisp_str_equal_nocase((struct wisp_str){target, 8}, WISP_STR("https://"))  ? 8
                          : size >= 7 && wisp_str_equal_nocase((struct wisp_str){target, 7}, WISP_STR("http://")) ? 7
-                                                                                                               : 0;
+                                                                                                                 : 0;
     if (scheme_size == 0) return 400;
     char *authority = target + scheme_size, *end = target + size;
     size_t authority_size = 0;
@@ -129,7 +129,8 @@ static void note_special(struct fields *fields, struct wisp_str name)
         fields->n_transfer_encoding++;
         fields->transfer_encoding = fields->n - 1;
         return;
-    default: return;
+    default:
+        return;
     }
 }
 
@@ -251,8 +252,7 @@ static int find_expectation(const struct fields *fields, struct wisp_http_head *
 {
     head->expects_continue = false;
     if (fields->n_expect == 0 || head->version_minor == 0) return 0;
-    if (fields->n_expect > 1 ||
-        !wisp_str_equal_nocase(fields->headers[fields->expect].value, WISP_STR("100-continue")))
+    if (fields->n_expect > 1 || !wisp_str_equal_nocase(fields->headers[fields->expect].value, WISP_STR("100-continue")))
         return 417;
     head->expects_continue = head->framing != WISP_HTTP_NO_BODY;
     return 0;
@@ -276,8 +276,8 @@ int wisp_http_head_parse(const struct wisp_http_parsers *parsers, const struct w
     if (status != 0) return status;
 
     head->n_headers = fields.n;
-    head->keep_alive = !(parser.flags & F_CONNECTION_CLOSE) &&
-                       (head->version_minor > 0 || (parser.flags & F_CONNECTION_KEEP_ALIVE));
+    head->keep_alive =
+        !(parser.flags & F_CONNECTION_CLOSE) && (head->version_minor > 0 || (parser.flags & F_CONNECTION_KEEP_ALIVE));
     return 0;
 }
 

@@ -28,8 +28,8 @@ enum wisp_http_scan_result wisp_http_scan(struct wisp_http_scan *scan, const cha
 
 /* --- parse --- */
 
-/* llhttp in the two states from which its work here begins. Copied for each use, which costs less than parsing a made-up
- * request line. */
+/* llhttp in the two states from which its work here begins. Copied for each use, which costs less than parsing a
+ * made-up request line. */
 struct wisp_http_parsers {
     llhttp_settings_t field_settings, chunk_settings;
     llhttp_t at_fields; /* just behind a request line */

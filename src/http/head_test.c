@@ -50,10 +50,10 @@ static int status_of(struct wisp_str text)
     return status;
 }
 
-#define CHECK_STATUS(literal, expected) \
-    do { \
-        int s_ = status_of(WISP_STR(literal)); \
-        if (s_ != (expected)) wisp_test_fail(__FILE__, __LINE__, "%s: %d, expected %d", #literal, s_, (expected)); \
+#define CHECK_STATUS(literal, expected)                                                                                \
+    do {                                                                                                               \
+        int s_ = status_of(WISP_STR(literal));                                                                         \
+        if (s_ != (expected)) wisp_test_fail(__FILE__, __LINE__, "%s: %d, expected %d", #literal, s_, (expected));     \
     } while (0)
 
 #define H "GET / HTTP/1.1\r\nHost: a\r\n"
@@ -62,8 +62,11 @@ static int status_of(struct wisp_str text)
 TEST(a_plain_head)
 {
     struct reading reading = {.bytes = NULL};
-    CHECK_INT(read_head(&reading, WISP_STR("GET /p?q=1 HTTP/1.1\r\nHost: example.com:80\r\nX-Thing:  a b\t \r\nEMPTY:\r\n"
-                                           "x-thing: \xc3\xa9\r\n\r\n"), 1), 0);
+    CHECK_INT(read_head(&reading,
+                        WISP_STR("GET /p?q=1 HTTP/1.1\r\nHost: example.com:80\r\nX-Thing:  a b\t \r\nEMPTY:\r\n"
+                                 "x-thing: \xc3\xa9\r\n\r\n"),
+                        1),
+              0);
     struct wisp_http_head *head = &reading.head;
     CHECK_STR(head->method, "GET");
     CHECK_STR(head->target, "/p?q=1");
@@ -89,7 +92,8 @@ TEST(any_token_is_a_method)
     CHECK_INT(read_head(&reading, WISP_STR("get / HTTP/1.1\r\nHost: a\r\n\r\n"), 100), 0);
     CHECK_STR(reading.head.method, "get");
     free(reading.bytes);
-    CHECK_STATUS("MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM / HTTP/1.1\r\nHost: a\r\n\r\n", 501);
+    CHECK_STATUS("MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM / HTTP/1.1\r\nHost: a\r\n\r\n",
+                 501);
     CHECK_STATUS("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501);
 }
 
@@ -121,7 +125,8 @@ TEST(request_lines_that_are_refused)
     CHECK_STATUS("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505);
     CHECK_STATUS("GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505);
     CHECK_STATUS("PRI * HTTP/2.0\r\n\r\n", 505);
-    CHECK_STATUS("GET /0123456789012345678901234567890123456789012345678901234567890123456 HTTP/1.1\r\nHost: a\r\n\r\n", 414);
+    CHECK_STATUS("GET /0123456789012345678901234567890123456789012345678901234567890123456 HTTP/1.1\r\nHost: a\r\n\r\n",
+                 414);
 }
 
 TEST(forms_of_the_target)
@@ -205,8 +210,8 @@ TEST(header_names)
 /* llhttp goes through states of their own for these names, each with its own idea of what may follow. */
 TEST(every_byte_in_names_and_values)
 {
-    static const char *const names[] = {"x", "connection", "upgrade", "expect", "proxy-connection",
-                                        "content-lengtx", "transfer-encodinx"};
+    static const char *const names[] = {
+        "x", "connection", "upgrade", "expect", "proxy-connection", "content-lengtx", "transfer-encodinx"};
     for (size_t i = 0; i < WISP_COUNT(names); i++) {
         for (int c = 0; c < 256; c++) {
             char text[160];
@@ -231,8 +236,9 @@ TEST(every_byte_in_names_and_values)
 
 TEST(every_byte_in_values_that_mean_something)
 {
-    static const char *const heads[] = {P "Content-Length: 3", P "Transfer-Encoding: chunked", H "Connection: close",
-                                        H "Connection: x", H "Upgrade: x", H "Connection: keep-alive, x"};
+    static const char *const heads[] = {P "Content-Length: 3", P "Transfer-Encoding: chunked",
+                                        H "Connection: close", H "Connection: x",
+                                        H "Upgrade: x",        H "Connection: keep-alive, x"};
     for (size_t i = 0; i < WISP_COUNT(heads); i++) {
         for (int c = 0; c < 256; c++) {
             char text[160];
@@ -288,7 +294,9 @@ TEST(transfer_encoding)
     CHECK_STATUS(P "Transfer-Encoding: xchunked\r\n\r\n", 400);
     CHECK_STATUS(P "Transfer-Encoding: chunkedx\r\n\r\n", 400);
     CHECK_STATUS(P "Transfer-Encoding: \"chunked\"\r\n\r\n", 400);
-    CHECK_STATUS(P "Transfer-Encoding: \x0b" "chunked\r\n\r\n", 400);
+    CHECK_STATUS(P "Transfer-Encoding: \x0b"
+                   "chunked\r\n\r\n",
+                 400);
     CHECK_STATUS(P "Transfer-Encoding: chunked;q=1\r\n\r\n", 400);
     CHECK_STATUS(P "Transfer-Encoding: chunked,\r\n\r\n", 400);
     CHECK_STATUS(P "Transfer-Encoding: chunked, chunked\r\n\r\n", 400);
@@ -334,7 +342,8 @@ TEST(expectations)
     CHECK(reading.head.expects_continue);
     CHECK_INT(read_head(&reading, WISP_STR(H "Expect: 100-continue\r\n\r\n"), 100), 0);
     CHECK(!reading.head.expects_continue);
-    CHECK_INT(read_head(&reading, WISP_STR("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"), 100), 0);
+    CHECK_INT(
+        read_head(&reading, WISP_STR("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"), 100), 0);
     CHECK(!reading.head.expects_continue);
     free(reading.bytes);
     CHECK_STATUS(P "Expect: cake\r\nContent-Length: 1\r\n\r\n", 417);
@@ -392,13 +401,13 @@ static void decode(struct wisp_str text, size_t piece, char *ret, size_t ret_siz
     free(bytes);
 }
 
-#define CHECK_CHUNKED(literal, expected) \
-    do { \
-        for (size_t piece_ = 1; piece_ < 9; piece_++) { \
-            char got_[256]; \
-            decode(WISP_STR(literal), piece_ == 8 ? 10000 : piece_, got_, sizeof got_); \
-            CHECK_TEXT(got_, expected); \
-        } \
+#define CHECK_CHUNKED(literal, expected)                                                                               \
+    do {                                                                                                               \
+        for (size_t piece_ = 1; piece_ < 9; piece_++) {                                                                \
+            char got_[256];                                                                                            \
+            decode(WISP_STR(literal), piece_ == 8 ? 10000 : piece_, got_, sizeof got_);                                \
+            CHECK_TEXT(got_, expected);                                                                                \
+        }                                                                                                              \
     } while (0)
 
 TEST(chunks)

@@ -11,8 +11,11 @@
  * happens when the callback has returned or, when they were made from elsewhere, before the loop sleeps again. So
  * head, body and end that are written together leave in one system call, also for several pipelined requests.
  *
+ * Requests that a client sends ahead of a response are read, up to a bounded number of bytes, but not looked at before
+ * the exchange in front of them has ended.
+ *
  * Malformed requests, exceeded limits and timeouts are answered by the server itself, and end the exchange if there is
- * one: with an error response when none was started, else by resetting the connection. */
+ * one: with an error response while nothing of another was sent, else by resetting the connection. */
 #pragma once
 
 #include "base/err.h"
@@ -59,8 +62,8 @@ struct wisp_http_exchange {
     const struct wisp_http_header *trailers;
     size_t n_trailers;
 
-    uint16_t status;               /* of the response; 0 until it was started */
-    uint64_t bytes_in, bytes_out;  /* body bytes received (without framing) and written */
+    uint16_t status;                /* of the response, also of the server's own; 0 until it was started */
+    uint64_t bytes_in, bytes_out;   /* body bytes received (without framing) and written */
     enum wisp_http_outcome outcome; /* for on_close */
 };
 
@@ -100,21 +103,21 @@ struct wisp_http_options {
 };
 
 struct wisp_http_stats {
-    uint64_t accepted;     /* connections, ever */
-    uint64_t connections;  /* open now */
-    uint64_t exchanges;    /* requests given to the handler, ever */
-    uint64_t in_flight;    /* exchanges now */
-    uint64_t refused;      /* requests that the server answered itself with an error, ever */
+    uint64_t accepted;    /* connections, ever */
+    uint64_t connections; /* open now */
+    uint64_t exchanges;   /* requests given to the handler, ever */
+    uint64_t in_flight;   /* exchanges now */
+    uint64_t refused;     /* requests that the server answered itself with an error, ever */
 };
 
 /* --- the server --- */
 
 struct wisp_http_server;
 
-/* `options` are copied. Never fails for want of anything but memory and a valid loop. */
-int wisp_http_server_new(struct wisp_http_server **ret_server, uv_loop_t *loop,
-                         const struct wisp_http_options *options, struct wisp_err *err)
-    __attribute__((warn_unused_result));
+/* `options` are copied; INTERNAL when they have no on_request. If the program leaves SIGPIPE at its default, which is
+ * to end the program when a client has gone, the signal is ignored from here on. */
+int wisp_http_server_new(struct wisp_http_server **ret_server, uv_loop_t *loop, const struct wisp_http_options *options,
+                         struct wisp_err *err) __attribute__((warn_unused_result));
 /* Only before the first listen or after on_stopped was called; NULL is fine. */
 void wisp_http_server_free(struct wisp_http_server *server);
 
@@ -154,9 +157,9 @@ enum wisp_http_body {
 enum wisp_http_body wisp_http_body_peek(struct wisp_http_exchange *exchange, struct wisp_str *ret_bytes);
 /* Drops `size` bytes, at most what the last peek showed. */
 void wisp_http_body_consume(struct wisp_http_exchange *exchange, size_t size);
-/* Lowers the limit of this body (it never raises the server's). A body declared or already received to be larger ends
- * the exchange with 413 as soon as control has returned. */
-void wisp_http_body_limit(struct wisp_http_exchange *exchange, uint64_t bytes_max);
+/* Lowers the limit of this body (it never raises the server's). False: the body is known to be larger already, and the
+ * server ends the exchange with 413 as soon as control has returned; the handler need not do anything. */
+bool wisp_http_body_limit(struct wisp_http_exchange *exchange, uint64_t bytes_max);
 
 /* --- the response --- */
 
@@ -187,8 +190,12 @@ int wisp_http_end(struct wisp_http_exchange *exchange, const struct wisp_http_he
 /* start, write and end in one; `body` may be empty. */
 int wisp_http_reply(struct wisp_http_exchange *exchange, uint16_t status, const struct wisp_http_header *headers,
                     size_t n_headers, struct wisp_str body, struct wisp_err *err) __attribute__((warn_unused_result));
-/* Breaks the connection in a way that the client notices, whatever was sent. on_close follows. Before the response was
- * started, wisp_http_reply is the kinder way. Harmless on an exchange whose response has ended. */
+/* Takes a response back that was started but not ended, if nothing of it has been sent yet: another may be started
+ * then. False: it is too late. What was written before control returned to the loop is never sent already. */
+bool wisp_http_retract(struct wisp_http_exchange *exchange);
+/* Breaks the connection in a way that the client notices, whatever was sent. on_close follows. As long as
+ * nothing was sent, wisp_http_retract and wisp_http_reply are the kinder way. Harmless on an exchange whose response
+ * has ended. */
 void wisp_http_abort(struct wisp_http_exchange *exchange);
 
 /* The client's address. Valid until on_close has returned; NULL when it is not known any more. */

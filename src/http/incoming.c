@@ -12,10 +12,7 @@
 /* Trailers must fit beside a full window of unread body. */
 enum { TRAILER_BYTES_MAX = 8 * 1024 };
 
-static void reset_offsets(struct wisp_http_conn *conn)
-{
-    conn->unread = conn->decoded = conn->raw = conn->in_end = 0;
-}
+static void reset_offsets(struct wisp_http_conn *conn) { conn->unread = conn->decoded = conn->raw = conn->in_end = 0; }
 
 void wisp_http_incoming_trim(struct wisp_http_conn *conn)
 {
@@ -74,7 +71,8 @@ bool wisp_http_conn_wants_input(const struct wisp_http_conn *conn)
         /* Only to learn that the client left; what it sends meanwhile is bounded by the block. */
         return !conn->in || conn->in_end < conn->in->capacity;
     case WISP_HTTP_PHASE_SKIP:
-    case WISP_HTTP_PHASE_CLOSING: return true;
+    case WISP_HTTP_PHASE_CLOSING:
+        return true;
     }
     return false;
 }
@@ -139,14 +137,14 @@ static int receive_chunked(struct wisp_http_conn *conn)
 int wisp_http_incoming_receive(struct wisp_http_conn *conn)
 {
     struct wisp_http_incoming *body = &conn->body;
-    if (body->is_complete) return 0;
     int status = 0;
-    if (conn->raw < conn->in_end) {
+    if (!body->is_complete && conn->raw < conn->in_end) {
         body->expects_continue = false;
         if (body->framing == WISP_HTTP_SIZED)
             receive_sized(conn);
         else
             status = receive_chunked(conn);
+        if (conn->exchange) conn->exchange->exchange.bytes_in = body->received;
     }
     if (status == 0 && body->received + body->left > body->max) status = 413;
     return status;

@@ -30,6 +30,7 @@ struct wisp_http_block *wisp_http_conn_output_sent(struct wisp_http_conn *conn, 
 {
     assert(conn->out && conn->in_flight == 0 && size <= conn->out_end);
     struct wisp_http_block *out = WISP_TAKE(conn->out);
+    if (conn->exchange) conn->exchange->response.is_sent = conn->exchange->response.state != WISP_HTTP_RESPONSE_NONE;
     size_t left = conn->out_end - size;
     conn->out_end = 0;
     if (left == 0) {
@@ -59,9 +60,11 @@ bool wisp_http_conn_wants_run(const struct wisp_http_conn *conn)
 {
     size_t window = conn->shared->options.output_window_bytes;
     switch (conn->phase) {
-    case WISP_HTTP_PHASE_HEAD: return conn->raw < conn->in_end && wisp_http_conn_output_size(conn) < window;
+    case WISP_HTTP_PHASE_HEAD:
+        return conn->is_blocked && wisp_http_conn_output_size(conn) < window;
     case WISP_HTTP_PHASE_EXCHANGE:
         return conn->exchange->response.is_drain_wanted && wisp_http_conn_output_size(conn) <= window / 2;
-    default: return false;
+    default:
+        return false;
     }
 }

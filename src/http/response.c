@@ -52,15 +52,21 @@ static char *put_chunk_line(char *at, size_t size)
 static bool is_reserved(struct wisp_str name)
 {
     switch (name.len) {
-    case 2: return wisp_str_equal_nocase(name, WISP_STR("te"));
-    case 7: return wisp_str_equal_nocase(name, WISP_STR("upgrade"));
+    case 2:
+        return wisp_str_equal_nocase(name, WISP_STR("te"));
+    case 7:
+        return wisp_str_equal_nocase(name, WISP_STR("upgrade"));
     case 10:
         return wisp_str_equal_nocase(name, WISP_STR("connection")) ||
                wisp_str_equal_nocase(name, WISP_STR("keep-alive"));
-    case 14: return wisp_str_equal_nocase(name, WISP_STR("content-length"));
-    case 16: return wisp_str_equal_nocase(name, WISP_STR("proxy-connection"));
-    case 17: return wisp_str_equal_nocase(name, WISP_STR("transfer-encoding"));
-    default: return false;
+    case 14:
+        return wisp_str_equal_nocase(name, WISP_STR("content-length"));
+    case 16:
+        return wisp_str_equal_nocase(name, WISP_STR("proxy-connection"));
+    case 17:
+        return wisp_str_equal_nocase(name, WISP_STR("transfer-encoding"));
+    default:
+        return false;
     }
 }
 
@@ -187,10 +193,11 @@ int wisp_http_start(struct wisp_http_exchange *exchange, const struct wisp_http_
     exchange->status = response->status;
     full->response.length = response->content_length;
     char *start = wisp_http_conn_reserve(conn, HEAD_OVERHEAD_BYTES + headers_size + WISP_HTTP_DATE_BYTES + GAP_BYTES);
+    full->response.start = conn->out_end;
     char *at = put_status_line(start, response->status);
     at = put_headers(at, response->headers, response->n_headers);
     if (!has_date) at = put(at, conn->shared->date, WISP_HTTP_DATE_BYTES);
-    full->response.framing = is_bodiless(full, response->status)                      ? WISP_HTTP_RESPONSE_BODILESS
+    full->response.framing = is_bodiless(full, response->status)                    ? WISP_HTTP_RESPONSE_BODILESS
                              : response->content_length != WISP_HTTP_LENGTH_UNKNOWN ? WISP_HTTP_RESPONSE_SIZED
                                                                                     : WISP_HTTP_RESPONSE_UNDECIDED;
     if (full->response.framing == WISP_HTTP_RESPONSE_UNDECIDED) {
@@ -308,6 +315,19 @@ int wisp_http_reply(struct wisp_http_exchange *exchange, uint16_t status, const 
     if (result == 0) result = wisp_http_write(exchange, body.ptr, body.len, err);
     if (result == 0) result = wisp_http_end(exchange, NULL, 0, err);
     return result;
+}
+
+bool wisp_http_retract(struct wisp_http_exchange *exchange)
+{
+    struct wisp_http_exchange_full *full = wisp_http_full(exchange);
+    struct wisp_http_outgoing *response = &full->response;
+    if (response->state == WISP_HTTP_RESPONSE_NONE) return true;
+    if (response->state == WISP_HTTP_RESPONSE_ENDED || response->is_sent) return false;
+    full->conn->out_end = response->start;
+    exchange->status = 0;
+    exchange->bytes_out = 0;
+    *response = (struct wisp_http_outgoing){.is_drain_wanted = response->is_drain_wanted};
+    return true;
 }
 
 void wisp_http_abort(struct wisp_http_exchange *exchange)

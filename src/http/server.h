@@ -8,7 +8,7 @@
 struct wisp_http_socket {
     struct wisp_http_conn conn; /* first: the protocol side hands out pointers to it */
     struct wisp_http_server *server;
-    struct wisp_http_socket *next, *previous;  /* of all open ones */
+    struct wisp_http_socket *next, *previous; /* of all open ones */
     struct wisp_http_socket *next_scheduled;
     bool is_scheduled;
     bool is_reading, is_shut, is_closing;

@@ -42,12 +42,13 @@ void wisp_http_shared_init(struct wisp_http_shared *shared, const struct wisp_ht
     size_t largest = max_size(o->head_bytes_max, max_size(o->body_window_bytes, o->output_window_bytes));
     size_t overhead = sizeof(struct wisp_http_block);
     shared->large_block_bytes = largest + LARGE_BLOCK_SLACK;
-    shared->small_blocks = (struct wisp_http_recycler){.item_size = overhead + SMALL_BLOCK_BYTES, .kept_max = KEPT_SMALL};
+    shared->small_blocks =
+        (struct wisp_http_recycler){.item_size = overhead + SMALL_BLOCK_BYTES, .kept_max = KEPT_SMALL};
     shared->large_blocks =
         (struct wisp_http_recycler){.item_size = overhead + shared->large_block_bytes, .kept_max = KEPT_LARGE};
-    shared->exchanges = (struct wisp_http_recycler){
-        .item_size = sizeof(struct wisp_http_exchange_full) + o->headers_max * sizeof(struct wisp_http_header),
-        .kept_max = KEPT_EXCHANGES};
+    shared->exchanges = (struct wisp_http_recycler){.item_size = sizeof(struct wisp_http_exchange_full) +
+                                                                 o->headers_max * sizeof(struct wisp_http_header),
+                                                    .kept_max = KEPT_EXCHANGES};
     wisp_http_shared_set_date(shared, 0);
 }
 
@@ -76,9 +77,9 @@ void wisp_http_shared_set_date(struct wisp_http_shared *shared, int64_t unix_sec
 struct wisp_http_block *wisp_http_block_get(struct wisp_http_shared *shared, size_t size)
 {
     size_t overhead = sizeof(struct wisp_http_block);
-    struct wisp_http_recycler *recycler = size <= shared->small_blocks.item_size - overhead   ? &shared->small_blocks
-                                          : size <= shared->large_block_bytes ? &shared->large_blocks
-                                                                                              : NULL;
+    struct wisp_http_recycler *recycler = size <= shared->small_blocks.item_size - overhead ? &shared->small_blocks
+                                          : size <= shared->large_block_bytes               ? &shared->large_blocks
+                                                                                            : NULL;
     struct wisp_http_block *block = recycler ? wisp_http_recycler_get(recycler) : wisp_mem_alloc(overhead + size);
     block->capacity = recycler ? recycler->item_size - overhead : size;
     return block;

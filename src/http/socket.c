@@ -191,6 +191,5 @@ void wisp_http_socket_accept(struct wisp_http_listener *listener)
         close_socket(socket, WISP_HTTP_CLIENT_GONE, false);
         return;
     }
-    (void)uv_tcp_nodelay(&socket->tcp, 1);
     set_reading(socket);
 }

@@ -98,9 +98,9 @@ struct wisp_input_stream *wisp_fd_input_new(struct wisp_wasi *wasi, int fd)
 struct fd_output {
     struct wisp_output_stream base;
     int fd;
-    bool is_file;           /* writing never waits for a reader */
-    int error;              /* errno that ended the stream; EPIPE: nobody reads */
-    struct wisp_buf held;   /* taken, but not yet written; the first held_at bytes of it are */
+    bool is_file;         /* writing never waits for a reader */
+    int error;            /* errno that ended the stream; EPIPE: nobody reads */
+    struct wisp_buf held; /* taken, but not yet written; the first held_at bytes of it are */
     size_t held_at;
     struct wisp_fd_watch *watch;
 };

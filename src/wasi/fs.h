@@ -6,7 +6,8 @@
  * opened for this or is a directory, ENOTDIR it is none, ENOMEM too many descriptors.
  *
  * Files are read and written on the calling thread, like a web server does: at most WISP_FS_READ_MAX or
- * WISP_FS_WRITE_MAX bytes a call. What can take long on a busy disk is sync; that is where a thread pool would come in. */
+ * WISP_FS_WRITE_MAX bytes a call. What can take long on a busy disk is sync; that is where a thread pool would come in.
+ */
 #pragma once
 
 #include "wasi/wasi_priv.h"
@@ -20,43 +21,43 @@ enum {
 
 /* --- error codes (fs_error.c): name in the interface's order, errno --- */
 
-#define WISP_FS_CODES(X)                       \
-    X(ACCESS, EACCES)                          \
-    X(WOULD_BLOCK, EAGAIN)                     \
-    X(ALREADY, EALREADY)                       \
-    X(BAD_DESCRIPTOR, EBADF)                   \
-    X(BUSY, EBUSY)                             \
-    X(DEADLOCK, EDEADLK)                       \
-    X(QUOTA, EDQUOT)                           \
-    X(EXIST, EEXIST)                           \
-    X(FILE_TOO_LARGE, EFBIG)                   \
-    X(ILLEGAL_BYTE_SEQUENCE, EILSEQ)           \
-    X(IN_PROGRESS, EINPROGRESS)                \
-    X(INTERRUPTED, EINTR)                      \
-    X(INVALID, EINVAL)                         \
-    X(IO, EIO)                                 \
-    X(IS_DIRECTORY, EISDIR)                    \
-    X(LOOP, ELOOP)                             \
-    X(TOO_MANY_LINKS, EMLINK)                  \
-    X(MESSAGE_SIZE, EMSGSIZE)                  \
-    X(NAME_TOO_LONG, ENAMETOOLONG)             \
-    X(NO_DEVICE, ENODEV)                       \
-    X(NO_ENTRY, ENOENT)                        \
-    X(NO_LOCK, ENOLCK)                         \
-    X(INSUFFICIENT_MEMORY, ENOMEM)             \
-    X(INSUFFICIENT_SPACE, ENOSPC)              \
-    X(NOT_DIRECTORY, ENOTDIR)                  \
-    X(NOT_EMPTY, ENOTEMPTY)                    \
-    X(NOT_RECOVERABLE, ENOTRECOVERABLE)        \
-    X(UNSUPPORTED, ENOTSUP)                    \
-    X(NO_TTY, ENOTTY)                          \
-    X(NO_SUCH_DEVICE, ENXIO)                   \
-    X(OVERFLOW, EOVERFLOW)                     \
-    X(NOT_PERMITTED, EPERM)                    \
-    X(PIPE, EPIPE)                             \
-    X(READ_ONLY, EROFS)                        \
-    X(INVALID_SEEK, ESPIPE)                    \
-    X(TEXT_FILE_BUSY, ETXTBSY)                 \
+#define WISP_FS_CODES(X)                                                                                               \
+    X(ACCESS, EACCES)                                                                                                  \
+    X(WOULD_BLOCK, EAGAIN)                                                                                             \
+    X(ALREADY, EALREADY)                                                                                               \
+    X(BAD_DESCRIPTOR, EBADF)                                                                                           \
+    X(BUSY, EBUSY)                                                                                                     \
+    X(DEADLOCK, EDEADLK)                                                                                               \
+    X(QUOTA, EDQUOT)                                                                                                   \
+    X(EXIST, EEXIST)                                                                                                   \
+    X(FILE_TOO_LARGE, EFBIG)                                                                                           \
+    X(ILLEGAL_BYTE_SEQUENCE, EILSEQ)                                                                                   \
+    X(IN_PROGRESS, EINPROGRESS)                                                                                        \
+    X(INTERRUPTED, EINTR)                                                                                              \
+    X(INVALID, EINVAL)                                                                                                 \
+    X(IO, EIO)                                                                                                         \
+    X(IS_DIRECTORY, EISDIR)                                                                                            \
+    X(LOOP, ELOOP)                                                                                                     \
+    X(TOO_MANY_LINKS, EMLINK)                                                                                          \
+    X(MESSAGE_SIZE, EMSGSIZE)                                                                                          \
+    X(NAME_TOO_LONG, ENAMETOOLONG)                                                                                     \
+    X(NO_DEVICE, ENODEV)                                                                                               \
+    X(NO_ENTRY, ENOENT)                                                                                                \
+    X(NO_LOCK, ENOLCK)                                                                                                 \
+    X(INSUFFICIENT_MEMORY, ENOMEM)                                                                                     \
+    X(INSUFFICIENT_SPACE, ENOSPC)                                                                                      \
+    X(NOT_DIRECTORY, ENOTDIR)                                                                                          \
+    X(NOT_EMPTY, ENOTEMPTY)                                                                                            \
+    X(NOT_RECOVERABLE, ENOTRECOVERABLE)                                                                                \
+    X(UNSUPPORTED, ENOTSUP)                                                                                            \
+    X(NO_TTY, ENOTTY)                                                                                                  \
+    X(NO_SUCH_DEVICE, ENXIO)                                                                                           \
+    X(OVERFLOW, EOVERFLOW)                                                                                             \
+    X(NOT_PERMITTED, EPERM)                                                                                            \
+    X(PIPE, EPIPE)                                                                                                     \
+    X(READ_ONLY, EROFS)                                                                                                \
+    X(INVALID_SEEK, ESPIPE)                                                                                            \
+    X(TEXT_FILE_BUSY, ETXTBSY)                                                                                         \
     X(CROSS_DEVICE, EXDEV)
 
 enum wisp_fs_code {
@@ -118,6 +119,8 @@ struct wisp_fs_descriptor *wisp_fs_descriptor_new(struct wisp_wasi *wasi, int fd
 struct wisp_fs_descriptor *wisp_fs_descriptor_ref(struct wisp_fs_descriptor *descriptor);
 void wisp_fs_descriptor_unref(struct wisp_fs_descriptor *descriptor);
 enum wisp_fs_type wisp_fs_type_of(mode_t mode);
+/* pread, told in unsigned numbers: an offset that is negative for the kernel fails with EINVAL, others just end. */
+ssize_t wisp_fs_read_at(const struct wisp_fs_descriptor *descriptor, void *buffer, size_t size, uint64_t offset);
 
 /* --- streams (fs_stream.c): each holds a reference --- */
 
@@ -149,13 +152,13 @@ struct wisp_fs_new_timestamp {
     struct wisp_fs_datetime value;
 };
 
-#define WISP_FS_RESULT(name, ok_type) \
-    struct name {                     \
-        uint32_t is_error;            \
-        union {                       \
-            ok_type ok;               \
-            uint32_t error;           \
-        };                            \
+#define WISP_FS_RESULT(name, ok_type)                                                                                  \
+    struct name {                                                                                                      \
+        uint32_t is_error;                                                                                             \
+        union {                                                                                                        \
+            ok_type ok;                                                                                                \
+            uint32_t error;                                                                                            \
+        };                                                                                                             \
     }
 struct wisp_fs_result {
     uint32_t is_error;

@@ -109,6 +109,16 @@ int wisp_fs_unlink_file_at(struct wisp_call *call, const void *args, void *resul
 
 /* --- two paths --- */
 
+/* A slash at the end asks for a directory, and makes the kernel follow a link in some calls. Where no directory will
+ * do, this is the outcome for such a path: `if_directory` when it leads to one. */
+static int refuse_slash(const struct wisp_fs_place *place, int if_directory)
+{
+    if (!place->has_slash) return 0;
+    struct stat st;
+    if (fstatat(place->directory, place->bare, &st, AT_SYMLINK_NOFOLLOW) < 0) return errno;
+    return S_ISDIR(st.st_mode) ? if_directory : ENOTDIR;
+}
+
 int wisp_fs_rename_at(struct wisp_call *call, const void *args, void *result)
 {
     const struct wisp_fs_rename_args *a = args;
@@ -131,8 +141,8 @@ int wisp_fs_link_at(struct wisp_call *call, const void *args, void *result)
     if (!error) error = check_mutable(a->new_descriptor);
     if (!error) error = wisp_fs_locate(call->arena, a->self->fd, a->old_path, EPERM, &from);
     if (!error) error = wisp_fs_locate(call->arena, a->new_descriptor->fd, a->new_path, EEXIST, &to);
-    /* A slash at the end makes the kernel follow a link, and only directories may have one, which can't be linked. */
-    if (!error && (from.has_slash || to.has_slash)) error = EPERM;
+    if (!error) error = refuse_slash(&from, EPERM);
+    if (!error) error = refuse_slash(&to, EEXIST);
     if (!error) error = outcome(linkat(from.directory, from.name, to.directory, to.name, 0));
     return WISP_FS_ANSWER(r, error);
 }
@@ -148,7 +158,7 @@ int wisp_fs_symlink_at(struct wisp_call *call, const void *args, void *result)
     if (!error && a->old_path.len && a->old_path.ptr[0] == '/') error = EPERM;
     if (!error && a->old_path.len && memchr(a->old_path.ptr, '\0', a->old_path.len)) error = EINVAL;
     if (!error) error = wisp_fs_locate(call->arena, a->self->fd, a->new_path, EEXIST, &place);
-    if (!error && place.has_slash) error = ENOENT; /* what is made is no directory */
+    if (!error) error = refuse_slash(&place, EEXIST);
     if (!error) error = outcome(symlinkat(wisp_arena_cstr(call->arena, a->old_path), place.directory, place.name));
     return WISP_FS_ANSWER(r, error);
 }
@@ -171,7 +181,7 @@ int wisp_fs_readlink_at(struct wisp_call *call, const void *args, void *result)
     WISP_CLEANUP_PLACE struct wisp_fs_place place = {0};
     int error = a->self->type == WISP_FS_TYPE_DIRECTORY ? 0 : ENOTDIR;
     if (!error) error = wisp_fs_locate(call->arena, a->self->fd, a->path, EINVAL, &place);
-    if (!error && place.has_slash) error = EINVAL; /* names what the link leads to, which is none */
+    if (!error) error = refuse_slash(&place, EINVAL);
     if (!error) error = read_link(call, &place, &r->ok);
     return WISP_FS_ANSWER(r, error);
 }

@@ -53,3 +53,12 @@ void wisp_fs_descriptor_unref(struct wisp_fs_descriptor *descriptor)
     if (!descriptor->is_preopen) close(descriptor->fd);
     free(descriptor);
 }
+
+ssize_t wisp_fs_read_at(const struct wisp_fs_descriptor *descriptor, void *buffer, size_t size, uint64_t offset)
+{
+    if (offset <= INT64_MAX && size > INT64_MAX - offset) size = (size_t)(INT64_MAX - offset); /* the kernel refuses more */
+    ssize_t n;
+    do n = pread(descriptor->fd, buffer, size, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n;
+}

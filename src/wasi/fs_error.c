@@ -9,8 +9,8 @@ static_assert(WISP_FS_CODE_COUNT == 37, "as many as the interface has");
 enum wisp_fs_code wisp_fs_code(int os_errno)
 {
     switch (os_errno) {
-#define X(name, value) \
-    case value:        \
+#define X(name, value)                                                                                                 \
+    case value:                                                                                                        \
         return WISP_FS_##name;
         WISP_FS_CODES(X)
 #undef X

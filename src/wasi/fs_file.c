@@ -53,11 +53,7 @@ int wisp_fs_read(struct wisp_call *call, const void *args, void *result)
     if (error) return WISP_FS_ANSWER(r, error);
     size_t size = a->length < WISP_FS_READ_MAX ? (size_t)a->length : WISP_FS_READ_MAX;
     uint8_t *bytes = wisp_arena_alloc(call->arena, size);
-    ssize_t n = 0; /* past every possible end */
-    if (a->offset <= INT64_MAX) {
-        do n = pread(a->self->fd, bytes, size, (off_t)a->offset);
-        while (n < 0 && errno == EINTR);
-    }
+    ssize_t n = wisp_fs_read_at(a->self, bytes, size, a->offset);
     if (n < 0) return WISP_FS_ANSWER(r, errno);
     r->ok = (struct wisp_fs_read_bytes){{bytes, (size_t)n}, n == 0};
     return WISP_FS_ANSWER(r, 0);
@@ -70,7 +66,7 @@ int wisp_fs_write(struct wisp_call *call, const void *args, void *result)
     struct wisp_fs_size_result *r = result;
     size_t size = a->buffer.len < WISP_FS_WRITE_MAX ? a->buffer.len : WISP_FS_WRITE_MAX;
     int error = check_file(a->self, a->self->can_write);
-    if (!error && a->offset > (uint64_t)INT64_MAX - size) error = EFBIG;
+    if (!error && a->offset <= INT64_MAX && size > INT64_MAX - a->offset) error = EFBIG;
     if (error) return WISP_FS_ANSWER(r, error);
     ssize_t n;
     do n = pwrite(a->self->fd, a->buffer.ptr, size, (off_t)a->offset);
@@ -143,7 +139,6 @@ int wisp_fs_set_size(struct wisp_call *call, const void *args, void *result)
     const struct wisp_fs_size_args *a = args;
     struct wisp_fs_result *r = result;
     int error = check_file(a->self, a->self->can_write);
-    if (!error && a->size > INT64_MAX) error = EFBIG;
     if (!error && ftruncate(a->self->fd, (off_t)a->size) < 0) error = errno;
     return WISP_FS_ANSWER(r, error);
 }

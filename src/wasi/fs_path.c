@@ -74,8 +74,8 @@ int wisp_fs_locate(struct wisp_arena *arena, int base, struct wisp_str path, int
     const char *last = slash ? slash + 1 : whole;
     if (is_dots(last)) return locate_dots(arena, base, whole, dots_errno);
     bool has_slash = end < path.len;
-    struct wisp_fs_place place = {
-        .directory = base, .has_slash = has_slash, .name = has_slash ? wisp_arena_printf(arena, "%s/", last) : last};
+    struct wisp_fs_place place = {.directory = base, .has_slash = has_slash, .name = last, .bare = last};
+    if (has_slash) place.name = wisp_arena_printf(arena, "%s/", last);
     if (slash) {
         *slash = '\0'; /* `last` stays whole behind it */
         error = open_checked(arena, base, whole, O_PATH | O_DIRECTORY, 0, &place.directory);

@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 /* openat(base, path, flags, mode) beneath `base`, close-on-exec. */
-int wisp_fs_open_beneath(struct wisp_arena *arena, int base, struct wisp_str path, int flags, mode_t mode,
-                         int *ret_fd) __attribute__((warn_unused_result));
+int wisp_fs_open_beneath(struct wisp_arena *arena, int base, struct wisp_str path, int flags, mode_t mode, int *ret_fd)
+    __attribute__((warn_unused_result));
 /* The same by walking the path ourselves, for kernels before 5.6 and sandboxes without openat2. */
 int wisp_fs_walk_beneath(struct wisp_arena *arena, int base, const char *path, int flags, mode_t mode, int *ret_fd)
     __attribute__((warn_unused_result));
@@ -23,6 +23,7 @@ struct wisp_fs_place {
     bool owns_directory;
     bool has_slash;   /* the path ends with one: only a directory will do */
     const char *name; /* in the arena; has_slash: with the slash */
+    const char *bare; /* without it */
 };
 /* `dots_errno` is the outcome for a path that ends with `.` or `..` and leads to something. */
 int wisp_fs_locate(struct wisp_arena *arena, int base, struct wisp_str path, int dots_errno,

@@ -124,8 +124,8 @@ int wisp_fs_is_same_object(struct wisp_call *call, const void *args, void *resul
     (void)call;
     const struct wisp_fs_same_args *a = args;
     struct stat one, other;
-    *(bool *)result = fstat(a->self->fd, &one) == 0 && fstat(a->other->fd, &other) == 0 &&
-                      one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+    *(bool *)result = fstat(a->self->fd, &one) == 0 && fstat(a->other->fd, &other) == 0 && one.st_dev == other.st_dev &&
+                      one.st_ino == other.st_ino;
     return 0;
 }
 

@@ -17,15 +17,6 @@ struct file_input {
     uint64_t offset;
 };
 
-static ssize_t read_at(const struct file_input *input, void *buffer, size_t size)
-{
-    if (input->offset > INT64_MAX) return 0; /* no file is that long */
-    ssize_t n;
-    do n = pread(input->descriptor->fd, buffer, size, (off_t)input->offset);
-    while (n < 0 && errno == EINTR);
-    return n;
-}
-
 /* Bytes between the position and the end of a regular file, at most `max`; other files are read for it. */
 static ssize_t skip_at(const struct file_input *input, size_t max)
 {
@@ -33,7 +24,7 @@ static ssize_t skip_at(const struct file_input *input, size_t max)
     if (fstat(input->descriptor->fd, &st) < 0) return -1;
     if (!S_ISREG(st.st_mode)) {
         char scratch[SCRATCH_SIZE];
-        return read_at(input, scratch, max < sizeof scratch ? max : sizeof scratch);
+        return wisp_fs_read_at(input->descriptor, scratch, max < sizeof scratch ? max : sizeof scratch, input->offset);
     }
     uint64_t size = (uint64_t)st.st_size, left = size > input->offset ? size - input->offset : 0;
     return (ssize_t)(left < max ? left : max);
@@ -45,7 +36,7 @@ static enum wisp_stream_status input_read(struct wisp_input_stream *base, void *
     struct file_input *input = (struct file_input *)base;
     *ret_n = 0;
     if (max == 0) return WISP_STREAM_OK;
-    ssize_t n = buffer ? read_at(input, buffer, max) : skip_at(input, max);
+    ssize_t n = buffer ? wisp_fs_read_at(input->descriptor, buffer, max, input->offset) : skip_at(input, max);
     if (n == 0) return WISP_STREAM_CLOSED;
     if (n < 0) {
         wisp_fs_io_error(ret_error, "read", errno);
@@ -103,7 +94,7 @@ static ssize_t write_some(struct file_output *output, const void *bytes, size_t 
 {
     struct iovec part = {(void *)(uintptr_t)bytes, size};
     if (output->is_append) return append(output->descriptor->fd, &part);
-    if (output->offset > (uint64_t)INT64_MAX - size) {
+    if (output->offset <= INT64_MAX && size > INT64_MAX - output->offset) {
         errno = EFBIG;
         return -1;
     }

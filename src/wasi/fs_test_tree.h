@@ -13,7 +13,7 @@
 enum { OK = -1 }; /* beside enum wisp_fs_code */
 
 static struct {
-    char path[64];  /* of the directory that holds all */
+    char path[64]; /* of the directory that holds all */
     int outer, root;
     struct wisp_fs_descriptor *base, *read_only;
 } tree;
@@ -41,10 +41,17 @@ static inline char *text_of(int directory, const char *path)
 static inline void make_tree(void)
 {
     static const char *const links[][2] = {
-        {"file", "link_file"},          {"dir", "link_dir"},       {"..", "link_up"},
-        {"../outside", "link_out"},     {"/etc", "link_etc"},      {"/etc/passwd", "link_passwd"},
-        {"link_loop", "link_loop"},     {"nothing", "dangling"},   {"dir/../dir/inner", "link_inner"},
-        {"dir/inner/../../..", "link_far_up"},                     {"../../file", "dir/inner/link_back"},
+        {"file", "link_file"},
+        {"dir", "link_dir"},
+        {"..", "link_up"},
+        {"../outside", "link_out"},
+        {"/etc", "link_etc"},
+        {"/etc/passwd", "link_passwd"},
+        {"link_loop", "link_loop"},
+        {"nothing", "dangling"},
+        {"dir/../dir/inner", "link_inner"},
+        {"dir/inner/../../..", "link_far_up"},
+        {"../../file", "dir/inner/link_back"},
         {"../outside/made", "dangling_out"},
     };
     strcpy(tree.path, "/tmp/wisp-fs-test-XXXXXX");
@@ -123,7 +130,7 @@ static inline int fs_open(struct wisp_fs_descriptor *self, uint32_t path_flags, 
 /* Following links, for reading; closed again. */
 static inline int fs_try_open(struct wisp_fs_descriptor *self, struct wisp_str path)
 {
-    struct wisp_fs_descriptor *descriptor;
+    struct wisp_fs_descriptor *descriptor = NULL;
     int code = fs_open(self, WISP_FS_FOLLOW, path, 0, WISP_FS_READ, &descriptor);
     if (code == OK) drop_descriptor(descriptor);
     return code;

@@ -38,7 +38,8 @@ void *wisp_http_object_make(struct wisp_wasi_http *http, enum wisp_http_kind kin
     }
     memset(object, 0, zeroed_size(kind));
     struct wisp_http_object *head = &http->alive;
-    *object = (struct wisp_http_object){.http = http, .refs = 1, .kind = kind, .next = head, .previous = head->previous};
+    *object =
+        (struct wisp_http_object){.http = http, .refs = 1, .kind = kind, .next = head, .previous = head->previous};
     head->previous = head->previous->next = object;
     http->n_alive++;
     return object;
@@ -54,10 +55,7 @@ void *wisp_http_object_new(struct wisp_call *call, enum wisp_http_kind kind)
     return wisp_http_object_make(http, kind);
 }
 
-void wisp_http_object_ref(void *object)
-{
-    ((struct wisp_http_object *)object)->refs++;
-}
+void wisp_http_object_ref(void *object) { ((struct wisp_http_object *)object)->refs++; }
 
 static void destroy(struct wisp_http_object *object)
 {
@@ -187,15 +185,9 @@ void wisp_wasi_http_reset(struct wisp_wasi_http *http)
     http->problem[0] = '\0';
 }
 
-enum wisp_wasi_http_response wisp_wasi_http_response(const struct wisp_wasi_http *http)
-{
-    return http->response;
-}
+enum wisp_wasi_http_response wisp_wasi_http_response(const struct wisp_wasi_http *http) { return http->response; }
 
-const char *wisp_wasi_http_problem(const struct wisp_wasi_http *http)
-{
-    return http->problem;
-}
+const char *wisp_wasi_http_problem(const struct wisp_wasi_http *http) { return http->problem; }
 
 void wisp_http_problem_set(struct wisp_wasi_http *http, const char *format, ...)
 {

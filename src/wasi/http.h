@@ -22,7 +22,7 @@ enum {
     WISP_WASI_HTTP_OBJECTS_MAX = 10000,          /* wasi:http resources alive in one invocation; more trap */
     WISP_WASI_HTTP_FIELDS_BYTES_MAX = 128 << 10, /* names and values of one `fields`; more trap */
     WISP_WASI_HTTP_FIELDS_HEAP_MAX = 4 << 20,    /* storage of all `fields` of one invocation; more trap */
-    WISP_WASI_HTTP_UNSENT_MAX = 1 << 20, /* body written before the response is set; then check-write says 0 */
+    WISP_WASI_HTTP_UNSENT_MAX = 1 << 20,         /* body written before the response is set; then check-write says 0 */
 };
 
 struct wisp_wasi_http *wisp_wasi_http_new(void);
@@ -59,7 +59,7 @@ enum wisp_wasi_http_response {
     WISP_WASI_HTTP_COMPLETE,  /* the body is finished, or the client left before that */
     WISP_WASI_HTTP_REPLIED,   /* the component gave an error-code, or something that is no response; the client got an
                                * error status for it */
-    WISP_WASI_HTTP_BROKEN,    /* the guest dropped the body unfinished or did not keep to its length; aborted */
+    WISP_WASI_HTTP_BROKEN,    /* the guest dropped the body unfinished or did not keep to its length; the client was told */
 };
 /* How far the response has come. After wisp_instance_free it isn't STREAMING any more. */
 enum wisp_wasi_http_response wisp_wasi_http_response(const struct wisp_wasi_http *http);

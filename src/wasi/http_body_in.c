@@ -32,9 +32,12 @@ static enum wisp_stream_status body_read(struct wisp_input_stream *stream, void 
     }
     struct wisp_str bytes;
     switch (wisp_http_body_peek(exchange, &bytes)) {
-    case WISP_HTTP_BODY_WAIT: return WISP_STREAM_OK;
-    case WISP_HTTP_BODY_END: return WISP_STREAM_CLOSED;
-    case WISP_HTTP_BODY_DATA: break;
+    case WISP_HTTP_BODY_WAIT:
+        return WISP_STREAM_OK;
+    case WISP_HTTP_BODY_END:
+        return WISP_STREAM_CLOSED;
+    case WISP_HTTP_BODY_DATA:
+        break;
     }
     *ret_n = bytes.len < max ? bytes.len : max;
     if (buffer && *ret_n) memcpy(buffer, bytes.ptr, *ret_n);
@@ -111,10 +114,7 @@ struct trailers_args {
     struct wisp_http_trailers *self;
 };
 
-void wisp_http_trailers_destroy(void *object)
-{
-    wisp_http_object_unref(((struct wisp_http_trailers *)object)->fields);
-}
+void wisp_http_trailers_destroy(void *object) { wisp_http_object_unref(((struct wisp_http_trailers *)object)->fields); }
 
 const char *wisp_http_trailers_refuse_drop(const void *rep)
 {
@@ -130,9 +130,13 @@ static bool skip_to_trailers(struct wisp_http_exchange *exchange)
     if (!exchange) return true;
     for (;;) {
         switch (wisp_http_body_peek(exchange, &bytes)) {
-        case WISP_HTTP_BODY_WAIT: return false;
-        case WISP_HTTP_BODY_END: return true;
-        case WISP_HTTP_BODY_DATA: wisp_http_body_consume(exchange, bytes.len); break;
+        case WISP_HTTP_BODY_WAIT:
+            return false;
+        case WISP_HTTP_BODY_END:
+            return true;
+        case WISP_HTTP_BODY_DATA:
+            wisp_http_body_consume(exchange, bytes.len);
+            break;
         }
     }
 }
@@ -183,8 +187,7 @@ int wisp_http_host_trailers_get(struct wisp_call *call, const void *args, void *
         ret->taken.value.is_error = WISP_ABI_ERROR;
         ret->taken.value.of.error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_CONNECTION_TERMINATED};
     } else if (exchange->n_trailers) {
-        trailers->fields =
-            wisp_fields_from_headers(trailers->object.http, exchange->trailers, exchange->n_trailers);
+        trailers->fields = wisp_fields_from_headers(trailers->object.http, exchange->trailers, exchange->n_trailers);
         wisp_http_object_ref(trailers->fields);
         ret->taken.value.of.trailers.is_some = WISP_ABI_SOME;
         ret->taken.value.of.trailers.value = trailers->fields;

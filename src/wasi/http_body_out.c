@@ -26,7 +26,8 @@ void wisp_http_body_out_close(struct wisp_http_body_out *body)
     wisp_http_object_unref(WISP_TAKE(body->trailers));
 }
 
-/* The client shall notice that the response is not whole. */
+/* The client shall notice that the response is not whole: by an error if none of it has left yet, else by the end of
+ * the connection. */
 static void break_off(struct wisp_http_body_out *body, const char *why)
 {
     struct wisp_wasi_http *http = body->object.http;
@@ -34,7 +35,10 @@ static void break_off(struct wisp_http_body_out *body, const char *why)
     if (body->sink == WISP_HTTP_SINK_EXCHANGE) {
         wisp_http_problem_set(http, "%s", why);
         http->response = WISP_WASI_HTTP_BROKEN;
-        wisp_http_abort(exchange_of(body));
+        if (wisp_http_retract(exchange_of(body)))
+            wisp_wasi_http_reply(exchange_of(body), 500, NULL);
+        else
+            wisp_http_abort(exchange_of(body));
     }
     wisp_http_body_out_close(body);
 }
@@ -60,10 +64,10 @@ static int put(struct wisp_http_body_out *body, const void *bytes, size_t size, 
             memset(wisp_buf_reserve(&body->unsent, size), 0, size), body->unsent.len += size;
         return 0;
     case WISP_HTTP_SINK_EXCHANGE:
-        return bytes ? wisp_http_write(exchange_of(body), bytes, size, err)
-                     : send_zeroes(exchange_of(body), size, err);
+        return bytes ? wisp_http_write(exchange_of(body), bytes, size, err) : send_zeroes(exchange_of(body), size, err);
     case WISP_HTTP_SINK_COUNT:
-    case WISP_HTTP_SINK_CLOSED: break;
+    case WISP_HTTP_SINK_CLOSED:
+        break;
     }
     return 0;
 }
@@ -74,9 +78,12 @@ static size_t room(const struct wisp_http_body_out *body)
     switch (body->sink) {
     case WISP_HTTP_SINK_UNSET:
         return body->unsent.len < WISP_WASI_HTTP_UNSENT_MAX ? WISP_WASI_HTTP_UNSENT_MAX - body->unsent.len : 0;
-    case WISP_HTTP_SINK_EXCHANGE: return wisp_http_room(exchange_of(body));
-    case WISP_HTTP_SINK_COUNT: return COUNT_ROOM;
-    case WISP_HTTP_SINK_CLOSED: break;
+    case WISP_HTTP_SINK_EXCHANGE:
+        return wisp_http_room(exchange_of(body));
+    case WISP_HTTP_SINK_COUNT:
+        return COUNT_ROOM;
+    case WISP_HTTP_SINK_CLOSED:
+        break;
     }
     return 0;
 }
@@ -126,8 +133,7 @@ static enum wisp_stream_status write_bytes(struct wisp_output_stream *stream, co
 
 /* What is written leaves as soon as the invocation suspends, is preempted or ends; so everything is as good as flushed
  * while the server takes more. That keeps head, body and end of a small response together in one system call. */
-static enum wisp_stream_status flush(struct wisp_output_stream *stream, bool *ret_done,
-                                     struct wisp_io_error *ret_error)
+static enum wisp_stream_status flush(struct wisp_output_stream *stream, bool *ret_done, struct wisp_io_error *ret_error)
 {
     (void)ret_error;
     struct wisp_http_body_out *body = body_of(stream);
@@ -280,8 +286,8 @@ static int finish(struct wisp_call *call, struct wisp_http_body_out *body, struc
     if (body->sink == WISP_HTTP_SINK_EXCHANGE && end(call, body, trailers, &err) < 0) {
         ret->is_error = WISP_ABI_ERROR;
         ret->error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_INTERNAL_ERROR};
-        ret->error.of.text = (struct wisp_abi_option_str){
-            WISP_ABI_SOME, wisp_arena_str(call->arena, wisp_str_from(err.text))};
+        ret->error.of.text =
+            (struct wisp_abi_option_str){WISP_ABI_SOME, wisp_arena_str(call->arena, wisp_str_from(err.text))};
     }
     wisp_http_object_unref(trailers);
     return 0;

@@ -8,8 +8,9 @@
 
 /* Bytes of a token (RFC 9110, section 5.6.2). */
 static const bool is_token_byte[256] = {
-    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
-    ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1,         ['&'] = 1,         ['\''] = 1,
+    ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,         ['^'] = 1,         ['_'] = 1,
+    ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
 
 bool wisp_http_is_token(struct wisp_str text)
@@ -44,7 +45,7 @@ static bool is_forbidden_name(struct wisp_str name)
         WISP_STR_INIT("proxy-authorization"),
     };
     for (size_t i = 0; i < WISP_COUNT(forbidden); i++)
-        if (wisp_str_equal_nocase(name, forbidden[i])) return true;
+        if (name.len == forbidden[i].len && wisp_str_equal_nocase(name, forbidden[i])) return true;
     return false;
 }
 
@@ -97,14 +98,13 @@ static enum store_result reserve(struct wisp_fields *fields, size_t n_entries, s
     size_t more = (more_entries ? 2 * n_entries * entry_size : 0) + (more_text ? 2 * text_size : 0);
     if (http->fields_heap + more > WISP_WASI_HTTP_FIELDS_HEAP_MAX) return STORE_HEAP_FULL;
     if (more_entries) {
-        fields->entries =
-            grow(http, fields->entries, fields->inline_entries, fields->entries_capacity * entry_size,
-                 fields->n_entries * entry_size, 2 * n_entries * entry_size);
+        fields->entries = grow(http, fields->entries, fields->inline_entries, fields->entries_capacity * entry_size,
+                               fields->n_entries * entry_size, 2 * n_entries * entry_size);
         fields->entries_capacity = (uint32_t)(2 * n_entries);
     }
     if (more_text) {
-        fields->text = grow(http, fields->text, fields->inline_text, fields->text_capacity, fields->text_size,
-                            2 * text_size);
+        fields->text =
+            grow(http, fields->text, fields->inline_text, fields->text_capacity, fields->text_size, 2 * text_size);
         fields->text_capacity = (uint32_t)(2 * text_size);
     }
     return STORED;
@@ -128,10 +128,12 @@ static enum store_result add(struct wisp_fields *fields, struct wisp_str name, c
 static int trap_unless_stored(struct wisp_call *call, enum store_result result)
 {
     switch (result) {
-    case STORED: return 0;
+    case STORED:
+        return 0;
     case STORE_TOO_LARGE:
         return wisp_call_trap(call, "`fields` larger than %d bytes", WISP_WASI_HTTP_FIELDS_BYTES_MAX);
-    case STORE_HEAP_FULL: break;
+    case STORE_HEAP_FULL:
+        break;
     }
     return wisp_call_trap(call, "all `fields` together larger than %d bytes", WISP_WASI_HTTP_FIELDS_HEAP_MAX);
 }

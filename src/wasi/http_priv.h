@@ -36,14 +36,14 @@ struct wisp_http_object {
 
 struct wisp_wasi_http {
     struct wisp_wasi *wasi;
-    struct wisp_http_request_in *request; /* referenced until reset, so that detach finds it; NULL in a command */
+    struct wisp_http_request_in *request;     /* referenced until reset, so that detach finds it; NULL in a command */
     struct wisp_http_body_out *response_body; /* of the response that was set; not referenced, NULL once it is gone */
     enum wisp_wasi_http_response response;
     char problem[160];
     struct wisp_http_object alive; /* head of the ring */
     uint32_t n_alive, n_cached;    /* objects in the ring, and in free_objects */
     bool is_ending;                /* references don't count any more */
-    size_t fields_heap; /* bytes that `fields` allocated beyond their inline storage */
+    size_t fields_heap;            /* bytes that `fields` allocated beyond their inline storage */
     struct wisp_http_object *free_objects[WISP_HTTP_KIND_COUNT];
 };
 
@@ -203,13 +203,13 @@ struct wisp_http_body_out {
     struct wisp_http_object object;
     struct wisp_output_stream stream;
     enum wisp_http_sink sink;
-    bool is_request;                        /* belongs to an outgoing-request */
+    bool is_request; /* belongs to an outgoing-request */
     bool is_stream_taken, is_stream_alive;
-    bool is_finished;                       /* before the response was set: to be ended then */
-    bool is_broken;                         /* dropped unfinished, or finished with the wrong length */
-    uint64_t length, written;               /* of content-length, or WISP_HTTP_LENGTH_UNKNOWN */
+    bool is_finished;         /* before the response was set: to be ended then */
+    bool is_broken;           /* dropped unfinished, or finished with the wrong length */
+    uint64_t length, written; /* of content-length, or WISP_HTTP_LENGTH_UNKNOWN */
     struct wisp_buf unsent;
-    struct wisp_fields *trailers;           /* while is_finished */
+    struct wisp_fields *trailers; /* while is_finished */
 };
 /* What `body` of a request or response does: makes the outgoing-body at the first call, which goes to *body and, with a
  * reference of its own, to *ret_body; answers an error afterwards, or when the headers' content-length is nonsense. */

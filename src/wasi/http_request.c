@@ -16,11 +16,16 @@ _Static_assert(PART_COUNT == WISP_COUNT(((struct wisp_http_request_in *)0)->copy
 static struct wisp_str exchange_part(const struct wisp_http_exchange *exchange, enum part part)
 {
     switch (part) {
-    case PART_METHOD: return exchange->method;
-    case PART_TARGET: return exchange->target;
-    case PART_SCHEME: return exchange->scheme;
-    case PART_AUTHORITY: return exchange->authority;
-    case PART_COUNT: break;
+    case PART_METHOD:
+        return exchange->method;
+    case PART_TARGET:
+        return exchange->target;
+    case PART_SCHEME:
+        return exchange->scheme;
+    case PART_AUTHORITY:
+        return exchange->authority;
+    case PART_COUNT:
+        break;
     }
     return (struct wisp_str){0};
 }

@@ -63,7 +63,8 @@ static bool is_authority(struct wisp_str text)
     struct wisp_str host = text;
     if (at) host = (struct wisp_str){at + 1, text.len - (size_t)(at + 1 - text.ptr)};
     size_t digits = 0;
-    while (digits < host.len && host.ptr[host.len - 1 - digits] >= '0' && host.ptr[host.len - 1 - digits] <= '9') digits++;
+    while (digits < host.len && host.ptr[host.len - 1 - digits] >= '0' && host.ptr[host.len - 1 - digits] <= '9')
+        digits++;
     if (digits < host.len && host.ptr[host.len - 1 - digits] == ':') host.len -= digits + 1;
     if (host.len == 0) return false;
     /* A colon left over means a port that is no number, unless the host is an IPv6 address in brackets. */
@@ -167,8 +168,8 @@ int wisp_http_host_sending_scheme(struct wisp_call *call, const void *args, void
 {
     (void)call;
     const struct wisp_http_request_out *request = ((const struct request_args *)args)->self;
-    *(struct wisp_abi_option_scheme *)result = (struct wisp_abi_option_scheme){
-        request->has_scheme, {request->scheme, wisp_buf_str(&request->scheme_other)}};
+    *(struct wisp_abi_option_scheme *)result =
+        (struct wisp_abi_option_scheme){request->has_scheme, {request->scheme, wisp_buf_str(&request->scheme_other)}};
     return 0;
 }
 

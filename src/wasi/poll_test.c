@@ -120,7 +120,8 @@ TEST(stale_loop_time_does_not_shorten_the_wait)
 {
     fake_start();
     uv_update_time(&fake.loop);
-    for (uint64_t start = uv_hrtime(); uv_hrtime() - start < 30000000;) {}
+    uint64_t start = uv_hrtime();
+    while (uv_hrtime() - start < 30000000) continue;
     struct wisp_pollable *pollable = after_ns(20000000);
     CHECK_INT(block(pollable), 0);
     CHECK_INT(fake.n_suspensions, 1);

@@ -82,13 +82,13 @@ struct resolve_args {
 };
 
 /* A result whose ok has this type: is_error, then the error where the payload is. */
-#define RESULT(name, ok_type) \
-    struct name {             \
-        uint32_t is_error;    \
-        union {               \
-            ok_type ok;       \
-            uint32_t error;   \
-        };                    \
+#define RESULT(name, ok_type)                                                                                          \
+    struct name {                                                                                                      \
+        uint32_t is_error;                                                                                             \
+        union {                                                                                                        \
+            ok_type ok;                                                                                                \
+            uint32_t error;                                                                                            \
+        };                                                                                                             \
     }
 RESULT(small_result, uint32_t); /* nothing, bool, u8, u32: all as large as the error */
 RESULT(u64_result, uint64_t);
@@ -107,13 +107,13 @@ RESULT(list_result, struct list);
 
 /* --- answers --- */
 
-#define DENY(name, type)                                                            \
-    static int name(struct wisp_call *call, const void *args, void *result)         \
-    {                                                                               \
-        (void)call;                                                                 \
-        (void)args;                                                                 \
-        *(struct type *)result = (struct type){.is_error = 1, .error = ACCESS_DENIED}; \
-        return 0;                                                                   \
+#define DENY(name, type)                                                                                               \
+    static int name(struct wisp_call *call, const void *args, void *result)                                            \
+    {                                                                                                                  \
+        (void)call;                                                                                                    \
+        (void)args;                                                                                                    \
+        *(struct type *)result = (struct type){.is_error = 1, .error = ACCESS_DENIED};                                 \
+        return 0;                                                                                                      \
     }
 DENY(deny, small_result)
 DENY(deny_u64, u64_result)
@@ -173,8 +173,7 @@ static int no_error_code(struct wisp_call *call, const void *args, void *result)
 #define IPV4 "ipv4-address = tuple<u8, u8, u8, u8>"
 #define IPV6 "ipv6-address = tuple<u16, u16, u16, u16, u16, u16, u16, u16>"
 #define ADDRESS "ip-address = variant{ipv4-address, ipv6-address}"
-#define SOCKET_ADDRESS \
-    "ip-socket-address = variant{record{u16, ipv4-address}, record{u16, u32, ipv6-address, u32}}"
+#define SOCKET_ADDRESS "ip-socket-address = variant{record{u16, ipv4-address}, record{u16, u32, ipv6-address, u32}}"
 
 static const char *const network_types[] = {ERROR_CODE, NULL};
 static const struct wisp_host_func network_funcs[] = {
@@ -225,20 +224,19 @@ const struct wisp_host_interface wisp_wasi_sockets_ip_name_lookup = {
 
 /* --- tcp --- */
 
-#define TCP(name, params, result, fn, args, result_type) \
+#define TCP(name, params, result, fn, args, result_type)                                                               \
     {"[method]tcp-socket." name, "(borrow<tcp-socket>" params ")" result, fn, WISP_HOST_SIZES(args, result_type)}
 #define TCP_GET_U64(name) TCP(name, "", " -> result<u64, error-code>", deny_u64, struct self_args, struct u64_result)
-#define TCP_SET_U64(name) \
+#define TCP_SET_U64(name)                                                                                              \
     TCP(name, ", u64", " -> result<_, error-code>", deny, struct self_u64_args, struct small_result)
 #define TCP_STEP(name) TCP(name, "", " -> result<_, error-code>", deny, struct self_args, struct small_result)
-#define TCP_TO_ADDRESS(name)                                                                                  \
-    TCP(name, ", borrow<network>, ip-socket-address", " -> result<_, error-code>", deny, struct address_args, \
+#define TCP_TO_ADDRESS(name)                                                                                           \
+    TCP(name, ", borrow<network>, ip-socket-address", " -> result<_, error-code>", deny, struct address_args,          \
         struct small_result)
-#define TCP_ADDRESS(name) \
+#define TCP_ADDRESS(name)                                                                                              \
     TCP(name, "", " -> result<ip-socket-address, error-code>", deny_address, struct self_args, struct address_result)
 
-static const char *const tcp_types[] = {ERROR_CODE,     FAMILY, IPV4, IPV6,
-                                        SOCKET_ADDRESS, NULL};
+static const char *const tcp_types[] = {ERROR_CODE, FAMILY, IPV4, IPV6, SOCKET_ADDRESS, NULL};
 static const struct wisp_host_func tcp_funcs[] = {
     TCP_TO_ADDRESS("start-bind"),
     TCP_STEP("finish-bind"),
@@ -298,12 +296,12 @@ const struct wisp_host_interface wisp_wasi_sockets_tcp_create_socket = {
 
 /* --- udp --- */
 
-#define UDP(name, params, result, fn, args, result_type) \
+#define UDP(name, params, result, fn, args, result_type)                                                               \
     {"[method]udp-socket." name, "(borrow<udp-socket>" params ")" result, fn, WISP_HOST_SIZES(args, result_type)}
 #define UDP_GET_U64(name) UDP(name, "", " -> result<u64, error-code>", deny_u64, struct self_args, struct u64_result)
-#define UDP_SET_U64(name) \
+#define UDP_SET_U64(name)                                                                                              \
     UDP(name, ", u64", " -> result<_, error-code>", deny, struct self_u64_args, struct small_result)
-#define UDP_ADDRESS(name) \
+#define UDP_ADDRESS(name)                                                                                              \
     UDP(name, "", " -> result<ip-socket-address, error-code>", deny_address, struct self_args, struct address_result)
 
 static const char *const udp_types[] = {

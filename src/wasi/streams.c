@@ -183,8 +183,7 @@ static int read_bytes(struct wisp_call *call, const struct input_args *a, struct
     size_t max = a->len < READ_MAX ? (size_t)a->len : READ_MAX, n;
     uint8_t *buffer = wisp_arena_alloc(call->arena, max);
     enum wisp_stream_status status = read_some(a->self, buffer, max, &n, &error);
-    if (!answer_error(result, &a->self->is_closed, status, &error))
-        result->bytes = (struct wisp_bytes){buffer, n};
+    if (!answer_error(result, &a->self->is_closed, status, &error)) result->bytes = (struct wisp_bytes){buffer, n};
     return 0;
 }
 
@@ -218,7 +217,8 @@ static int input_skip(struct wisp_call *call, const void *args, void *result)
     struct stream_result *skipped = result;
     struct wisp_io_error error;
     size_t n;
-    enum wisp_stream_status status = read_some(a->self, NULL, a->len < SKIP_MAX ? (size_t)a->len : SKIP_MAX, &n, &error);
+    enum wisp_stream_status status =
+        read_some(a->self, NULL, a->len < SKIP_MAX ? (size_t)a->len : SKIP_MAX, &n, &error);
     if (!answer_error(result, &a->self->is_closed, status, &error)) skipped->size = n;
     return 0;
 }
@@ -298,7 +298,10 @@ static int write_permitted(struct wisp_call *call, struct wisp_output_stream *st
 }
 
 /* An empty list has no address worth passing on, and NULL would mean zeroes. */
-static const void *bytes_of(const struct output_bytes_args *a) { return a->contents.len ? a->contents.ptr : (const void *)""; }
+static const void *bytes_of(const struct output_bytes_args *a)
+{
+    return a->contents.len ? a->contents.ptr : (const void *)"";
+}
 
 static int output_write(struct wisp_call *call, const void *args, void *result)
 {
@@ -478,8 +481,8 @@ static const struct wisp_host_func funcs[] = {
      WISP_HOST_SIZES(struct output_size_args, struct stream_result)},
     {OUTPUT "blocking-write-zeroes-and-flush", "(borrow<output-stream>, u64) -> result<_, stream-error>",
      output_blocking_write_zeroes_and_flush, WISP_HOST_SIZES(struct output_size_args, struct stream_result)},
-    {OUTPUT "splice", "(borrow<output-stream>, borrow<input-stream>, u64) -> result<u64, stream-error>",
-     output_splice, WISP_HOST_SIZES(struct splice_args, struct stream_result)},
+    {OUTPUT "splice", "(borrow<output-stream>, borrow<input-stream>, u64) -> result<u64, stream-error>", output_splice,
+     WISP_HOST_SIZES(struct splice_args, struct stream_result)},
     {OUTPUT "blocking-splice", "(borrow<output-stream>, borrow<input-stream>, u64) -> result<u64, stream-error>",
      output_blocking_splice, WISP_HOST_SIZES(struct splice_args, struct stream_result)},
 };

@@ -91,8 +91,7 @@ static enum wisp_stream_status end_write(struct wisp_output_stream *stream, cons
     return WISP_STREAM_OK;
 }
 
-static enum wisp_stream_status end_flush(struct wisp_output_stream *stream, bool *ret_done,
-                                         struct wisp_io_error *error)
+static enum wisp_stream_status end_flush(struct wisp_output_stream *stream, bool *ret_done, struct wisp_io_error *error)
 {
     (void)stream;
     end.n_calls++;

@@ -61,8 +61,11 @@ static inline void fake_start(void)
     CHECK_INT(uv_loop_init(&fake.loop), 0);
     wisp_wasi_init(&fake.wasi, &fake.config, &fake.loop);
     fake.wasi.instance = (struct wisp_instance *)&fake; /* an address, no more */
-    fake.call = (struct wisp_call){
-        .instance = fake.wasi.instance, .context = &fake.wasi, .arena = &fake.arena, .interface = "test", .func = "test"};
+    fake.call = (struct wisp_call){.instance = fake.wasi.instance,
+                                   .context = &fake.wasi,
+                                   .arena = &fake.arena,
+                                   .interface = "test",
+                                   .func = "test"};
 }
 
 /* Ends the invocation; everything it held must be gone by then. */
@@ -91,7 +94,7 @@ static inline int fake_invoke(const struct wisp_host_interface *interface, const
     if (result_size) memset(result, 0xa5, result_size);
     return func->fn(&fake.call, args, result);
 }
-#define INVOKE(interface, name, args, result) \
+#define INVOKE(interface, name, args, result)                                                                          \
     fake_invoke(&(interface), (name), (args), sizeof *(args), (result), sizeof *(result))
 
 /* As the executor does for a guest's resource.drop: the reason of a refusal, or NULL. */

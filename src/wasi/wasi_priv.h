@@ -14,8 +14,8 @@ extern const struct wisp_host_interface wisp_wasi_cli_terminal_stdin, wisp_wasi_
     wisp_wasi_cli_terminal_stderr;
 extern const struct wisp_host_interface wisp_wasi_filesystem_types, wisp_wasi_filesystem_preopens;
 extern const struct wisp_host_interface wisp_wasi_sockets_network, wisp_wasi_sockets_instance_network,
-    wisp_wasi_sockets_ip_name_lookup, wisp_wasi_sockets_tcp, wisp_wasi_sockets_tcp_create_socket,
-    wisp_wasi_sockets_udp, wisp_wasi_sockets_udp_create_socket;
+    wisp_wasi_sockets_ip_name_lookup, wisp_wasi_sockets_tcp, wisp_wasi_sockets_tcp_create_socket, wisp_wasi_sockets_udp,
+    wisp_wasi_sockets_udp_create_socket;
 
 /* Newest WASI 0.2 that these files implement. */
 #define WISP_WASI_VERSION "0.2.12"

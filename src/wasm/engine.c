@@ -47,22 +47,37 @@ static uint64_t read_number(const char *path)
     return ok ? value : UINT64_MAX;
 }
 
-/* The smallest limit from this process's cgroup up to the root (version 2, "max" means none). */
+/* The smallest limit of this cgroup and those it is in. Version 2: "0::/a/b", file memory.max, which is a number or
+ * "max"; version 1: "7:memory:/a/b", file memory.limit_in_bytes. */
+static uint64_t limit_of_group(const char *root, char *group, const char *file_name)
+{
+    char path[1400];
+    uint64_t limit = UINT64_MAX;
+    for (;;) {
+        snprintf(path, sizeof path, "%s%s/%s", root, group, file_name);
+        uint64_t value = read_number(path);
+        if (value < limit) limit = value;
+        char *slash = strrchr(group, '/');
+        if (!slash) return limit;
+        *slash = '\0';
+    }
+}
+
 static uint64_t cgroup_memory_limit(void)
 {
     FILE *file = fopen("/proc/self/cgroup", "re");
     if (!file) return UINT64_MAX;
-    char line[1024], path[1200];
+    char line[1024];
     uint64_t limit = UINT64_MAX;
     while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, "0::", 3) != 0) continue;
-        char *group = line + 3;
-        group[strcspn(group, "\n")] = '\0';
-        for (char *slash; (slash = strrchr(group, '/')); *slash = '\0') {
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
-            uint64_t value = read_number(path);
-            if (value < limit) limit = value;
-        }
+        line[strcspn(line, "\n")] = '\0';
+        char *v1 = strstr(line, ":memory:");
+        uint64_t value = UINT64_MAX;
+        if (strncmp(line, "0::", 3) == 0)
+            value = limit_of_group("/sys/fs/cgroup", line + 3, "memory.max");
+        else if (v1)
+            value = limit_of_group("/sys/fs/cgroup/memory", v1 + strlen(":memory:"), "memory.limit_in_bytes");
+        if (value < limit) limit = value;
     }
     fclose(file);
     return limit;

@@ -54,6 +54,7 @@ struct wisp_wit_scope {
     struct wisp_wit_type *types, *last_type;
     struct wisp_wit_funcs funcs;
     struct wisp_wit_use *uses, *last_use;
+    unsigned n_renamed;                           /* used types whose own name was taken: makes the next name */
     struct wisp_map types_by_name, funcs_by_name; /* label, name in the binary */
     struct wisp_map identities;                   /* struct wisp_type_name and struct wisp_resource, to its types */
     struct wisp_wit_scope *next;                  /* in the package */

@@ -54,8 +54,8 @@ static const struct wisp_wit_type *borrow_type(struct wisp_wit_model *model, str
                                                const struct wisp_wit_type *type, const void *identity)
 {
     struct wisp_str local = type->name;
-    for (unsigned n = 0; has_local(scope, local); n++)
-        local = wisp_str_from(wisp_arena_printf(&model->arena, "%.*s%u", WISP_STR_ARG(type->name), n));
+    while (has_local(scope, local))
+        local = wisp_str_from(wisp_arena_printf(&model->arena, "%.*s%u", WISP_STR_ARG(type->name), scope->n_renamed++));
     struct wisp_wit_type *borrowed = WISP_NEW(&model->arena, struct wisp_wit_type);
     *borrowed = (struct wisp_wit_type){.name = local, .item = type->item, .scope = scope, .origin = type};
     wisp_map_add(&scope->types_by_name, local, borrowed);

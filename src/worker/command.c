@@ -81,7 +81,6 @@ static int run(struct command *command)
     wisp_wasi_init(&command->wasi, &program->config, &command->loop);
     wisp_wasi_http_attach(command->http, &command->wasi, NULL);
     if (timeout_ms) uv_timer_start(&command->deadline, on_deadline, timeout_ms, 0);
-    uv_unref((uv_handle_t *)&command->deadline); /* a guest can't wait for it */
 
     const struct wisp_instance_options options = {
         .context = &command->wasi,

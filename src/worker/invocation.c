@@ -112,10 +112,19 @@ static void answer_failure(struct wisp_invocation *invocation, uint16_t status)
 {
     struct wisp_http_exchange *exchange = invocation->exchange;
     if (!exchange || wisp_wasi_http_response(invocation->http) == WISP_WASI_HTTP_COMPLETE) return;
-    if (exchange->status == 0)
+    if (exchange->status == 0 || wisp_http_retract(exchange))
         wisp_wasi_http_reply(exchange, status, NULL);
     else
         wisp_http_abort(exchange);
+}
+
+/* It has one of the places now. */
+static void occupy(struct wisp_invocation *invocation)
+{
+    struct wisp_worker_counters *counters = &invocation->worker->counters;
+    counters->instances++;
+    if (counters->instances > counters->instances_peak) counters->instances_peak = counters->instances;
+    make_runnable(invocation);
 }
 
 static void start_queued(struct wisp_worker *worker)
@@ -124,8 +133,7 @@ static void start_queued(struct wisp_worker *worker)
     struct wisp_link *link = worker->queued.next;
     wisp_ring_remove(link);
     worker->counters.queue--;
-    worker->counters.instances++;
-    make_runnable(WISP_RING_OWNER(link, struct wisp_invocation, turn));
+    occupy(WISP_RING_OWNER(link, struct wisp_invocation, turn));
 }
 
 /* Takes it apart, wherever it is. */
@@ -180,15 +188,23 @@ static void end_returned(struct wisp_invocation *invocation)
     end(invocation);
 }
 
+/* For ends that say nothing about the response: it may have been finished before. */
+static bool count_outcome(struct wisp_invocation *invocation)
+{
+    struct wisp_worker_counters *counters = &invocation->worker->counters;
+    bool is_answered = wisp_wasi_http_response(invocation->http) == WISP_WASI_HTTP_COMPLETE;
+    if (is_answered)
+        counters->answered++;
+    else
+        counters->failed++;
+    return is_answered;
+}
+
 static void end_failed(struct wisp_invocation *invocation)
 {
     struct wisp_worker *worker = invocation->worker;
     const struct wisp_err *err = &invocation->err;
-    bool is_answered = wisp_wasi_http_response(invocation->http) == WISP_WASI_HTTP_COMPLETE;
-    if (is_answered)
-        worker->counters.answered++;
-    else
-        worker->counters.failed++;
+    bool is_answered = count_outcome(invocation);
     if (invocation->wasi.has_exited && is_answered) {
         /* It has done what it was there for. */
     } else if (invocation->wasi.has_exited) {
@@ -249,7 +265,7 @@ static void end_expired(struct wisp_invocation *invocation)
     struct wisp_worker *worker = invocation->worker;
     char cause[64];
     snprintf(cause, sizeof cause, "no answer within %llu ms", (unsigned long long)worker->limits.timeout_ms);
-    worker->counters.failed++;
+    (void)count_outcome(invocation);
     worker->counters.timeouts++;
     wisp_report_failure(invocation, "the component took too long", cause);
     answer_failure(invocation, 504);
@@ -286,7 +302,7 @@ void wisp_invocations_cancel(struct wisp_worker *worker, const char *reason)
 {
     while (!wisp_ring_is_empty(&worker->alive)) {
         struct wisp_invocation *first = WISP_RING_OWNER(worker->alive.next, struct wisp_invocation, alive);
-        worker->counters.failed++;
+        (void)count_outcome(first);
         wisp_report_failure(first, "request given up", reason);
         answer_failure(first, 503);
         end(first);
@@ -297,7 +313,6 @@ void wisp_invocations_cancel(struct wisp_worker *worker, const char *reason)
 
 static void begin(struct wisp_worker *worker, struct wisp_http_exchange *exchange, bool is_queued)
 {
-    struct wisp_worker_counters *counters = &worker->counters;
     struct wisp_invocation *invocation = make_invocation(worker);
     invocation->exchange = exchange;
     exchange->user = invocation;
@@ -307,16 +322,14 @@ static void begin(struct wisp_worker *worker, struct wisp_http_exchange *exchang
     wisp_ring_append(&worker->alive, &invocation->alive);
     if (!uv_is_active((uv_handle_t *)&worker->deadline))
         uv_timer_start(&worker->deadline, on_deadline, worker->limits.timeout_ms, 0);
-    if (is_queued) {
-        counters->queued++;
-        counters->queue++;
-        invocation->state = WISP_INVOCATION_QUEUED;
-        wisp_ring_append(&worker->queued, &invocation->turn);
+    if (!is_queued) {
+        occupy(invocation);
         return;
     }
-    counters->instances++;
-    if (counters->instances > counters->instances_peak) counters->instances_peak = counters->instances;
-    make_runnable(invocation);
+    worker->counters.queued++;
+    worker->counters.queue++;
+    invocation->state = WISP_INVOCATION_QUEUED;
+    wisp_ring_append(&worker->queued, &invocation->turn);
 }
 
 static void on_request(struct wisp_http_exchange *exchange, void *env)
@@ -329,7 +342,7 @@ static void on_request(struct wisp_http_exchange *exchange, void *env)
         return;
     }
     bool is_free = counters->instances < worker->program.instances_max && counters->queue == 0;
-    if (!is_free && counters->queue >= worker->limits.queue_max) {
+    if (worker->is_hard || (!is_free && counters->queue >= worker->limits.queue_max)) {
         refuse(worker, exchange);
         return;
     }

@@ -60,8 +60,7 @@ static int make_engine(struct wisp_program *program, const struct wisp_program_o
         elements_min = max_u64(elements_min, module->table_elements_min);
     }
     if (limit && memory_min > limit)
-        return wisp_err_set(err, WISP_ERR_LIMIT,
-                            "the component starts with %llu KiB of memory, the limit is %llu KiB",
+        return wisp_err_set(err, WISP_ERR_LIMIT, "the component starts with %llu KiB of memory, the limit is %llu KiB",
                             (unsigned long long)(memory_min >> 10), (unsigned long long)(limit >> 10));
     enum { USUAL_TABLE_ELEMENTS = 20000 };
     engine.table_elements_max = max_u64(elements_min, USUAL_TABLE_ELEMENTS);

@@ -5,7 +5,8 @@
 
 enum { LINES_PER_WINDOW = 20, WINDOW_MS = 1000 };
 
-void wisp_report_held_back(struct wisp_worker *worker)
+/* Says how many lines were held back, if any. */
+static void report_held_back(struct wisp_worker *worker)
 {
     struct wisp_reporter *reporter = &worker->reporter;
     if (reporter->n_held_back)
@@ -19,7 +20,7 @@ static bool may_report(struct wisp_worker *worker)
     struct wisp_reporter *reporter = &worker->reporter;
     uint64_t now_ms = uv_now(&worker->loop);
     if (now_ms >= reporter->window_end_ms) {
-        wisp_report_held_back(worker);
+        report_held_back(worker);
         reporter->window_end_ms = now_ms + WINDOW_MS;
         reporter->n_in_window = 0;
     }
@@ -45,7 +46,8 @@ void wisp_report_failure(struct wisp_invocation *invocation, const char *message
     WISP_LOG(ERROR, "worker", message, WISP_TEXT("cause", cause), WISP_TEXT("component", name),
              WISP_BYTES("method", method), WISP_BYTES("path", path));
     const char *backtrace = invocation->instance ? wisp_instance_backtrace(invocation->instance) : "";
-    if (*backtrace) WISP_LOG(DEBUG, "worker", "backtrace", WISP_TEXT("component", name), WISP_TEXT("frames", backtrace));
+    if (*backtrace)
+        WISP_LOG(DEBUG, "worker", "backtrace", WISP_TEXT("component", name), WISP_TEXT("frames", backtrace));
 }
 
 const char *wisp_report_outcome(enum wisp_http_outcome outcome)
@@ -61,4 +63,14 @@ const char *wisp_report_outcome(enum wisp_http_outcome outcome)
         [WISP_HTTP_STOPPED] = "the worker stops",
     };
     return texts[outcome];
+}
+
+void wisp_report_end(struct wisp_worker *worker)
+{
+    const struct wisp_worker_counters *counters = &worker->counters;
+    report_held_back(worker);
+    WISP_LOG(DEBUG, "worker", "stopped", WISP_TEXT("component", worker->program.what->name),
+             WISP_INT("requests", counters->requests), WISP_INT("answered", counters->answered),
+             WISP_INT("failed", counters->failed), WISP_INT("refused", counters->refused),
+             WISP_INT("instances_peak", counters->instances_peak), WISP_INT("guest_ms", counters->guest_ns / 1000000));
 }

@@ -33,6 +33,7 @@ static void close_handles(struct wisp_worker *worker)
     uv_close((uv_handle_t *)&worker->check, NULL);
     uv_close((uv_handle_t *)&worker->idle, NULL);
     uv_close((uv_handle_t *)&worker->deadline, NULL);
+    uv_close((uv_handle_t *)&worker->drain, NULL);
     uv_close((uv_handle_t *)&worker->on_sigterm, NULL);
     uv_close((uv_handle_t *)&worker->on_sigint, NULL);
     uv_close((uv_handle_t *)&worker->control, NULL);
@@ -51,6 +52,8 @@ static void on_server_stopped(void *env)
     wisp_worker_settle(worker);
 }
 
+static void on_drain_deadline(uv_timer_t *timer);
+
 /* May be called again to turn a graceful end into a hard one. */
 static void stop(struct wisp_worker *worker, bool is_hard)
 {
@@ -58,9 +61,14 @@ static void stop(struct wisp_worker *worker, bool is_hard)
     uint64_t drain_ms = worker->options->drain_ms ? worker->options->drain_ms : WISP_WORKER_DRAIN_MS;
     worker->is_stopping = true;
     worker->is_hard = is_hard;
-    if (is_hard) wisp_invocations_cancel(worker, "the worker stops at once");
+    if (is_hard)
+        wisp_invocations_cancel(worker, "the worker stops");
+    else /* the server doesn't know of guests that go on after their response */
+        uv_timer_start(&worker->drain, on_drain_deadline, drain_ms, 0);
     wisp_http_server_stop(worker->server, is_hard ? 0 : drain_ms, on_server_stopped, worker);
 }
+
+static void on_drain_deadline(uv_timer_t *timer) { stop(timer->data, true); }
 
 /* --- signals --- */
 
@@ -177,10 +185,11 @@ static void init_loop(struct wisp_worker *worker)
     uv_check_init(loop, &worker->check);
     uv_idle_init(loop, &worker->idle);
     uv_timer_init(loop, &worker->deadline);
+    uv_timer_init(loop, &worker->drain);
     uv_signal_init(loop, &worker->on_sigterm);
     uv_signal_init(loop, &worker->on_sigint);
     uv_pipe_init(loop, &worker->control, 0);
-    worker->check.data = worker->deadline.data = worker->on_sigterm.data = worker->on_sigint.data =
+    worker->check.data = worker->deadline.data = worker->drain.data = worker->on_sigterm.data = worker->on_sigint.data =
         worker->control.data = worker;
 }
 
@@ -221,7 +230,6 @@ static void deinit(struct wisp_worker *worker)
     wisp_http_server_free(worker->server);
     wisp_invocations_deinit(worker);
     uv_loop_close(&worker->loop);
-    wisp_report_held_back(worker);
     wisp_program_deinit(&worker->program);
     wisp_buf_deinit(&worker->command);
     free(worker);
@@ -237,8 +245,10 @@ int wisp_worker_run(const struct wisp_worker_options *options, struct wisp_err *
     int r = start(worker, err);
     if (r == 0) {
         WISP_LOG(INFO, "worker", "serving", WISP_TEXT("component", options->component.name),
-                 WISP_INT("instances", worker->program.instances_max));
+                 WISP_INT("instances", worker->program.instances_max),
+                 WISP_TEXT("allocation", wisp_wasm_engine_allocation(worker->program.engine)));
         uv_run(&worker->loop, UV_RUN_DEFAULT);
+        wisp_report_end(worker);
     } else {
         if (worker->server) stop(worker, true); /* some of its sockets may be open */
         if (options->control_fd >= 0) tell_failure(options->control_fd, err);

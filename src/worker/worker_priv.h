@@ -47,9 +47,9 @@ enum wisp_invocation_state {
 struct wisp_invocation {
     struct wisp_worker *worker;
     enum wisp_invocation_state state;
-    struct wisp_link turn;  /* in worker->queued, ->runnable or ->free */
-    struct wisp_link alive; /* in worker->alive, earliest deadline first, since all have the same time */
-    uint64_t deadline_ms;   /* of the loop's clock */
+    struct wisp_link turn;               /* in worker->queued, ->runnable or ->free */
+    struct wisp_link alive;              /* in worker->alive, earliest deadline first, since all have the same time */
+    uint64_t deadline_ms;                /* of the loop's clock */
     struct wisp_http_exchange *exchange; /* NULL once it has ended */
     struct wisp_instance *instance;      /* NULL until its first turn */
     struct wisp_wasi_http_handle_args args;
@@ -77,7 +77,7 @@ struct wisp_worker {
     uv_loop_t loop;
     uv_check_t check; /* runs guests after the loop has looked for input */
     uv_idle_t idle;   /* active while guests are runnable, so that the loop doesn't sleep */
-    uv_timer_t deadline;
+    uv_timer_t deadline, drain;
     uv_signal_t on_sigterm, on_sigint;
     uv_pipe_t control;
     struct wisp_http_server *server;
@@ -110,8 +110,8 @@ void wisp_invocations_deinit(struct wisp_worker *worker);
 /* One line in the log about a request that went wrong. */
 void wisp_report_failure(struct wisp_invocation *invocation, const char *message, const char *cause);
 const char *wisp_report_outcome(enum wisp_http_outcome outcome);
-/* Says how many lines were held back, if any. */
-void wisp_report_held_back(struct wisp_worker *worker);
+/* What the worker did. */
+void wisp_report_end(struct wisp_worker *worker);
 
 /* --- worker.c --- */
 

@@ -1,0 +1,15 @@
+;; Every kind of value type, named and not, in a function that is imported and exported again.
+(component
+  (type $color (enum "red" "green" "blue"))
+  (import "color" (type $color' (eq $color)))
+  (type $modes (flags "a" "b"))
+  (import "modes" (type $modes' (eq $modes)))
+  (type $shape (variant (case "dot") (case "circle" f64) (case "poly" (list (tuple f32 f32)))))
+  (import "shape" (type $shape' (eq $shape)))
+  (type $point (record (field "x" s64) (field "y" s8) (field "tag" (option char))))
+  (import "point" (type $point' (eq $point)))
+  (import "r" (type $r (sub resource)))
+  (import "all" (func $all (param "a" bool) (param "b" u8) (param "c" s16) (param "d" u16) (param "e" s32)
+    (param "f" u32) (param "g" u64) (param "h" string) (param "i" (list $point')) (param "j" (result $shape' (error $color')))
+    (param "k" $modes') (param "l" (own $r)) (param "m" (borrow $r)) (result (tuple $color' (result) (result (error string))))))
+  (export "all-again" (func $all)))

@@ -1,0 +1,2 @@
+    ;; Throws away the means to answer.
+    (func $fault (param $request i32) (param $out i32) (call $outparam.drop (local.get $out)))

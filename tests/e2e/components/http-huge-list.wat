@@ -1,0 +1,3 @@
+    ;; Gives a list as long as can be said, whose end wraps around.
+    (func $fault (param $request i32) (param $out i32)
+      (call $print (call $stream-of (call $begin (local.get $out) (i32.const 200))) (i32.const 16) (i32.const -1)))

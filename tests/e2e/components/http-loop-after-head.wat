@@ -1,0 +1,4 @@
+    ;; Never ends, in the middle of its answer.
+    (func $fault (param $request i32) (param $out i32)
+      (call $print (call $stream-of (call $begin (local.get $out) (i32.const 200))) (i32.const 16) (i32.const 7))
+      (loop $for-ever (br $for-ever)))

@@ -1,0 +1,2 @@
+    ;; Returns without an answer.
+    (func $fault (param $request i32) (param $out i32))

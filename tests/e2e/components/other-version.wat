@@ -1,0 +1,12 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; Imports an interface that we have in other versions only.
+(component
+  (import "wasi:random/random@0.9.0" (instance $engine (export "ignite" (func))))
+  (core func $ignite (canon lower (func $engine "ignite")))
+  (core module $Program
+    (import "host" "ignite" (func))
+    (func (export "run") (result i32) (i32.const 0)))
+  (core instance $program (instantiate $Program (with "host" (instance (export "ignite" (func $ignite))))))
+  (func $run (result (result)) (canon lift (core func $program "run")))
+  (instance $runner (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $runner)))
