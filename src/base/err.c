@@ -13,10 +13,9 @@ struct kind_row {
     int exit_code;
 };
 
-static const struct kind_row kinds[WISP_ERR_COUNT] = {
-    [WISP_ERR_NONE] = {"none", 200, 0},
+static const struct kind_row kinds[WISP_ERR_COUNT] = {[WISP_ERR_NONE] = {"none", 200, 0},
 #define X(kind, name, status, code, meaning) [WISP_ERR_##kind] = {name, status, code},
-    WISP_ERR_KINDS(X)
+                                                      WISP_ERR_KINDS(X)
 #undef X
 };
 

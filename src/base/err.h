@@ -13,19 +13,19 @@
 #include <stddef.h>
 
 /* kind, name in JSON, HTTP status, exit code of the program, meaning */
-#define WISP_ERR_KINDS(X)                                                                                   \
-    X(INVALID, "invalid", 400, 2, "input is malformed")                                                     \
-    X(USAGE, "usage", 400, 2, "a command, flag or value is wrong")                                          \
-    X(UNSUPPORTED, "unsupported", 501, 3, "well-formed, but not implemented here")                          \
-    X(NOT_FOUND, "not-found", 404, 4, "no such thing")                                                      \
-    X(EXISTS, "exists", 409, 5, "already there or already in use")                                          \
-    X(DENIED, "denied", 403, 6, "not allowed")                                                              \
-    X(UNAVAILABLE, "unavailable", 503, 7, "cannot be reached or is overloaded; may work later")             \
-    X(TIMEOUT, "timeout", 504, 8, "took longer than allowed")                                               \
-    X(LIMIT, "limit", 413, 9, "a configured limit was reached")                                             \
-    X(GUEST, "guest", 500, 10, "the WebAssembly guest failed (trap or broken contract)")                    \
-    X(CANCELLED, "cancelled", 499, 11, "given up by whoever asked")                                         \
-    X(OS, "os", 500, 12, "the operating system refused")                                                    \
+#define WISP_ERR_KINDS(X)                                                                                              \
+    X(INVALID, "invalid", 400, 2, "input is malformed")                                                                \
+    X(USAGE, "usage", 400, 2, "a command, flag or value is wrong")                                                     \
+    X(UNSUPPORTED, "unsupported", 501, 3, "well-formed, but not implemented here")                                     \
+    X(NOT_FOUND, "not-found", 404, 4, "no such thing")                                                                 \
+    X(EXISTS, "exists", 409, 5, "already there or already in use")                                                     \
+    X(DENIED, "denied", 403, 6, "not allowed")                                                                         \
+    X(UNAVAILABLE, "unavailable", 503, 7, "cannot be reached or is overloaded; may work later")                        \
+    X(TIMEOUT, "timeout", 504, 8, "took longer than allowed")                                                          \
+    X(LIMIT, "limit", 413, 9, "a configured limit was reached")                                                        \
+    X(GUEST, "guest", 500, 10, "the WebAssembly guest failed (trap or broken contract)")                               \
+    X(CANCELLED, "cancelled", 499, 11, "given up by whoever asked")                                                    \
+    X(OS, "os", 500, 12, "the operating system refused")                                                               \
     X(INTERNAL, "internal", 500, 13, "a defect in wisp")
 
 enum wisp_err_kind {

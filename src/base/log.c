@@ -81,8 +81,8 @@ static void append_fields(struct wisp_buf *line, const struct wisp_log_field *fi
     }
 }
 
-static void append_head(struct wisp_buf *line, enum wisp_log_format shape, enum wisp_log_level level,
-                        const char *scope, const char *message)
+static void append_head(struct wisp_buf *line, enum wisp_log_format shape, enum wisp_log_level level, const char *scope,
+                        const char *message)
 {
     struct timespec now;
     struct tm utc;

@@ -25,12 +25,12 @@ struct wisp_log_field {
 #define WISP_TEXT(key, cstring) ((struct wisp_log_field){(key), WISP_LOG_FIELD_STR, 0, wisp_str_from(cstring)})
 #define WISP_BYTES(key, str) ((struct wisp_log_field){(key), WISP_LOG_FIELD_STR, 0, (str)})
 
-#define WISP_LOG(level, scope, message, ...)                                                                     \
-    do {                                                                                                         \
-        if (wisp_log_is_on(WISP_LOG_##level)) {                                                                  \
-            const struct wisp_log_field fields_[] = {{0}, ##__VA_ARGS__};                                        \
-            wisp_log_write(WISP_LOG_##level, (scope), (message), fields_ + 1, WISP_COUNT(fields_) - 1);          \
-        }                                                                                                        \
+#define WISP_LOG(level, scope, message, ...)                                                                           \
+    do {                                                                                                               \
+        if (wisp_log_is_on(WISP_LOG_##level)) {                                                                        \
+            const struct wisp_log_field fields_[] = {{0}, ##__VA_ARGS__};                                              \
+            wisp_log_write(WISP_LOG_##level, (scope), (message), fields_ + 1, WISP_COUNT(fields_) - 1);                \
+        }                                                                                                              \
     } while (0)
 
 /* Process-wide; set once at start, before other threads. */

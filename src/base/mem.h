@@ -20,10 +20,18 @@ void wisp_mem_freep(void *pointer_to_pointer);
 void wisp_fd_closep(int *fd);
 #define WISP_CLEANUP_FD __attribute__((cleanup(wisp_fd_closep)))
 /* Moves a value out and leaves an empty one behind. */
-#define WISP_TAKE(pointer) \
-    ({ __typeof__(pointer) taken_ = (pointer); (pointer) = NULL; taken_; })
-#define WISP_TAKE_FD(fd) \
-    ({ int taken_ = (fd); (fd) = -1; taken_; })
+#define WISP_TAKE(pointer)                                                                                             \
+    ({                                                                                                                 \
+        __typeof__(pointer) taken_ = (pointer);                                                                        \
+        (pointer) = NULL;                                                                                              \
+        taken_;                                                                                                        \
+    })
+#define WISP_TAKE_FD(fd)                                                                                               \
+    ({                                                                                                                 \
+        int taken_ = (fd);                                                                                             \
+        (fd) = -1;                                                                                                     \
+        taken_;                                                                                                        \
+    })
 
 /* Zeroed is a valid empty buffer. Grows by doubling; whoever feeds it from a peer checks a limit first. */
 struct wisp_buf {

@@ -48,10 +48,24 @@ static int with_unit(struct wisp_str text, const struct unit *units, size_t n_un
 int wisp_parse_size(struct wisp_str text, uint64_t *ret_bytes, struct wisp_err *err)
 {
     static const struct unit units[] = {
-        {"", 1},           {"B", 1},           {"K", 1ull << 10}, {"Ki", 1ull << 10}, {"KiB", 1ull << 10},
-        {"KB", 1ull << 10}, {"M", 1ull << 20},  {"Mi", 1ull << 20}, {"MiB", 1ull << 20}, {"MB", 1ull << 20},
-        {"G", 1ull << 30}, {"Gi", 1ull << 30}, {"GiB", 1ull << 30}, {"GB", 1ull << 30}, {"T", 1ull << 40},
-        {"Ti", 1ull << 40}, {"TiB", 1ull << 40}, {"TB", 1ull << 40},
+        {"", 1},
+        {"B", 1},
+        {"K", 1ull << 10},
+        {"Ki", 1ull << 10},
+        {"KiB", 1ull << 10},
+        {"KB", 1ull << 10},
+        {"M", 1ull << 20},
+        {"Mi", 1ull << 20},
+        {"MiB", 1ull << 20},
+        {"MB", 1ull << 20},
+        {"G", 1ull << 30},
+        {"Gi", 1ull << 30},
+        {"GiB", 1ull << 30},
+        {"GB", 1ull << 30},
+        {"T", 1ull << 40},
+        {"Ti", 1ull << 40},
+        {"TiB", 1ull << 40},
+        {"TB", 1ull << 40},
     };
     return with_unit(text, units, WISP_COUNT(units), "a size such as 512K, 64M or 1G", ret_bytes, err);
 }

@@ -9,10 +9,7 @@ int wisp_str_compare(struct wisp_str a, struct wisp_str b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
-static unsigned char lower(char c)
-{
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-}
+static unsigned char lower(char c) { return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c); }
 
 bool wisp_str_same_letters(const char *a, const char *b, size_t n)
 {

@@ -29,10 +29,7 @@ static inline bool wisp_str_equal(struct wisp_str a, struct wisp_str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-static inline bool wisp_str_is(struct wisp_str a, const char *text)
-{
-    return wisp_str_equal(a, wisp_str_from(text));
-}
+static inline bool wisp_str_is(struct wisp_str a, const char *text) { return wisp_str_equal(a, wisp_str_from(text)); }
 
 static inline bool wisp_str_starts_with(struct wisp_str s, struct wisp_str prefix)
 {

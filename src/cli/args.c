@@ -88,10 +88,10 @@ static int store_choice(const struct wisp_arg_option *option, const char *text, 
 static int store_number(const struct wisp_arg_option *option, struct wisp_str text, void *field, struct wisp_err *err)
 {
     uint64_t value;
-    int r = option->kind == WISP_ARG_SIZE       ? wisp_parse_size(text, &value, err)
-            : option->kind == WISP_ARG_DURATION ? wisp_parse_duration(text, &value, err)
-                                                : wisp_parse_u64(text, option->max ? option->max : UINT32_MAX, &value,
-                                                                 err);
+    int r = option->kind == WISP_ARG_SIZE ? wisp_parse_size(text, &value, err)
+            : option->kind == WISP_ARG_DURATION
+                ? wisp_parse_duration(text, &value, err)
+                : wisp_parse_u64(text, option->max ? option->max : UINT32_MAX, &value, err);
     if (r < 0) return r;
     if (option->is_positive && !value) return wisp_err_set(err, WISP_ERR_USAGE, "it must be more than 0");
     if (option->kind == WISP_ARG_NUMBER)
@@ -170,8 +170,7 @@ static int take_option(struct parser *parser, const struct wisp_arg_option *opti
 {
     const char *text = attached;
     if (option->kind == WISP_ARG_FLAG) {
-        if (attached)
-            return wisp_err_set(parser->err, WISP_ERR_USAGE, "flag `--%s` takes no value", option->name);
+        if (attached) return wisp_err_set(parser->err, WISP_ERR_USAGE, "flag `--%s` takes no value", option->name);
     } else if (!text) {
         if (parser->at >= parser->argc)
             return wisp_err_set(parser->err, WISP_ERR_USAGE, "flag `--%s` needs a value: --%s %s", option->name,

@@ -27,15 +27,15 @@ struct wisp_arg_list {
 enum wisp_arg_completion { WISP_COMPLETE_NOTHING, WISP_COMPLETE_FILES, WISP_COMPLETE_DIRS, WISP_COMPLETE_TOPICS };
 
 struct wisp_arg_option {
-    const char *name;        /* "addr" for --addr */
-    char letter;             /* 'o' for -o; 0: none */
+    const char *name; /* "addr" for --addr */
+    char letter;      /* 'o' for -o; 0: none */
     enum wisp_arg_kind kind;
-    const char *value;       /* what to call the value: "ADDRESS"; NULL for flags */
-    const char *help;        /* one line, with the default in brackets */
-    size_t offset;           /* of its field in the verb's struct of values */
-    const char *env;         /* variable that gives the value when the flag doesn't; may be NULL */
-    uint32_t max;            /* NUMBER; 0: none */
-    bool is_positive;        /* NUMBER, SIZE, DURATION: zero is refused */
+    const char *value;          /* what to call the value: "ADDRESS"; NULL for flags */
+    const char *help;           /* one line, with the default in brackets */
+    size_t offset;              /* of its field in the verb's struct of values */
+    const char *env;            /* variable that gives the value when the flag doesn't; may be NULL */
+    uint32_t max;               /* NUMBER; 0: none */
+    bool is_positive;           /* NUMBER, SIZE, DURATION: zero is refused */
     const char *const *choices; /* CHOICE; ends with NULL */
     enum wisp_arg_completion completion;
 };
@@ -43,7 +43,7 @@ struct wisp_arg_option {
 struct wisp_arg_operand {
     const char *name, *help;
     bool is_required;
-    size_t offset; /* const char * */
+    size_t offset;              /* const char * */
     const char *const *choices; /* for completion and refusal; may be NULL */
     enum wisp_arg_completion completion;
 };
@@ -57,8 +57,8 @@ struct wisp_verb {
     size_t n_options;
     const struct wisp_arg_operand *operands;
     size_t n_operands;
-    const char *rest;    /* name of what comes after "--"; NULL: nothing may */
-    size_t rest_offset;  /* struct wisp_arg_list */
+    const char *rest;     /* name of what comes after "--"; NULL: nothing may */
+    size_t rest_offset;   /* struct wisp_arg_list */
     const void *defaults; /* of the struct of values */
     size_t values_size;
     bool is_hidden;

@@ -20,11 +20,21 @@ static const char *const colours[] = {"red", "green", NULL};
 static const struct wisp_arg_option options[] = {
     {.name = "loud", .letter = 'l', .kind = WISP_ARG_FLAG, .help = "shout", FIELD(is_loud)},
     {.name = "name", .letter = 'n', .kind = WISP_ARG_TEXT, .value = "NAME", .help = "who", FIELD(name)},
-    {.name = "count", .kind = WISP_ARG_NUMBER, .value = "N", .help = "how many", FIELD(count), .max = 10,
+    {.name = "count",
+     .kind = WISP_ARG_NUMBER,
+     .value = "N",
+     .help = "how many",
+     FIELD(count),
+     .max = 10,
      .is_positive = true},
     {.name = "size", .kind = WISP_ARG_SIZE, .value = "SIZE", .help = "how big", FIELD(size)},
     {.name = "time", .kind = WISP_ARG_DURATION, .value = "TIME", .help = "how long", FIELD(time_ms)},
-    {.name = "colour", .kind = WISP_ARG_CHOICE, .value = "COLOUR", .help = "which", FIELD(colour), .choices = colours,
+    {.name = "colour",
+     .kind = WISP_ARG_CHOICE,
+     .value = "COLOUR",
+     .help = "which",
+     FIELD(colour),
+     .choices = colours,
      .env = "WISP_TEST_COLOUR"},
     {.name = "tag", .kind = WISP_ARG_LIST, .value = "TAG", .help = "what", FIELD(tags)},
 };
@@ -65,8 +75,7 @@ static struct parsed parse(const char *line)
     strncpy(text, line, sizeof text - 1);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) argv[argc++] = word;
     struct parsed parsed = {0};
-    parsed.result =
-        wisp_args_parse(&verb, argc, argv, &parsed.arena, &parsed.values, &parsed.wants_help, &parsed.err);
+    parsed.result = wisp_args_parse(&verb, argc, argv, &parsed.arena, &parsed.values, &parsed.wants_help, &parsed.err);
     return parsed;
 }
 

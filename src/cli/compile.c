@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "host/compile.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "component/plan.h"
-#include "host/compile.h"
 #include "host/source.h"
 
 struct values {
@@ -12,12 +12,20 @@ struct values {
 
 #define FIELD(name) .offset = offsetof(struct values, name)
 static const struct wisp_arg_option options[] = {
-    {.name = "output", .letter = 'o', .kind = WISP_ARG_CHOICE, .value = "FORMAT", .help = "text or json [text]",
-     FIELD(output), .choices = wisp_output_formats},
+    {.name = "output",
+     .letter = 'o',
+     .kind = WISP_ARG_CHOICE,
+     .value = "FORMAT",
+     .help = "text or json [text]",
+     FIELD(output),
+     .choices = wisp_output_formats},
 };
 
 static const struct wisp_arg_operand operands[] = {
-    {.name = "FILE", .help = "a component, binary (.wasm) or text (.wat)", .is_required = true, FIELD(file),
+    {.name = "FILE",
+     .help = "a component, binary (.wasm) or text (.wat)",
+     .is_required = true,
+     FIELD(file),
      .completion = WISP_COMPLETE_FILES},
 };
 

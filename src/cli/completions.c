@@ -10,7 +10,10 @@ struct values {
 static const char *const shells[] = {"bash", "zsh", "fish", NULL};
 
 static const struct wisp_arg_operand operands[] = {
-    {.name = "SHELL", .help = "bash, zsh or fish", .is_required = true, .offset = offsetof(struct values, shell),
+    {.name = "SHELL",
+     .help = "bash, zsh or fish",
+     .is_required = true,
+     .offset = offsetof(struct values, shell),
      .choices = shells},
 };
 
@@ -79,12 +82,13 @@ static void bash_verb(const struct wisp_verb *verb)
 
 static void print_bash(void)
 {
-    printf("# wisp completions for bash: source <(wisp completions bash)\n"
-           "_wisp() {\n"
-           "  local word=\"${COMP_WORDS[COMP_CWORD]}\" before=\"${COMP_WORDS[COMP_CWORD-1]}\" verb=\"${COMP_WORDS[1]}\"\n"
-           "  local flags='' words='' files=''\n"
-           "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-           "    COMPREPLY=($(compgen -W '");
+    printf(
+        "# wisp completions for bash: source <(wisp completions bash)\n"
+        "_wisp() {\n"
+        "  local word=\"${COMP_WORDS[COMP_CWORD]}\" before=\"${COMP_WORDS[COMP_CWORD-1]}\" verb=\"${COMP_WORDS[1]}\"\n"
+        "  local flags='' words='' files=''\n"
+        "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+        "    COMPREPLY=($(compgen -W '");
     print_words(wisp_verb_names);
     printf(" --help --version' -- \"$word\"))\n    return\n  fi\n  case \"$verb:$before\" in\n");
     for (const struct wisp_verb *const *verb = wisp_verbs; *verb; verb++)

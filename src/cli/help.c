@@ -8,7 +8,9 @@ struct values {
 };
 
 static const struct wisp_arg_operand operands[] = {
-    {.name = "TOPIC", .help = "a verb, or exit-codes", .offset = offsetof(struct values, topic),
+    {.name = "TOPIC",
+     .help = "a verb, or exit-codes",
+     .offset = offsetof(struct values, topic),
      .completion = WISP_COMPLETE_TOPICS},
 };
 
@@ -105,9 +107,9 @@ static void print_exit_codes(void)
     wisp_table_printf(&table, "0");
     wisp_table_printf(&table, "done");
     wisp_table_printf(&table, "it did what it was asked to");
-#define X(kind, name, status, code, meaning) \
-    wisp_table_printf(&table, "%d", code); \
-    wisp_table_printf(&table, "%s", name); \
+#define X(kind, name, status, code, meaning)                                                                           \
+    wisp_table_printf(&table, "%d", code);                                                                             \
+    wisp_table_printf(&table, "%s", name);                                                                             \
     wisp_table_printf(&table, "%s", meaning);
     WISP_ERR_KINDS(X)
 #undef X

@@ -15,12 +15,20 @@ static const char *const formats[] = {"text", "json", "wit", NULL};
 
 #define FIELD(name) .offset = offsetof(struct values, name)
 static const struct wisp_arg_option options[] = {
-    {.name = "output", .letter = 'o', .kind = WISP_ARG_CHOICE, .value = "FORMAT", .help = "text, json or wit [text]",
-     FIELD(output), .choices = formats},
+    {.name = "output",
+     .letter = 'o',
+     .kind = WISP_ARG_CHOICE,
+     .value = "FORMAT",
+     .help = "text, json or wit [text]",
+     FIELD(output),
+     .choices = formats},
 };
 
 static const struct wisp_arg_operand operands[] = {
-    {.name = "FILE", .help = "a component, binary (.wasm) or text (.wat)", .is_required = true, FIELD(file),
+    {.name = "FILE",
+     .help = "a component, binary (.wasm) or text (.wat)",
+     .is_required = true,
+     FIELD(file),
      .completion = WISP_COMPLETE_FILES},
 };
 
@@ -31,9 +39,9 @@ static const char *const kind_names[] = {
     [WISP_ITEM_MODULE] = "module", [WISP_ITEM_COMPONENT] = "component",
 };
 
-static const char *const world_names[] = {
-    [WISP_SOURCE_OTHER] = "nothing that `wisp run` knows", [WISP_SOURCE_HTTP] = "HTTP service",
-    [WISP_SOURCE_COMMAND] = "command"};
+static const char *const world_names[] = {[WISP_SOURCE_OTHER] = "nothing that `wisp run` knows",
+                                          [WISP_SOURCE_HTTP] = "HTTP service",
+                                          [WISP_SOURCE_COMMAND] = "command"};
 static const char *const world_keys[] = {
     [WISP_SOURCE_OTHER] = "other", [WISP_SOURCE_HTTP] = "http", [WISP_SOURCE_COMMAND] = "command"};
 
@@ -61,8 +69,7 @@ static uint32_t count_kept_modules(const struct wisp_component *component)
 
 static void print_items(const char *heading, const struct wisp_item *items, uint32_t n)
 {
-    printf("\n%s%s%s%s\n", wisp_output_style(stdout, "1"), heading, wisp_output_style(stdout, "0"),
-           n ? "" : ": none");
+    printf("\n%s%s%s%s\n", wisp_output_style(stdout, "1"), heading, wisp_output_style(stdout, "0"), n ? "" : ": none");
     WISP_CLEANUP_TABLE struct wisp_table table;
     wisp_table_init(&table, 2);
     for (uint32_t i = 0; i < n; i++) {
@@ -174,8 +181,8 @@ static int print_wit(const struct wisp_component *component, struct wisp_err *er
     return r;
 }
 
-static int print(const struct values *values, const struct wisp_source *source,
-                 const struct wisp_component *component, struct wisp_err *err)
+static int print(const struct values *values, const struct wisp_source *source, const struct wisp_component *component,
+                 struct wisp_err *err)
 {
     if (values->output == OUTPUT_WIT) return print_wit(component, err);
     if (values->output == WISP_OUTPUT_JSON)

@@ -3,15 +3,15 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 
-#include <stdlib.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 static int unknown_verb(const char *name, struct wisp_err *err)
 {
     const char *nearest = wisp_args_nearest(wisp_str_from(name), wisp_verb_names);
     if (nearest)
-        return wisp_err_set(err, WISP_ERR_USAGE, "there is no verb `%s`; did you mean `wisp %s`? (`wisp help` lists all)",
-                            name, nearest);
+        return wisp_err_set(err, WISP_ERR_USAGE,
+                            "there is no verb `%s`; did you mean `wisp %s`? (`wisp help` lists all)", name, nearest);
     if (access(name, F_OK) == 0)
         return wisp_err_set(err, WISP_ERR_USAGE, "there is no verb `%s`; to run that file: wisp run %s", name, name);
     return wisp_err_set(err, WISP_ERR_USAGE, "there is no verb `%s`; `wisp help` lists what there is", name);
@@ -44,8 +44,19 @@ static int flush_output(struct wisp_err *err)
     return wisp_err_set(err, WISP_ERR_OS, "could not write all output");
 }
 
+/* A program may be started with its standard descriptors closed. The first files it opens would then take their
+ * numbers, and its messages would end up in them. */
+static void keep_standard_descriptors(void)
+{
+    int fd;
+    do fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    keep_standard_descriptors();
     if (argc < 2) {
         wisp_help_overview(stderr);
         return wisp_err_exit_code(WISP_ERR_USAGE);

@@ -46,7 +46,8 @@ json_t *wisp_output_json_text(struct wisp_str text)
     json_t *json = json_stringn(text.len ? text.ptr : "", text.len);
     if (json) return json;
     WISP_CLEANUP_BUF struct wisp_buf ascii = {0};
-    for (size_t i = 0; i < text.len; i++) wisp_buf_append_char(&ascii, (unsigned char)text.ptr[i] < 128 ? text.ptr[i] : '?');
+    for (size_t i = 0; i < text.len; i++)
+        wisp_buf_append_char(&ascii, (unsigned char)text.ptr[i] < 128 ? text.ptr[i] : '?');
     return json_stringn(ascii.data, ascii.len);
 }
 
@@ -72,7 +73,10 @@ void wisp_output_size(struct wisp_buf *out, uint64_t bytes)
 
 /* --- tables --- */
 
-void wisp_table_init(struct wisp_table *table, size_t n_columns) { *table = (struct wisp_table){.n_columns = n_columns}; }
+void wisp_table_init(struct wisp_table *table, size_t n_columns)
+{
+    *table = (struct wisp_table){.n_columns = n_columns};
+}
 
 void wisp_table_add(struct wisp_table *table, struct wisp_str cell)
 {

@@ -7,7 +7,7 @@ const struct wisp_verb *const wisp_verbs[] = {
 #define X(name) &wisp_verb_##name,
     VERBS(X)
 #undef X
-        &wisp_verb_worker,
+        & wisp_verb_worker,
     NULL,
 };
 

@@ -33,6 +33,7 @@ int wisp_component_new(struct wisp_component **ret_component, struct wisp_str bi
 {
     WISP_CLEANUP_COMPONENT struct wisp_component *component = wisp_mem_calloc(1, sizeof *component);
     component->binary = binary;
+    component->start.instance = -1;
     int r = load(component, options, err);
     if (r < 0) return r;
     *ret_component = WISP_TAKE(component);

@@ -30,6 +30,7 @@ struct reading {
     struct wisp_arena *arena;
     bool is_shim; /* otherwise a fixup */
     bool other, has_start;
+    uint32_t start; /* fixup: the function to call, when has_start */
     const struct wisp_core_sig **sigs;
     uint32_t n_sigs;
     struct link_func *funcs;
@@ -165,9 +166,9 @@ static void read_section(struct reading *m, uint8_t id)
         read_exports(m);
         break;
     case SECTION_START:
-        m->other |= m->is_shim;
         m->has_start = true;
-        m->r->at = m->r->end;
+        m->start = wisp_read_u32(m->r);
+        m->other |= m->is_shim || m->start >= m->n_funcs;
         break;
     case SECTION_ELEMENT:
         read_elements(m);
@@ -227,6 +228,7 @@ static void visit_refs(struct wisp_component *component, visit_ref *visit, void 
         visit_options(&component->lifted_funcs[i].options, visit, env);
     }
     for (uint32_t i = 0; i < component->n_destructors; i++) visit(&component->destructors[i], env);
+    visit(&component->start, env);
 }
 
 /* What the shim's export calls in the end: one of the fixup's imports. NULL when that cannot be told. */
@@ -333,6 +335,21 @@ static bool find_pair(struct wisp_component *component, struct wisp_arena *arena
     return wisp_str_equal(table->ref.name, pair.shim.table) && owns_table(&pair);
 }
 
+/* A fixup's start function calls what main would have called itself at the end of its start-up, had its imports been
+ * there: it becomes the plan's, when nothing is instantiated afterwards. */
+static bool take_start(struct pair *pair)
+{
+    struct wisp_component *component = pair->component;
+    if (!pair->fixup.has_start) return true;
+    const struct link_func *func = &pair->fixup.funcs[pair->fixup.start];
+    const struct wisp_plan_import *source = &component->steps[pair->fixup_step].imports[func->position];
+    bool is_last = pair->fixup_step == (int32_t)component->n_steps - 1;
+    bool is_plain = func->sig->n_params == 0 && func->sig->n_results == 0;
+    if (!is_last || !is_plain || source->is_trampoline || component->start.instance >= 0) return false;
+    component->start = source->ref;
+    return true;
+}
+
 /* True when the two steps are gone. */
 static bool elide(struct pair *pair, struct wisp_arena *arena)
 {
@@ -341,7 +358,7 @@ static bool elide(struct pair *pair, struct wisp_arena *arena)
         for (uint32_t i = 0; i < component->steps[step].n_imports && step != pair->fixup_step; i++)
             replace_import(pair, step, &component->steps[step].imports[i]);
     visit_refs(component, replace_ref, pair);
-    if (pair->n_left || pair->fixup.has_start) return false;
+    if (pair->n_left || !take_start(pair)) return false;
     remove_steps(component, arena, (struct renumbering){pair->shim_step, pair->fixup_step});
     return true;
 }

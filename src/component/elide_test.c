@@ -51,13 +51,17 @@ TEST(references_are_renumbered)
     CHECK_INT(elided->lifted_funcs[3].options.realloc.instance, -1);
 }
 
-TEST(fixup_with_a_start_function_stays_but_is_bypassed)
+TEST(start_function_of_the_fixup_becomes_the_plans)
 {
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
     WISP_CLEANUP_COMPONENT struct wisp_component *component = sample_load(&arena, "tool-start", false);
-    CHECK_INT(component->n_steps, 3);
-    CHECK(component->modules[component->steps[2].module].has_start);
-    for (uint32_t i = 0; i < component->steps[1].n_imports; i++) CHECK(component->steps[1].imports[i].is_trampoline);
+    CHECK_INT(component->n_steps, 1);
+    check_ref(component->start, 0, "_initialize");
+    for (uint32_t i = 0; i < component->steps[0].n_imports; i++) CHECK(component->steps[0].imports[i].is_trampoline);
+    WISP_CLEANUP_COMPONENT struct wisp_component *kept = sample_load(&arena, "tool-start", true);
+    CHECK_INT(kept->n_steps, 3);
+    CHECK_INT(kept->start.instance, -1);
+    CHECK(kept->modules[kept->steps[2].module].has_start);
 }
 
 TEST(functions_of_later_instances_stay_behind_the_shim)

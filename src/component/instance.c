@@ -172,7 +172,8 @@ static int check_may_leave(struct wisp_instance *instance, const struct trampoli
     if (instance->may_not_leave)
         return wisp_err_set(err, WISP_ERR_GUEST, "the guest calls out of its realloc or post-return function");
     if (instance->n_made < trampoline->n_steps_needed)
-        return wisp_err_set(err, WISP_ERR_GUEST, "a start function calls an import that needs a later instance's memory");
+        return wisp_err_set(err, WISP_ERR_GUEST,
+                            "a start function calls an import that needs a later instance's memory");
     return 0;
 }
 
@@ -185,8 +186,8 @@ static int call_host(const struct trampoline *trampoline, struct guest_side *sid
     void *args = type->native_params_size <= sizeof args_space
                      ? args_space
                      : wisp_arena_alloc(&instance->call_arena, type->native_params_size);
-    void *result = result_size <= sizeof result_space ? result_space
-                                                      : wisp_arena_alloc(&instance->call_arena, result_size);
+    void *result =
+        result_size <= sizeof result_space ? result_space : wisp_arena_alloc(&instance->call_arena, result_size);
     memset(result, 0, result_size);
     int r = wisp_canon_lift_params(&side->canon, type, values, args);
     if (r < 0) return r;
@@ -236,8 +237,8 @@ int wisp_instance_resource_new(void *env, struct wisp_wasm_store *store, union w
     int r = check_may_leave(instance, trampoline);
     if (r < 0) return r;
     uint32_t index;
-    r = wisp_handles_add(handles_of(instance, trampoline), trampoline->plan->resource,
-                         (void *)(uintptr_t)values[0].u32, true, NULL, &index, wisp_wasm_store_err(store));
+    r = wisp_handles_add(handles_of(instance, trampoline), trampoline->plan->resource, (void *)(uintptr_t)values[0].u32,
+                         true, NULL, &index, wisp_wasm_store_err(store));
     if (r == 0) values[0].u32 = index;
     return r;
 }
@@ -263,7 +264,8 @@ static int ask_host(struct wisp_handles *handles, uint32_t index, const struct w
     if (r < 0 || !handle->is_own) return r;
     const char *refusal = resource->host->refuse_drop(handle->rep);
     if (!refusal) return 0;
-    return wisp_err_set(err, WISP_ERR_GUEST, "`%.*s` must not be dropped yet: %s", WISP_STR_ARG(resource->name), refusal);
+    return wisp_err_set(err, WISP_ERR_GUEST, "`%.*s` must not be dropped yet: %s", WISP_STR_ARG(resource->name),
+                        refusal);
 }
 
 int wisp_instance_resource_drop(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values)
@@ -305,6 +307,14 @@ static int post_return(struct wisp_instance *instance, const struct wisp_linked_
     return r < 0 ? wisp_err_wrap(err, "post-return") : 0;
 }
 
+static int run_start(struct wisp_instance *instance, struct wisp_err *err)
+{
+    if (instance->has_started || instance->linked->start == NO_SLOT) return 0;
+    instance->has_started = true;
+    int r = wisp_wasm_call(instance->store, extern_at(instance, instance->linked->start), NULL, 0, err);
+    return r < 0 ? wisp_err_wrap(err, "start-up") : 0;
+}
+
 /* The task on the fiber. */
 static int run_call(void *env, struct wisp_err *err)
 {
@@ -317,7 +327,10 @@ static int run_call(void *env, struct wisp_err *err)
     open_side(&side, instance, &export_->lifted->options, &export_->slots, &instance->arena, err);
     side.canon.scope = &scope;
     side.canon.copy = true;
-    int r = wisp_canon_lower_params(&side.canon, type, instance->args, values);
+    int r = run_start(instance, err);
+    if (r < 0) return r;
+    load_memory(&side);
+    r = wisp_canon_lower_params(&side.canon, type, instance->args, values);
     if (r < 0) return r;
     size_t n_values = type->lift.n_params > type->lift.n_results ? type->lift.n_params : type->lift.n_results;
     r = wisp_wasm_call(instance->store, extern_at(instance, export_->core), values, n_values, err);
@@ -355,7 +368,8 @@ static const struct wisp_wasm_extern *gather_imports(struct wisp_instance *insta
     instance->imports = wisp_mem_alloc(step->n_imports * sizeof *instance->imports);
     for (uint32_t i = 0; i < step->n_imports; i++) {
         if (step->imports[i].is_trampoline)
-            wisp_wasm_hosts_get(instance->store, instance->linked->hosts, step->imports[i].index, &instance->imports[i]);
+            wisp_wasm_hosts_get(instance->store, instance->linked->hosts, step->imports[i].index,
+                                &instance->imports[i]);
         else
             instance->imports[i] = *extern_at(instance, step->imports[i].index);
     }

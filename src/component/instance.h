@@ -29,8 +29,8 @@ const struct wisp_linked_export *wisp_linked_export_find(struct wisp_linked *lin
                                                          const char *name);
 
 struct wisp_instance_options {
-    void *context;               /* host functions get it as call->context */
-    uint64_t memory_bytes_max;   /* over all linear memories; 0: the engine's limit */
+    void *context;             /* host functions get it as call->context */
+    uint64_t memory_bytes_max; /* over all linear memories; 0: the engine's limit */
     /* Called by wisp_instance_wake, on any event that lets a suspended invocation go on. Must not run the instance
      * itself: it queues it to be run by the loop. */
     void (*on_wake)(struct wisp_instance *instance, void *context);

@@ -36,9 +36,9 @@ struct step_import {
 };
 
 struct step {
-    struct wisp_wasm_module *module;        /* shared between steps of one module */
-    struct wisp_wasm_prelinked *prelinked;  /* every import is a trampoline and no start function: one engine call */
-    struct step_import *imports;            /* otherwise */
+    struct wisp_wasm_module *module;       /* shared between steps of one module */
+    struct wisp_wasm_prelinked *prelinked; /* every import is a trampoline and no start function: one engine call */
+    struct step_import *imports;           /* otherwise */
     uint32_t n_imports;
     bool has_start;
 };
@@ -61,6 +61,7 @@ struct wisp_linked {
     struct wisp_wasm_hosts *hosts; /* the trampolines, for steps without prelinking; NULL when there are none */
     struct slot *slots;
     uint32_t n_slots, slots_capacity;
+    uint32_t start;        /* slot of component->start */
     uint32_t *destructors; /* slots of component->destructors */
     struct wisp_linked_export *exports;
 };
@@ -71,10 +72,10 @@ struct wisp_instance {
     struct wisp_instance_options options;
     struct wisp_arena arena;      /* results of exports */
     struct wisp_arena call_arena; /* parameters and results of the host call in progress */
-    uint32_t next_step, n_made; /* steps begun, steps done */
+    uint32_t next_step, n_made;   /* steps begun, steps done */
     bool is_suspended, is_wake_sent;
     bool may_not_leave; /* in realloc or post-return: no calls out of the guest */
-    bool has_failed;
+    bool has_failed, has_started;
     struct wisp_wasm_extern *imports; /* of the step being instantiated */
     /* The call in progress. */
     const struct wisp_linked_export *export_;
@@ -82,7 +83,7 @@ struct wisp_instance {
     void *result;
     struct wisp_err *err;
     /* Arrays behind this struct. */
-    struct wisp_handles *handles;             /* by component instance */
+    struct wisp_handles *handles;              /* by component instance */
     struct wisp_wasm_instance *core_instances; /* by step */
     struct wisp_wasm_extern *externs;          /* by slot, valid where has_extern */
     bool *has_extern;

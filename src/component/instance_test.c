@@ -54,8 +54,8 @@ static int say(struct wisp_call *call, const void *args, void *result)
     const struct wisp_str *text = args;
     snprintf(state->last_text, sizeof state->last_text, "%.*s", WISP_STR_ARG(*text));
     if (wisp_str_is(*text, "fail")) return wisp_call_trap(call, "`%.*s` was asked for", WISP_STR_ARG(*text));
-    *(struct wisp_str *)result = (struct wisp_str){wisp_arena_printf(call->arena, "<%s>", state->last_text),
-                                                   strlen(state->last_text) + 2};
+    *(struct wisp_str *)result =
+        (struct wisp_str){wisp_arena_printf(call->arena, "<%s>", state->last_text), strlen(state->last_text) + 2};
     return 0;
 }
 
@@ -181,10 +181,7 @@ static void tear_down(struct fixture *f)
     wisp_buf_deinit(&f->binary);
 }
 
-static void set_up(struct fixture *f, uint64_t memory_bytes_max)
-{
-    set_up_text(f, guest, memory_bytes_max);
-}
+static void set_up(struct fixture *f, uint64_t memory_bytes_max) { set_up_text(f, guest, memory_bytes_max); }
 
 static enum wisp_instance_state call(struct fixture *f, const char *name, const void *args, void *result)
 {

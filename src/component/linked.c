@@ -75,7 +75,8 @@ static int bind_trampoline(struct wisp_linked *linked, const struct wisp_trampol
 }
 
 static_assert(sizeof((struct wisp_wasm_func_type){0}.params) == sizeof((struct wisp_core_func_type){0}.params), "same");
-static_assert(sizeof((struct wisp_wasm_func_type){0}.results) == sizeof((struct wisp_core_func_type){0}.results), "same");
+static_assert(sizeof((struct wisp_wasm_func_type){0}.results) == sizeof((struct wisp_core_func_type){0}.results),
+              "same");
 
 static int bind_trampolines(struct wisp_linked *linked, const struct wisp_host_func *const *funcs, struct wisp_err *err)
 {
@@ -113,8 +114,8 @@ static int prelink_step(struct wisp_linked *linked, uint32_t index, struct wisp_
     WISP_CLEANUP_FREE struct wisp_wasm_named_host *imports = wisp_mem_calloc(plan->n_imports, sizeof *imports);
     for (uint32_t i = 0; i < plan->n_imports; i++) {
         const struct wisp_plan_import *import = &plan->imports[i];
-        imports[i] = (struct wisp_wasm_named_host){import->module, import->name,
-                                                   &linked->trampolines[import->trampoline].core};
+        imports[i] =
+            (struct wisp_wasm_named_host){import->module, import->name, &linked->trampolines[import->trampoline].core};
     }
     return wisp_wasm_prelinked_new(&step->prelinked, linked->engine, step->module, imports, plan->n_imports, err);
 }
@@ -134,8 +135,8 @@ static int link_step(struct wisp_linked *linked, uint32_t index, bool guest_ran,
         step->imports[i] = (struct step_import){import->is_trampoline, import->trampoline};
         if (import->is_trampoline) continue;
         int r = slot_of(linked, &import->ref, &step->imports[i].index, err);
-        if (r < 0) return wisp_err_wrap(err, "import `%.*s`.`%.*s`", WISP_STR_ARG(import->module),
-                                        WISP_STR_ARG(import->name));
+        if (r < 0)
+            return wisp_err_wrap(err, "import `%.*s`.`%.*s`", WISP_STR_ARG(import->module), WISP_STR_ARG(import->name));
     }
     return 0;
 }
@@ -178,6 +179,8 @@ static int link_options(struct wisp_linked *linked, struct wisp_err *err)
         trampoline->n_steps_needed =
             steps_needed(linked, (uint32_t[]){trampoline->slots.memory, trampoline->slots.realloc}, 2);
     }
+    int r_start = slot_of(linked, &component->start, &linked->start, err);
+    if (r_start < 0) return r_start;
     linked->destructors = WISP_NEW_ARRAY(&linked->arena, uint32_t, component->n_destructors);
     for (uint32_t i = 0; i < component->n_destructors; i++) {
         int r = slot_of(linked, &component->destructors[i], &linked->destructors[i], err);

@@ -145,6 +145,7 @@ struct wisp_component {
     uint32_t n_trampolines;
     struct wisp_plan_step *steps;
     uint32_t n_steps;
+    struct wisp_core_ref start; /* [] -> [], to be called once after the last step; instance -1: nothing */
     struct wisp_core_ref *destructors; /* what wisp_resource.destructor counts */
     uint32_t n_destructors;
     uint32_t n_instances; /* component instances, each with a handle table; 0 is the root */

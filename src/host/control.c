@@ -18,6 +18,8 @@ enum {
     SLOW_START_MS = 1000,
     /* timeout(1) and some supervisors send a signal to the process and to its group: that is once, not twice. */
     AGAIN_AFTER_MS = 500,
+    /* How long connections may wait for the next process in their worker's place, before they go to other workers. */
+    HOLD_LISTENER_MS = 1000,
 };
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -139,13 +141,18 @@ static void close_loop_handles(struct control *control)
     control->launcher = NULL;
 }
 
+static bool should_listen(const struct wisp_child *child)
+{
+    enum wisp_lifecycle_state state = wisp_child_state(child);
+    if (state == WISP_CHILD_BACKOFF) return wisp_child_pause_ms(child) <= HOLD_LISTENER_MS;
+    return state == WISP_CHILD_STARTING || state == WISP_CHILD_READY;
+}
+
 static void on_state(struct wisp_child *child, void *env)
 {
     struct slot *slot = env;
-    enum wisp_lifecycle_state state = wisp_child_state(child);
-    if (state != WISP_CHILD_STARTING && state != WISP_CHILD_READY) wisp_fd_closep(&slot->listen_fd);
-    if (slot->control->is_stopping && wisp_supervisor_is_idle(slot->control->supervisor))
-        uv_stop(&slot->control->loop);
+    if (!should_listen(child)) wisp_fd_closep(&slot->listen_fd);
+    if (slot->control->is_stopping && wisp_supervisor_is_idle(slot->control->supervisor)) uv_stop(&slot->control->loop);
 }
 
 /* --- stopping --- */
@@ -223,15 +230,15 @@ static void add_slots(struct control *control, int first_listen_fd)
         slot->listen_fd = i == 0 ? first_listen_fd : -1;
         memcpy(slot->argv, (const char *[]){"wisp", "worker", slot->number, options->component.name, NULL},
                sizeof slot->argv);
-        slot->child = wisp_child_add(control->supervisor, &(struct wisp_child_options){
-                                                              .name = name,
-                                                              .running = options->component.name,
-                                                              .policy = {.ready_timeout_ms = READY_TIMEOUT_MS,
-                                                                         .ask_timeout_ms =
-                                                                             drain_ms + TERM_AFTER_DRAIN_MS},
-                                                              .handler = {prepare, on_state, on_exit_worker, on_ready},
-                                                              .env = slot,
-                                                          });
+        slot->child = wisp_child_add(
+            control->supervisor,
+            &(struct wisp_child_options){
+                .name = name,
+                .running = options->component.name,
+                .policy = {.ready_timeout_ms = READY_TIMEOUT_MS, .ask_timeout_ms = drain_ms + TERM_AFTER_DRAIN_MS},
+                .handler = {prepare, on_state, on_exit_worker, on_ready},
+                .env = slot,
+            });
     }
 }
 

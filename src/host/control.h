@@ -3,9 +3,9 @@
  *
  * The first worker starts alone: it compiles what the code cache doesn't have, and if the component can't be served,
  * one clear error comes of it instead of one per worker. When it is ready, the others follow. The control process
- * holds a copy of every worker's listening socket while that worker runs or is being replaced at once, so that
- * connections which nobody has accepted yet survive their worker; a worker that keeps dying loses it, so that its
- * share goes to the others.
+ * holds a copy of every worker's listening socket while that worker runs or is back within a second, so that
+ * connections which nobody has accepted yet survive their worker; a worker that pauses for longer loses it, so that
+ * its share goes to the others.
  *
  *     SIGINT, SIGTERM, SIGHUP   workers stop accepting and finish what is in flight; then it is over
  *     the same again            at once
@@ -28,12 +28,12 @@ enum {
 struct wisp_control_options {
     /* What to run. `path` is not used: the bytes come from component_fd, directories from dir_fds. */
     struct wisp_worker_component component;
-    int component_fd;        /* a file with the component's binary */
-    const int *dir_fds;      /* one per component.preopens, at most WISP_CONTROL_DIRS_MAX */
+    int component_fd;                   /* a file with the component's binary */
+    const int *dir_fds;                 /* one per component.preopens, at most WISP_CONTROL_DIRS_MAX */
     struct wisp_listen_address address; /* port 0: any */
-    uint32_t n_workers;      /* 0: one per core */
-    uint32_t drain_ms;       /* as in struct wisp_worker_options */
-    const char *cache_dir;   /* likewise */
+    uint32_t n_workers;                 /* 0: one per core */
+    uint32_t drain_ms;                  /* as in struct wisp_worker_options */
+    const char *cache_dir;              /* likewise */
     enum wisp_log_level log_level;
     enum wisp_log_format log_format;
     /* The first worker is ready; `address` as clients write it. */

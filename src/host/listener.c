@@ -65,7 +65,7 @@ static int look_up(struct wisp_str host, uint16_t port, struct wisp_listen_addre
 
 int wisp_listen_address_parse(struct wisp_str text, struct wisp_listen_address *ret_address, struct wisp_err *err)
 {
-    struct wisp_str host, port_text;
+    struct wisp_str host = {0}, port_text = {0};
     int r = split(text, &host, &port_text, err);
     if (r < 0) return r;
     uint64_t port;

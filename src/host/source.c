@@ -39,7 +39,7 @@ static int too_big(const char *path, struct wisp_err *err)
 static int read_all(const char *path, struct wisp_buf *bytes, struct wisp_err *err)
 {
     WISP_CLEANUP_FD int fd = -1;
-    size_t size_hint;
+    size_t size_hint = 0;
     int r = open_file(path, &fd, &size_hint, err);
     if (r < 0) return r;
     if (size_hint > WISP_COMPONENT_SIZE_MAX) return too_big(path, err);
@@ -72,8 +72,7 @@ static int not_webassembly(const char *path, struct wisp_str bytes, struct wisp_
 {
     if (!bytes.len) return wisp_err_set(err, WISP_ERR_INVALID, "`%s` is empty", path);
     char shown[3 * 8 + 1] = "";
-    for (size_t i = 0; i < bytes.len && i < 8; i++)
-        snprintf(shown + 3 * i, 4, "%02x ", (unsigned char)bytes.ptr[i]);
+    for (size_t i = 0; i < bytes.len && i < 8; i++) snprintf(shown + 3 * i, 4, "%02x ", (unsigned char)bytes.ptr[i]);
     return wisp_err_set(err, WISP_ERR_INVALID,
                         "`%s` is not WebAssembly: it begins with %snot with 00 61 73 6d (binary) or a parenthesis "
                         "(text); components come from cargo build --target wasm32-wasip2, componentize-py, jco, ...",

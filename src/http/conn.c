@@ -5,7 +5,6 @@
 #include <assert.h>
 
 enum {
-    LINGER_MS = 2000,           /* how long a closing connection waits for the client to close its side */
     SKIP_BYTES_MAX = 256 * 1024 /* reading this much of an unwanted body is cheaper than a new connection */
 };
 
@@ -66,7 +65,7 @@ static void begin_closing(struct wisp_http_conn *conn)
     conn->phase = WISP_HTTP_PHASE_CLOSING;
     conn->is_eof |= is_quiet;
     conn->unread = conn->decoded = conn->raw = conn->in_end;
-    conn->input_deadline_ms = wisp_http_after(conn->shared, LINGER_MS);
+    conn->input_deadline_ms = wisp_http_after(conn->shared, WISP_HTTP_LINGER_MS);
 }
 
 /* Nothing was asked and nothing is owed: no need to linger. */
@@ -224,21 +223,24 @@ static bool is_skippable(const struct wisp_http_incoming *body)
     return !body->expects_continue && body->left <= SKIP_BYTES_MAX;
 }
 
+static void begin_skip(struct wisp_http_conn *conn)
+{
+    conn->phase = WISP_HTTP_PHASE_SKIP;
+    conn->body.max = conn->body.received + SKIP_BYTES_MAX;
+    conn->input_deadline_ms = wisp_http_after(conn->shared, conn->shared->options.body_timeout_ms);
+}
+
 /* The response is in the output: on to the next request, or out. */
 static bool finish(struct wisp_http_conn *conn)
 {
+    const struct wisp_http_incoming *body = &conn->body;
     exchange_close(conn, WISP_HTTP_COMPLETE);
-    if (!conn->keep_alive || conn->shared->is_stopping) {
+    if (!conn->keep_alive || conn->shared->is_stopping || !(body->is_complete || is_skippable(body)))
         begin_closing(conn);
-    } else if (conn->body.is_complete) {
+    else if (body->is_complete)
         begin_head(conn);
-    } else if (is_skippable(&conn->body)) {
-        conn->phase = WISP_HTTP_PHASE_SKIP;
-        conn->body.max = conn->body.received + SKIP_BYTES_MAX;
-        conn->input_deadline_ms = wisp_http_after(conn->shared, conn->shared->options.body_timeout_ms);
-    } else {
-        begin_closing(conn);
-    }
+    else
+        begin_skip(conn);
     return true;
 }
 
@@ -366,7 +368,7 @@ static void tick_input(struct wisp_http_conn *conn)
         begin_closing(conn);
         return;
     case WISP_HTTP_PHASE_CLOSING:
-        /* It had its time to take the response (there is another deadline for that) and to close. */
+        /* It had its time to close. How long it may take over the response is another deadline. */
         if (wisp_http_conn_output_size(conn) == 0) conn->is_eof = true;
         return;
     }
@@ -385,7 +387,10 @@ void wisp_http_conn_tick(struct wisp_http_conn *conn)
 
 void wisp_http_conn_stop(struct wisp_http_conn *conn)
 {
-    if (conn->phase == WISP_HTTP_PHASE_HEAD && conn->raw == conn->in_end) close_idle(conn);
+    if (conn->phase == WISP_HTTP_PHASE_HEAD && conn->raw == conn->in_end)
+        close_idle(conn);
+    else if (conn->phase == WISP_HTTP_PHASE_SKIP)
+        begin_closing(conn);
 }
 
 enum wisp_http_next wisp_http_conn_next(const struct wisp_http_conn *conn)

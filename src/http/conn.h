@@ -30,7 +30,10 @@ struct wisp_http_transport {
     bool (*peer)(struct wisp_http_conn *conn, struct sockaddr_storage *ret_peer);
 };
 
-enum { WISP_HTTP_DATE_BYTES = 37 };
+enum {
+    WISP_HTTP_DATE_BYTES = 37,
+    WISP_HTTP_LINGER_MS = 2000, /* how long a closing connection waits for the client to close its side */
+};
 
 /* What the connections of one server share. The owner keeps now_ms and date current. */
 struct wisp_http_shared {
@@ -162,7 +165,7 @@ void wisp_http_conn_lost(struct wisp_http_conn *conn, enum wisp_http_outcome out
 void wisp_http_conn_run(struct wisp_http_conn *conn);
 /* A deadline has passed (whether or not it still has; this checks). */
 void wisp_http_conn_tick(struct wisp_http_conn *conn);
-/* The server stops: a connection between requests closes. */
+/* The server stops: closes a connection without an exchange, unless a request has begun to come. */
 void wisp_http_conn_stop(struct wisp_http_conn *conn);
 
 enum wisp_http_next {

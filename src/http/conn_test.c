@@ -117,6 +117,48 @@ TEST(heads_over_the_limits)
     rig_deinit(&rig);
 }
 
+TEST(a_head_over_the_limit_that_comes_at_once)
+{
+    struct rig rig;
+    struct wisp_http_options options = rig_options();
+    options.head_bytes_max = 54;
+    rig_init(&rig, options);
+    rig.on_request = reply_hello;
+    client_says(&rig, "GET / HTTP/1.1\r\nHost: a\r\nX: 0123456789012345678901\r\n\r\n");
+    CHECK_HAS(received(&rig), "hello");
+    client_says(&rig, "GET / HTTP/1.1\r\nHost: a\r\nX: 01234567890123456789012\r\n\r\n");
+    CHECK_HAS(received(&rig), "HTTP/1.1 431 ");
+    rig_deinit(&rig);
+}
+
+TEST(heads_in_error_are_answered_and_end_the_connection)
+{
+    static const struct {
+        const char *request, *status;
+    } cases[] = {
+        {"GET / HTTP/1.1\nHost: a\n\n", "HTTP/1.1 400 Bad Request\r\n"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+        {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+        {POST "Expect: x\r\n\r\n", "HTTP/1.1 417 Expectation Failed\r\n"},
+        {POST "Transfer-Encoding: gzip, chunked\r\n\r\n", "HTTP/1.1 501 Not Implemented\r\n"},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 505 HTTP Version Not Supported\r\n"},
+        {"\x16\x03\x01\x02\n", "HTTP/1.1 400 Bad Request\r\n"},
+    };
+    for (size_t i = 0; i < WISP_COUNT(cases); i++) {
+        struct rig rig;
+        rig_init(&rig, rig_options());
+        client_says(&rig, cases[i].request);
+        /* Nothing after it is looked at, for nobody knows where it begins. */
+        client_sends(&rig, WISP_STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), SIZE_MAX);
+        CHECK_HAS(received(&rig), cases[i].status);
+        CHECK_HAS(received(&rig), "\r\nconnection: close\r\n");
+        CHECK_TEXT(rig.log, "");
+        CHECK_INT(rig.next, WISP_HTTP_NEXT_SHUT);
+        CHECK_INT(rig.shared.stats.refused, 1);
+        rig_deinit(&rig);
+    }
+}
+
 TEST(a_long_head_with_a_body)
 {
     struct rig rig;
@@ -362,6 +404,41 @@ TEST(the_server_stops)
     settle(&rig);
     CHECK_TEXT(received(&rig), "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello");
     CHECK_INT(rig.next, WISP_HTTP_NEXT_SHUT);
+    rig_deinit(&rig);
+}
+
+TEST(the_server_stops_while_a_body_is_skipped)
+{
+    struct rig rig;
+    rig_init(&rig, rig_options());
+    rig.on_request = reply_hello;
+    client_says(&rig, POST "Content-Length: 10\r\n\r\nabc");
+    CHECK_INT(rig.next, WISP_HTTP_NEXT_GO_ON);
+    wisp_http_conn_stop(&rig.conn);
+    settle(&rig);
+    CHECK_INT(rig.next, WISP_HTTP_NEXT_SHUT);
+    rig_deinit(&rig);
+}
+
+TEST(lingering_begins_when_the_response_has_left)
+{
+    struct rig rig;
+    rig_init(&rig, rig_options());
+    rig.kernel_room = 10;
+    rig.on_request = reply_hello;
+    client_says(&rig, "x\r\n\r\n");
+    CHECK_INT(rig.next, WISP_HTTP_NEXT_SHUT);
+    for (int i = 0; i < 10; i++) {
+        wisp_http_conn_output_moved(&rig.conn);
+        pass_time(&rig, 300);
+    }
+    rig.kernel_room = SIZE_MAX;
+    settle(&rig);
+    CHECK_INT(wisp_http_conn_output_size(&rig.conn), 0);
+    pass_time(&rig, 1999);
+    CHECK_INT(rig.next, WISP_HTTP_NEXT_SHUT);
+    pass_time(&rig, 1);
+    CHECK_INT(rig.next, WISP_HTTP_NEXT_CLOSE);
     rig_deinit(&rig);
 }
 

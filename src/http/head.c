@@ -65,14 +65,13 @@ static int check_target(char *target, size_t size, struct wisp_http_head *head)
 {
     head->target = (struct wisp_str){target, size};
     head->authority = (struct wisp_str){NULL, 0};
-    if (target[0] == '/') return 0;
     /* A tunnel is not this server's business. */
     if (wisp_str_equal(head->method, WISP_STR("CONNECT"))) return 501;
+    if (target[0] == '/') return 0;
     if (size == 1 && target[0] == '*') return wisp_str_equal(head->method, WISP_STR("OPTIONS")) ? 0 : 400;
     return split_absolute_target(target, size, head);
 }
 
-/* `line` holds `size` bytes without CR LF. */
 static int parse_version(const char *text, size_t size, struct wisp_http_head *head)
 {
     if (size != 8 || memcmp(text, "HTTP/", 5) != 0 || text[6] != '.') return 400;
@@ -82,6 +81,7 @@ static int parse_version(const char *text, size_t size, struct wisp_http_head *h
     return 0;
 }
 
+/* `line` holds `size` bytes without CR LF. */
 static int parse_request_line(char *line, size_t size, size_t target_bytes_max, struct wisp_http_head *head)
 {
     size_t i = 0;

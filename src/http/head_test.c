@@ -94,6 +94,7 @@ TEST(any_token_is_a_method)
     free(reading.bytes);
     CHECK_STATUS("MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM / HTTP/1.1\r\nHost: a\r\n\r\n",
                  501);
+    CHECK_STATUS("CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", 501);
     CHECK_STATUS("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501);
 }
 

@@ -305,6 +305,8 @@ static int on_response_head(llhttp_t *parser)
     struct reader *reader = parser->data;
     if (parser->status_code == 100) return 0;
     size_t i = reader->n_responses++;
+    /* llhttp leaves it to its user to know which responses have no body in spite of their length. */
+    if (parser->status_code == 204 || parser->status_code == 304) return 1;
     return i < reader->fuzz->n_requests && reader->fuzz->is_head[i % REQUESTS_MAX];
 }
 

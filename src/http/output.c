@@ -53,6 +53,8 @@ void wisp_http_conn_output_done(struct wisp_http_conn *conn, struct wisp_http_bl
     wisp_http_block_put(conn->shared, block);
     conn->in_flight = 0;
     conn->output_deadline_ms = WISP_HTTP_UNLIMITED;
+    if (conn->phase == WISP_HTTP_PHASE_CLOSING)
+        conn->input_deadline_ms = wisp_http_after(conn->shared, WISP_HTTP_LINGER_MS);
     wisp_http_conn_run(conn);
 }
 

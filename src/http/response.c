@@ -284,7 +284,7 @@ int wisp_http_end(struct wisp_http_exchange *exchange, const struct wisp_http_he
 {
     struct wisp_http_exchange_full *full = wisp_http_full(exchange);
     struct wisp_http_outgoing *response = &full->response;
-    size_t trailers_size;
+    size_t trailers_size = 0;
     bool has_date;
     int result = check_writable(full, err);
     if (result == 0) result = check_headers(trailers, n_trailers, &trailers_size, &has_date, err);

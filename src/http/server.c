@@ -43,8 +43,13 @@ static void on_timer(uv_timer_t *timer)
 {
     struct wisp_http_server *server = timer->data;
     wisp_http_server_look_at_clock(server);
+    uint64_t now = server->shared.now_ms;
+    bool was_held_up = now - server->ticked_at_ms > 2 * server->tick_ms + TICK_MS_MAX;
+    server->ticked_at_ms = now;
+    /* The loop did not come by for long: what clients sent in time may still be unread. */
+    if (was_held_up) return;
     bool is_stopping = server->shared.is_stopping;
-    bool is_late = is_stopping && server->shared.now_ms >= server->stop_deadline_ms;
+    bool is_late = is_stopping && now >= server->stop_deadline_ms;
     /* Closing is asynchronous: no socket leaves the list within this loop. */
     for (struct wisp_http_socket *socket = server->sockets; socket; socket = socket->next) {
         if (is_late) {
@@ -102,7 +107,9 @@ static void unschedule(struct wisp_http_server *server, struct wisp_http_socket 
 
 void wisp_http_server_add(struct wisp_http_server *server, struct wisp_http_socket *socket)
 {
+    wisp_http_server_look_at_clock(server);
     if (!server->sockets) {
+        server->ticked_at_ms = server->shared.now_ms;
         uv_prepare_start(&server->before_sleep, before_sleep);
         uv_timer_start(&server->timer, on_timer, server->tick_ms, server->tick_ms);
     }
@@ -111,7 +118,6 @@ void wisp_http_server_add(struct wisp_http_server *server, struct wisp_http_sock
     server->sockets = socket;
     server->shared.stats.accepted++;
     server->shared.stats.connections++;
-    wisp_http_server_look_at_clock(server);
 }
 
 static void accept_waiting(struct wisp_http_server *server)
@@ -348,8 +354,9 @@ void wisp_http_server_stop(struct wisp_http_server *server, uint64_t grace_ms, v
     }
     /* Idle connections are closed by the timer, after the loop has looked for input once more: a request that is here
      * already is still answered. */
-    uint64_t tick = min_u64(server->tick_ms, grace_ms / 4 + 1);
-    uv_timer_start(&server->timer, on_timer, 1, tick);
+    server->tick_ms = min_u64(server->tick_ms, grace_ms / 4 + 1);
+    server->ticked_at_ms = server->shared.now_ms;
+    uv_timer_start(&server->timer, on_timer, 1, server->tick_ms);
     uv_ref((uv_handle_t *)&server->timer);
     end_if_empty(server);
 }

@@ -31,7 +31,7 @@ struct wisp_http_server {
     uv_timer_t timer; /* deadlines and date; runs while there are connections or the server stops */
     uv_prepare_t before_sleep;
     uv_idle_t stay_awake; /* active while something is scheduled: the loop may not sleep */
-    uint64_t tick_ms;
+    uint64_t tick_ms, ticked_at_ms;
     uint64_t date_ms; /* when the date was set last */
     struct wisp_http_listener *listeners;
     struct wisp_http_socket *sockets;

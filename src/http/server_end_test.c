@@ -101,6 +101,8 @@ TEST(addresses_that_cannot_be_had)
     CHECK_HAS(err.text, "listen on `127.0.0.1` port");
     address.host = "no such host";
     CHECK_FAILS(wisp_http_server_listen(second, &address, NULL, &err), NOT_FOUND);
+    struct wisp_http_address six = {.host = "::1"};
+    if (wisp_http_server_listen(server, &six, &port, &err) == 0) CHECK(port > 0); /* where there is IPv6 */
     CHECK(pipe(pipes) == 0);
     CHECK(wisp_http_server_listen_fd_take(second, pipes[0], &err) < 0);
     int unbound = socket(AF_INET, SOCK_STREAM, 0);

@@ -229,6 +229,42 @@ TEST(clients_that_leave)
     CHECK_INT(world.last_outcome, WISP_HTTP_CLIENT_GONE);
 }
 
+static void hold_sleep_or_poke(struct wisp_http_exchange *exchange, void *env)
+{
+    struct world *world = env;
+    if (wisp_str_is(exchange->target, "/hold")) {
+        hold(exchange, env);
+        return;
+    }
+    if (wisp_str_is(exchange->target, "/sleep")) sleep_ms(100);
+    if (wisp_str_is(exchange->target, "/poke")) answer_held(&world->timer);
+    hello(exchange, env);
+}
+
+/* While the loop is busy with one client, another causes something on the connection of a third, and that one goes: the
+ * loop then meets both in one turn. */
+static void leave_just_when_it_is_answered(struct world *world)
+{
+    int leaver = dial(world), sleeper = dial(world), poker = dial(world);
+    say(leaver, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    sleep_ms(20);
+    say(sleeper, "GET /sleep HTTP/1.1\r\nHost: a\r\n\r\n");
+    sleep_ms(20);
+    say(poker, "GET /poke HTTP/1.1\r\nHost: a\r\n\r\n");
+    setsockopt(leaver, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(leaver);
+    expect(poker, "hello", "200 OK");
+    expect(sleeper, "hello", "200 OK");
+    close(sleeper), close(poker);
+}
+
+TEST(a_client_that_leaves_just_when_it_is_answered)
+{
+    struct world world = {.script = leave_just_when_it_is_answered, .options.handler.on_request = hold_sleep_or_poke};
+    run(&world);
+    CHECK_INT(world.n_requests, 3);
+}
+
 static void leave_within_a_response(struct world *world)
 {
     int fd = dial(world);
@@ -271,6 +307,33 @@ TEST(slow_clients)
                                       .body_timeout_ms = 100}};
     run(&world);
     CHECK_INT(world.n_requests, 2);
+}
+
+static void hold_the_loop_up(struct wisp_http_exchange *exchange, void *env)
+{
+    if (wisp_str_is(exchange->target, "/slow")) sleep_ms(1800);
+    hello(exchange, env);
+}
+
+static void ask_while_the_loop_is_held_up(struct world *world)
+{
+    int punctual = dial(world), slow = dial(world);
+    say(punctual, GET);
+    expect(punctual, "hello", "200 OK");
+    say(slow, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    sleep_ms(100);
+    say(punctual, GET); /* well within its time, but nobody reads it for long */
+    expect(slow, "hello", "200 OK");
+    expect(punctual, "hello", "200 OK");
+    close(punctual), close(slow);
+}
+
+TEST(clients_do_not_pay_for_a_loop_that_was_busy)
+{
+    struct world world = {.script = ask_while_the_loop_is_held_up,
+                          .options = {.handler.on_request = hold_the_loop_up, .idle_timeout_ms = 1000}};
+    run(&world);
+    CHECK_INT(world.n_requests, 3);
 }
 
 static void never_read(struct world *world)

@@ -41,9 +41,10 @@ static void on_written(uv_write_t *request, int status)
 {
     struct wisp_http_socket *socket = request->data;
     struct wisp_http_block *block = WISP_TAKE(socket->sending);
-    if (status < 0) {
+    if (socket->is_closing || status < 0) {
         wisp_http_block_put(&socket->server->shared, block);
-        if (!socket->is_closing) wisp_http_conn_lost(&socket->conn, WISP_HTTP_CLIENT_GONE);
+        if (socket->is_closing) return;
+        wisp_http_conn_lost(&socket->conn, WISP_HTTP_CLIENT_GONE);
     } else {
         wisp_http_server_look_at_clock(socket->server);
         wisp_http_conn_output_done(&socket->conn, block);
@@ -67,7 +68,9 @@ static bool flush(struct wisp_http_socket *socket)
     socket->sending_left = left.len;
     socket->write.data = socket;
     buffer = (uv_buf_t){.base = (char *)(uintptr_t)left.ptr, .len = left.len};
-    return uv_write(&socket->write, stream_of(socket), &buffer, 1, on_written) == 0;
+    if (uv_write(&socket->write, stream_of(socket), &buffer, 1, on_written) == 0) return true;
+    wisp_http_block_put(&socket->server->shared, WISP_TAKE(socket->sending));
+    return false;
 }
 
 /* --- receiving --- */

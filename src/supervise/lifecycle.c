@@ -32,7 +32,7 @@ void wisp_lifecycle_init(struct wisp_lifecycle *life, const struct wisp_lifecycl
 {
     *life = (struct wisp_lifecycle){.policy = default_policy, .random = seed | 1};
     if (!policy) return;
-#define OVERRIDE(field) \
+#define OVERRIDE(field)                                                                                                \
     if (policy->field) life->policy.field = policy->field
     OVERRIDE(ready_timeout_ms);
     OVERRIDE(ask_timeout_ms);

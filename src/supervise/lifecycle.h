@@ -22,23 +22,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WISP_LIFECYCLE_STATES(X) \
-    X(DOWN, "down")               /* not running, not wanted */ \
-    X(STARTING, "starting")       /* running, not ready yet */ \
-    X(READY, "ready")             /* running, doing its work */ \
-    X(STOPPING, "stopping")       /* asked to finish */ \
-    X(TERMINATING, "terminating") /* had SIGTERM */ \
-    X(KILLING, "killing")         /* had SIGKILL */ \
+#define WISP_LIFECYCLE_STATES(X)                                                                                       \
+    X(DOWN, "down")               /* not running, not wanted */                                                        \
+    X(STARTING, "starting")       /* running, not ready yet */                                                         \
+    X(READY, "ready")             /* running, doing its work */                                                        \
+    X(STOPPING, "stopping")       /* asked to finish */                                                                \
+    X(TERMINATING, "terminating") /* had SIGTERM */                                                                    \
+    X(KILLING, "killing")         /* had SIGKILL */                                                                    \
     X(BACKOFF, "backoff")         /* not running, to be started at the deadline */
 
-#define WISP_LIFECYCLE_EVENTS(X) \
-    X(START, "start")               /* the owner wants it to run */ \
-    X(STOP, "stop")                 /* the owner wants it to finish its work and end */ \
-    X(KILL, "kill")                 /* the owner wants it gone now */ \
-    X(READY, "ready")               /* the child says that it is ready */ \
-    X(EXIT, "exit")                 /* the process is gone */ \
-    X(FINISH, "finish")             /* the process is gone, and the owner says: not again */ \
-    X(SPAWN_FAILED, "spawn-failed") /* the action SPAWN could not be done */ \
+#define WISP_LIFECYCLE_EVENTS(X)                                                                                       \
+    X(START, "start")               /* the owner wants it to run */                                                    \
+    X(STOP, "stop")                 /* the owner wants it to finish its work and end */                                \
+    X(KILL, "kill")                 /* the owner wants it gone now */                                                  \
+    X(READY, "ready")               /* the child says that it is ready */                                              \
+    X(EXIT, "exit")                 /* the process is gone */                                                          \
+    X(FINISH, "finish")             /* the process is gone, and the owner says: not again */                           \
+    X(SPAWN_FAILED, "spawn-failed") /* the action SPAWN could not be done */                                           \
     X(DEADLINE, "deadline")         /* deadline_ms has come */
 
 enum wisp_lifecycle_state {

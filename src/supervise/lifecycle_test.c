@@ -116,8 +116,8 @@ static void check_cell(const struct cell *cell)
         CHECK(life.deadline_ms <= NOW + cell->deadline_after_ms);
     } else {
         uint64_t expected = cell->deadline_after_ms == KEPT ? deadline_before_ms
-                            : cell->deadline_after_ms ? NOW + cell->deadline_after_ms
-                                                      : 0;
+                            : cell->deadline_after_ms       ? NOW + cell->deadline_after_ms
+                                                            : 0;
         CHECK_INT(life.deadline_ms, expected);
     }
 }

@@ -38,8 +38,8 @@ struct wisp_process {
 static void hand_over(struct line_reader *reader, struct wisp_str line)
 {
     struct wisp_process *process = reader->process;
-    void (*handler)(void *, struct wisp_str) = reader->is_control ? process->handler.on_line
-                                                                  : process->handler.on_output;
+    void (*handler)(void *, struct wisp_str) =
+        reader->is_control ? process->handler.on_line : process->handler.on_output;
     if (handler) handler(process->env, line);
 }
 

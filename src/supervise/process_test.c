@@ -106,10 +106,13 @@ TEST(program_that_cannot_run_is_an_error_at_once)
     struct watched watched;
     struct wisp_err err = {0};
     const char *argv[] = {"x", NULL};
-    CHECK_FAILS(try_start(&watched, &(struct wisp_process_spec){.path = "/nonexistent/x", .argv = argv}, &err),
-                NOT_FOUND);
+    struct wisp_process_spec spec = {.path = "/nonexistent/x", .argv = argv};
+    CHECK_FAILS(try_start(&watched, &spec, &err), NOT_FOUND);
     CHECK_HAS(err.text, "/nonexistent/x");
-    CHECK_FAILS(try_start(&watched, &(struct wisp_process_spec){.path = "/etc/passwd", .argv = argv}, &err), DENIED);
+    CHECK_INT(uv_loop_close(&watched.loop), 0);
+    spec.path = "/etc/passwd";
+    CHECK_FAILS(try_start(&watched, &spec, &err), DENIED);
+    CHECK_INT(uv_loop_close(&watched.loop), 0);
 }
 
 TEST(control_channel_carries_lines_both_ways)
@@ -193,7 +196,7 @@ TEST(child_has_its_own_group_and_default_signals)
     sigaddset(&blocked, SIGTERM);
     sigprocmask(SIG_BLOCK, &blocked, NULL);
     WATCHED watched;
-    start_shell(&watched, "ps -o pgid= -p $$ | tr -d ' '; echo $$; grep -E 'Sig(Ign|Blk)' /proc/$$/status | cut -f2",
+    start_shell(&watched, "cut -d' ' -f5 /proc/$$/stat; echo $$; grep -E 'Sig(Ign|Blk)' /proc/$$/status | cut -f2",
                 (struct wisp_process_spec){.capture_output = true});
     pid_t pid = wisp_process_pid(watched.process);
     finish(&watched);

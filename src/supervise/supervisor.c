@@ -38,10 +38,7 @@ struct wisp_supervisor {
     struct wisp_child **tail;
 };
 
-static uint64_t now_ms(const struct wisp_supervisor *supervisor)
-{
-    return supervisor->world->now_ms(supervisor->env);
-}
+static uint64_t now_ms(const struct wisp_supervisor *supervisor) { return supervisor->world->now_ms(supervisor->env); }
 
 /* --- log --- */
 
@@ -243,8 +240,7 @@ pid_t wisp_child_pid(const struct wisp_child *child) { return child->process.pid
 uint64_t wisp_child_pause_ms(const struct wisp_child *child)
 {
     uint64_t now = now_ms(child->supervisor);
-    return child->life.state == WISP_CHILD_BACKOFF && child->life.deadline_ms > now ? child->life.deadline_ms - now
-                                                                                    : 0;
+    return child->life.state == WISP_CHILD_BACKOFF && child->life.deadline_ms > now ? child->life.deadline_ms - now : 0;
 }
 
 int wisp_child_prepare(struct wisp_child *child, struct wisp_process_spec *spec, struct wisp_err *err)
@@ -267,8 +263,8 @@ static void note_failure(struct wisp_child *child, struct wisp_str rest)
 static void note_ready(struct wisp_child *child, struct wisp_str text)
 {
     child->was_ready = true;
-    WISP_LOG(DEBUG, "supervise", "child is ready", WISP_TEXT("child", child->name),
-             WISP_INT("pid", child->process.pid), WISP_INT("after_ms", now_ms(child->supervisor) - child->started_ms));
+    WISP_LOG(DEBUG, "supervise", "child is ready", WISP_TEXT("child", child->name), WISP_INT("pid", child->process.pid),
+             WISP_INT("after_ms", now_ms(child->supervisor) - child->started_ms));
     if (child->handler.on_ready) child->handler.on_ready(child, text, child->env);
     step(child, WISP_CHILD_EV_READY);
 }
@@ -309,8 +305,8 @@ void wisp_child_exited(struct wisp_child *child, int wait_status)
     bool again = !child->handler.on_exit || child->handler.on_exit(child, &exit, child->env);
     enum wisp_lifecycle_state before = child->life.state;
     child->process = (struct wisp_child_process){0};
-    uint32_t action = wisp_lifecycle_step(&child->life, again ? WISP_CHILD_EV_EXIT : WISP_CHILD_EV_FINISH,
-                                          now_ms(child->supervisor));
+    uint32_t action =
+        wisp_lifecycle_step(&child->life, again ? WISP_CHILD_EV_EXIT : WISP_CHILD_EV_FINISH, now_ms(child->supervisor));
     log_what_follows(child, &exit, before, again);
     carry_out(child, action, before);
 }

@@ -50,8 +50,8 @@ struct wisp_child_handler {
 };
 
 struct wisp_child_options {
-    const char *name;    /* "worker 1"; copied */
-    const char *running; /* what it runs, for the log: "hello.wasm"; copied */
+    const char *name;                    /* "worker 1"; copied */
+    const char *running;                 /* what it runs, for the log: "hello.wasm"; copied */
     struct wisp_lifecycle_policy policy; /* zeros: defaults */
     struct wisp_child_handler handler;
     void *env;
@@ -76,13 +76,13 @@ int wisp_child_prepare(struct wisp_child *child, struct wisp_process_spec *spec,
 /* --- all of them --- */
 
 /* What a process did. Told by the world. */
-void wisp_child_said(struct wisp_child *child, struct wisp_str line);   /* a line of the control channel */
+void wisp_child_said(struct wisp_child *child, struct wisp_str line);    /* a line of the control channel */
 void wisp_child_printed(struct wisp_child *child, struct wisp_str line); /* a line of captured output */
 void wisp_child_exited(struct wisp_child *child, int wait_status);
 
 /* How a child's process is reached. */
 struct wisp_child_process {
-    void *handle;     /* the world's own */
+    void *handle; /* the world's own */
     pid_t pid;
     bool has_control; /* else it counts as ready at once */
 };

@@ -273,14 +273,14 @@ static struct story *begin(void)
     story->world = (struct world){.now_ms = 1000, .seed = 3, .is_calm = true};
     story->again = true;
     story->supervisor = wisp_supervisor_new(&vtable, &story->world, 1);
-    story->child = wisp_child_add(story->supervisor, &(struct wisp_child_options){
-                                                         .name = "worker 1",
-                                                         .running = "hello.wasm",
-                                                         .handler = {.on_state = story_on_state,
-                                                                     .on_exit = story_on_exit,
-                                                                     .on_ready = story_on_ready},
-                                                         .env = story,
-                                                     });
+    story->child = wisp_child_add(
+        story->supervisor,
+        &(struct wisp_child_options){
+            .name = "worker 1",
+            .running = "hello.wasm",
+            .handler = {.on_state = story_on_state, .on_exit = story_on_exit, .on_ready = story_on_ready},
+            .env = story,
+        });
     wisp_child_start(story->child);
     return story;
 }
@@ -301,10 +301,7 @@ static void pass(struct story *story, uint64_t ms)
     while (advance(&story->world, story->supervisor, until_ms)) continue;
 }
 
-static void crash(struct story *story, int wait_status)
-{
-    die(&story->world, story->world.processes, wait_status);
-}
+static void crash(struct story *story, int wait_status) { die(&story->world, story->world.processes, wait_status); }
 
 TEST(ready_carries_its_text)
 {

@@ -23,7 +23,7 @@ enum {
     KEEP_RESIDENT_TABLE = 64 << 10,
     POOL_INSTANCES_MIN = 4,
     SMALL_GROWTH = 1 << 20, /* address space kept for a memory to grow into where that is scarce */
-    IDLE_TICKS = 20, /* the ticker sleeps after so many ticks without a call into a guest */
+    IDLE_TICKS = 20,        /* the ticker sleeps after so many ticks without a call into a guest */
 };
 
 /* Address space that a pool slot reserves, so that the code needs no bounds checks. */
@@ -183,6 +183,25 @@ static void describe_pool(struct wisp_wasm_engine *engine, uint32_t wanted, cons
                  ", slower resets: the kernel has no PAGEMAP_SCAN (Linux 6.7 and later have)");
 }
 
+/* Code is compiled for the processor that compiles it; one home directory may serve several kinds. */
+static unsigned processor_features(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool has[] = {__builtin_cpu_supports("sse4.2"),       __builtin_cpu_supports("popcnt"),
+                        __builtin_cpu_supports("avx"),          __builtin_cpu_supports("avx2"),
+                        __builtin_cpu_supports("fma"),          __builtin_cpu_supports("bmi"),
+                        __builtin_cpu_supports("bmi2"),         __builtin_cpu_supports("avx512f"),
+                        __builtin_cpu_supports("avx512vl"),     __builtin_cpu_supports("avx512dq"),
+                        __builtin_cpu_supports("avx512bitalg"), __builtin_cpu_supports("avx512vbmi")};
+    unsigned features = 0;
+    for (size_t i = 0; i < WISP_COUNT(has); i++) features |= (unsigned)has[i] << i;
+    return features;
+#else
+    return 0;
+#endif
+}
+
 /* Decides between pool and allocation on demand and makes the engine; engine->instances_max becomes what fits. */
 static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_engine_options *options,
                        struct wisp_err *err)
@@ -192,8 +211,9 @@ static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_e
     bool small_space = machine.address_space < pool_address_space_min;
     uint64_t reservation = small_space ? 0 : memory_reservation, guard = small_space ? 65536 : memory_guard;
     /* Code is compiled for the way memories are reserved. */
-    snprintf(engine->tunables, sizeof engine->tunables, "wisp code 1;wasmtime %s;reservation %llu;guard %llu;epochs",
-             WASMTIME_VERSION, (unsigned long long)reservation, (unsigned long long)guard);
+    snprintf(engine->tunables, sizeof engine->tunables,
+             "wisp code 1;wasmtime %s;reservation %llu;guard %llu;epochs;processor %x", WASMTIME_VERSION,
+             (unsigned long long)reservation, (unsigned long long)guard, processor_features());
     /* 128 KiB of memory for each invocation at least. */
     uint64_t fits = machine.memory / (128 << 10) / at_least_one(options->modules);
     if (fits < POOL_INSTANCES_MIN) fits = POOL_INSTANCES_MIN;
@@ -231,7 +251,8 @@ static void *run_ticker(void *arg)
         pthread_mutex_lock(&ticker->lock);
         atomic_store(&ticker->is_idle, true);
         /* A call that started meanwhile saw is_idle false: look again before sleeping. */
-        while (atomic_load(&ticker->is_idle) && atomic_load(&ticker->n_runs) == seen && !atomic_load(&ticker->must_stop))
+        while (atomic_load(&ticker->is_idle) && atomic_load(&ticker->n_runs) == seen &&
+               !atomic_load(&ticker->must_stop))
             pthread_cond_wait(&ticker->wake, &ticker->lock);
         atomic_store(&ticker->is_idle, false);
         pthread_mutex_unlock(&ticker->lock);

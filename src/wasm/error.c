@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-
 static const char *const trap_texts[] = {
     [WASMTIME_TRAP_CODE_STACK_OVERFLOW] = "call stack exhausted",
     [WASMTIME_TRAP_CODE_MEMORY_OUT_OF_BOUNDS] = "out-of-bounds memory access",

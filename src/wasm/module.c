@@ -33,7 +33,8 @@ int wisp_wasm_module_new(struct wisp_wasm_module **ret_module, struct wisp_wasm_
     wasmtime_module_t *compiled = wisp_wasm_cache_load(engine, key);
     if (ret_was_cached) *ret_was_cached = compiled;
     if (!compiled) {
-        wasmtime_error_t *error = wasmtime_module_new(engine->engine, (const uint8_t *)binary.ptr, binary.len, &compiled);
+        wasmtime_error_t *error =
+            wasmtime_module_new(engine->engine, (const uint8_t *)binary.ptr, binary.len, &compiled);
         if (error) return wisp_wasm_err_take(NULL, NULL, error, WISP_ERR_INVALID, err);
         wisp_wasm_cache_store(engine, key, compiled);
     }
@@ -67,7 +68,8 @@ wasm_functype_t *wisp_wasm_functype(const struct wisp_wasm_func_type *type)
     /* wasm.h numbers kinds i32, i64, f32, f64 from 0; the binary format counts down from 0x7f. */
     wasm_valtype_t *params[WISP_WASM_PARAMS_MAX], *results[WISP_WASM_RESULTS_MAX];
     for (size_t i = 0; i < type->n_params; i++) params[i] = wasm_valtype_new((wasm_valkind_t)(0x7f - type->params[i]));
-    for (size_t i = 0; i < type->n_results; i++) results[i] = wasm_valtype_new((wasm_valkind_t)(0x7f - type->results[i]));
+    for (size_t i = 0; i < type->n_results; i++)
+        results[i] = wasm_valtype_new((wasm_valkind_t)(0x7f - type->results[i]));
     wasm_valtype_vec_t param_vec, result_vec;
     wasm_valtype_vec_new(&param_vec, type->n_params, params);
     wasm_valtype_vec_new(&result_vec, type->n_results, results);
@@ -78,9 +80,9 @@ static int define(wasmtime_linker_t *linker, struct wisp_str module, struct wisp
                   const struct wisp_wasm_host_func *func, struct wisp_err *err)
 {
     wasm_functype_t *type = wisp_wasm_functype(&func->type);
-    wasmtime_error_t *error = wasmtime_linker_define_func_unchecked(
-        linker, module.ptr, module.len, name.ptr, name.len, type, wisp_wasm_host_callback,
-        (void *)(uintptr_t)func, NULL);
+    wasmtime_error_t *error =
+        wasmtime_linker_define_func_unchecked(linker, module.ptr, module.len, name.ptr, name.len, type,
+                                              wisp_wasm_host_callback, (void *)(uintptr_t)func, NULL);
     wasm_functype_delete(type);
     return error ? wisp_wasm_err_take(NULL, NULL, error, WISP_ERR_INTERNAL, err) : 0;
 }
@@ -135,7 +137,8 @@ int wisp_wasm_hosts_new(struct wisp_wasm_hosts **ret_hosts, struct wisp_wasm_eng
     struct wisp_wasm_hosts *hosts = wisp_mem_calloc(1, sizeof *hosts);
     hosts->linker = wasmtime_linker_new(engine->engine);
     int r = 0;
-    for (size_t i = 0; r == 0 && i < n; i++) r = define(hosts->linker, WISP_STR("host"), position_name(&i), funcs[i], err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = define(hosts->linker, WISP_STR("host"), position_name(&i), funcs[i], err);
     if (r < 0) {
         wisp_wasm_hosts_free(hosts);
         return r;

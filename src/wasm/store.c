@@ -4,7 +4,8 @@
  * Guest code must run on a fiber to be able to suspend, and the engine makes one for every asynchronous call. So a task
  * is started as an asynchronous call of one host function, `entry`, which then runs the task in plain C on the fiber;
  * the task calls guest functions directly. To suspend from anywhere below it, C code calls another host function,
- * `suspend`, whose future stays pending until the store is woken. Straight-line C on both sides, one fiber per store. */
+ * `suspend`, whose future stays pending until the store is woken. Straight-line C on both sides, one fiber per store.
+ */
 #include "wasm/wasm_priv.h"
 
 #include <stdlib.h>
@@ -60,7 +61,8 @@ int wisp_wasm_define_entry(struct wisp_wasm_engine *engine, struct wisp_err *err
     wasmtime_error_t *error =
         wasmtime_linker_define_func_unchecked(engine->linker, "wisp", 4, "entry", 5, type, on_entry, NULL, NULL);
     if (!error)
-        error = wasmtime_linker_define_async_func(engine->linker, "wisp", 4, "suspend", 7, type, on_suspend, NULL, NULL);
+        error =
+            wasmtime_linker_define_async_func(engine->linker, "wisp", 4, "suspend", 7, type, on_suspend, NULL, NULL);
     wasm_functype_delete(type);
     return error ? wisp_wasm_err_take(NULL, NULL, error, WISP_ERR_INTERNAL, err) : 0;
 }
@@ -87,7 +89,9 @@ struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, voi
     store->context = wasmtime_store_context(store->store);
     if (memory_bytes_max && memory_bytes_max < engine->memory_bytes_max)
         wasmtime_store_limiter(store->store, (int64_t)memory_bytes_max, -1, -1, -1, -1);
-    wasmtime_context_set_epoch_deadline(store->context, 1);
+    /* Constant expressions that instantiating evaluates are code too, and can't yield before the store is preemptible:
+     * far enough away for them, whose length is bounded, not to be interrupted. */
+    wasmtime_context_set_epoch_deadline(store->context, UINT32_MAX);
     return store;
 }
 
@@ -134,8 +138,8 @@ int wisp_wasm_instantiate_prelinked(struct wisp_wasm_store *store, const struct 
                                     struct wisp_wasm_instance *ret_instance, struct wisp_err *err)
 {
     wasm_trap_t *trap = NULL;
-    wasmtime_error_t *error = wasmtime_instance_pre_instantiate(prelinked->pre, store->context,
-                                                                (wasmtime_instance_t *)ret_instance, &trap);
+    wasmtime_error_t *error =
+        wasmtime_instance_pre_instantiate(prelinked->pre, store->context, (wasmtime_instance_t *)ret_instance, &trap);
     return instantiate_result(store, trap, error, err);
 }
 
@@ -253,9 +257,8 @@ enum wisp_wasm_state wisp_wasm_store_start_instantiate(struct wisp_wasm_store *s
     store->task_result = 0;
     store->task_err = err;
     WISP_CLEANUP_FREE wasmtime_extern_t *items = to_engine(imports, n_imports);
-    store->future =
-        wisp_engine_instance_new_async(store->context, module->module, items, n_imports,
-                                       (wasmtime_instance_t *)ret_instance, &store->trap, &store->error);
+    store->future = wisp_engine_instance_new_async(store->context, module->module, items, n_imports,
+                                                   (wasmtime_instance_t *)ret_instance, &store->trap, &store->error);
     return wisp_wasm_store_resume(store);
 }
 
@@ -265,8 +268,8 @@ int wisp_wasm_call(struct wisp_wasm_store *store, const struct wisp_wasm_extern 
     const wasmtime_extern_t *item = (const wasmtime_extern_t *)func;
     assert(item->kind == WASMTIME_EXTERN_FUNC);
     wasm_trap_t *trap = NULL;
-    wasmtime_error_t *error = wasmtime_func_call_unchecked(store->context, &item->of.func,
-                                                           (wasmtime_val_raw_t *)values, n_values, &trap);
+    wasmtime_error_t *error =
+        wasmtime_func_call_unchecked(store->context, &item->of.func, (wasmtime_val_raw_t *)values, n_values, &trap);
     if (!trap && !error) return 0;
     return wisp_wasm_err_take(store, trap, error, WISP_ERR_GUEST, err);
 }

@@ -33,7 +33,7 @@ struct wisp_wasm_extern {
 /* --- engine --- */
 
 enum {
-    WISP_WASM_TICK_MS = 5,            /* a guest that doesn't yield is preempted after one to two ticks */
+    WISP_WASM_TICK_MS = 5,             /* a guest that doesn't yield is preempted after one to two ticks */
     WISP_WASM_STACK_BYTES = 512 << 10, /* of guest code; host functions have as much again on the same fiber */
 };
 

@@ -222,8 +222,8 @@ static bool is_cached_after_one_run(const char *dir)
 static void damage(const char *dir)
 {
     char command[200];
-    snprintf(command, sizeof command, "for f in %s/*.cwasm; do printf x | dd of=$f bs=1 seek=5000 conv=notrunc 2>/dev/null; done",
-             dir);
+    snprintf(command, sizeof command,
+             "for f in %s/*.cwasm; do printf x | dd of=$f bs=1 seek=5000 conv=notrunc 2>/dev/null; done", dir);
     CHECK_INT(system(command), 0);
 }
 

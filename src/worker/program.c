@@ -42,28 +42,21 @@ static int load(struct wisp_program *program, struct wisp_err *err)
 
 /* --- the engine --- */
 
-static uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
-
 /* A pool whose slots are what this component needs, and no larger. */
 static int make_engine(struct wisp_program *program, const struct wisp_program_options *options, struct wisp_err *err)
 {
     const struct wisp_component *component = program->component;
-    uint64_t limit = program->what->limits.memory_bytes_max, memory_min = 0, elements_min = 0;
+    uint64_t limit = program->what->limits.memory_bytes_max;
+    for (uint32_t i = 0; i < component->n_steps; i++) {
+        uint64_t pages = component->modules[component->steps[i].module].memory_pages_min;
+        if (limit && pages > limit >> 16)
+            return wisp_err_set(err, WISP_ERR_LIMIT,
+                                "the component starts with %llu KiB of memory, the limit is %llu KiB",
+                                (unsigned long long)(pages << 6), (unsigned long long)(limit >> 10));
+    }
     struct wisp_wasm_engine_options engine = {
         .instances_max = options->instances_max, .memory_bytes_max = limit, .cache_dir = options->cache_dir};
-    for (uint32_t i = 0; i < component->n_steps; i++) {
-        const struct wisp_core_module *module = &component->modules[component->steps[i].module];
-        engine.modules++;
-        engine.memories += module->n_memories;
-        engine.tables += module->n_tables;
-        memory_min = max_u64(memory_min, module->memory_pages_min << 16);
-        elements_min = max_u64(elements_min, module->table_elements_min);
-    }
-    if (limit && memory_min > limit)
-        return wisp_err_set(err, WISP_ERR_LIMIT, "the component starts with %llu KiB of memory, the limit is %llu KiB",
-                            (unsigned long long)(memory_min >> 10), (unsigned long long)(limit >> 10));
-    enum { USUAL_TABLE_ELEMENTS = 20000 };
-    engine.table_elements_max = max_u64(elements_min, USUAL_TABLE_ELEMENTS);
+    wisp_component_pool_needs(component, &engine);
     int r = wisp_wasm_engine_new(&program->engine, &engine, err);
     if (r < 0) return r;
     uint32_t fits = wisp_wasm_engine_instances_max(program->engine);

@@ -2,7 +2,7 @@
 /* The loop of a worker: start, control channel, signals, and the way out.
  *
  *     running ──drain, SIGTERM──▶ stopping: the server finishes exchanges, then the last invocation ends ──▶ closed
- *        └────parent gone, second SIGTERM──▶ the same, but nothing in flight is waited for ──────────────────┘
+ *        └────parent gone, second SIGTERM──▶ the same, but what is in flight is given up ───────────────────┘
  */
 #include "worker/worker_priv.h"
 
@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { COMMAND_SIZE_MAX = 256 }; /* of a line from the parent */
+enum {
+    COMMAND_SIZE_MAX = 256, /* of a line from the parent */
+    LAST_MOMENT_MS = 100,   /* for what was given up to leave in order */
+};
 
 /* --- turns of the loop --- */
 
@@ -52,23 +55,31 @@ static void on_server_stopped(void *env)
     wisp_worker_settle(worker);
 }
 
-static void on_drain_deadline(uv_timer_t *timer);
+static void on_last_moment(uv_timer_t *timer) { uv_stop(timer->loop); }
 
-/* May be called again to turn a graceful end into a hard one. */
-static void stop(struct wisp_worker *worker, bool is_hard)
+/* What is in flight is given up. Connections end with their exchanges; one that is still sending an earlier response to
+ * a slow client would keep the server, and is left to the end of the process. */
+static void stop_hard(struct wisp_worker *worker)
 {
-    if (worker->is_hard || (worker->is_stopping && !is_hard)) return;
-    uint64_t drain_ms = worker->options->drain_ms ? worker->options->drain_ms : WISP_WORKER_DRAIN_MS;
+    if (worker->is_hard) return;
+    worker->is_hard = true;
+    wisp_invocations_cancel(worker, "the worker stops");
+    if (!worker->is_stopping) wisp_http_server_stop(worker->server, 0, on_server_stopped, worker);
     worker->is_stopping = true;
-    worker->is_hard = is_hard;
-    if (is_hard)
-        wisp_invocations_cancel(worker, "the worker stops");
-    else /* the server doesn't know of guests that go on after their response */
-        uv_timer_start(&worker->drain, on_drain_deadline, drain_ms, 0);
-    wisp_http_server_stop(worker->server, is_hard ? 0 : drain_ms, on_server_stopped, worker);
+    if (!worker->are_handles_closed) uv_timer_start(&worker->drain, on_last_moment, LAST_MOMENT_MS, 0);
 }
 
-static void on_drain_deadline(uv_timer_t *timer) { stop(timer->data, true); }
+static void on_drain_deadline(uv_timer_t *timer) { stop_hard(timer->data); }
+
+static void stop_gracefully(struct wisp_worker *worker)
+{
+    if (worker->is_stopping) return;
+    uint64_t drain_ms = worker->options->drain_ms ? worker->options->drain_ms : WISP_WORKER_DRAIN_MS;
+    worker->is_stopping = true;
+    /* The server doesn't know of guests that go on after their response, hence a deadline of our own. */
+    uv_timer_start(&worker->drain, on_drain_deadline, drain_ms, 0);
+    wisp_http_server_stop(worker->server, drain_ms, on_server_stopped, worker);
+}
 
 /* --- signals --- */
 
@@ -76,7 +87,10 @@ static void on_sigterm(uv_signal_t *handle, int number)
 {
     (void)number;
     struct wisp_worker *worker = handle->data;
-    stop(worker, worker->is_stopping);
+    if (worker->is_stopping)
+        stop_hard(worker);
+    else
+        stop_gracefully(worker);
 }
 
 static void on_ignored_signal(uv_signal_t *handle, int number) { (void)handle, (void)number; }
@@ -86,7 +100,7 @@ static void on_ignored_signal(uv_signal_t *handle, int number) { (void)handle, (
 static void on_command(struct wisp_worker *worker, struct wisp_str line)
 {
     if (wisp_str_is(line, "drain"))
-        stop(worker, false);
+        stop_gracefully(worker);
     else
         WISP_LOG(WARN, "worker", "unknown command from the parent", WISP_BYTES("line", line));
 }
@@ -113,7 +127,7 @@ static void on_control(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     struct wisp_worker *worker = stream->data;
     if (n < 0) {
         uv_read_stop(stream);
-        stop(worker, true);
+        stop_hard(worker);
         return;
     }
     worker->command.len += (size_t)n;
@@ -249,8 +263,9 @@ int wisp_worker_run(const struct wisp_worker_options *options, struct wisp_err *
                  WISP_TEXT("allocation", wisp_wasm_engine_allocation(worker->program.engine)));
         uv_run(&worker->loop, UV_RUN_DEFAULT);
         wisp_report_end(worker);
+        if (!worker->is_server_stopped) return 0; /* the last moment is over; the process ends, and so does the rest */
     } else {
-        if (worker->server) stop(worker, true); /* some of its sockets may be open */
+        if (worker->server) stop_hard(worker); /* some of its sockets may be open */
         if (options->control_fd >= 0) tell_failure(options->control_fd, err);
         if (options->control_fd >= 0) close(options->control_fd);
     }

@@ -409,6 +409,20 @@ TEST(sigterm_drains_and_a_second_one_does_not_wait)
     close(fd);
 }
 
+TEST(slow_client_does_not_delay_a_hard_end)
+{
+    start_worker((struct wisp_worker_limits){0});
+    int fd = ask('w'); /* fills all buffers on the way, for we don't read */
+    usleep(300 * 1000);
+    uint64_t start_ms = now_ms();
+    kill(worker.pid, SIGTERM);
+    usleep(100 * 1000);
+    kill(worker.pid, SIGTERM);
+    CHECK_INT(wait_for_exit(), 0);
+    CHECK(now_ms() - start_ms < DRAIN_MS);
+    close(fd);
+}
+
 TEST(drain_does_not_wait_for_ever_for_a_guest_without_a_client)
 {
     start_worker((struct wisp_worker_limits){0});

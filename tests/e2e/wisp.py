@@ -3,6 +3,7 @@
 
     WISP         the program under test
     WISP_GUESTS  a folder of NAME.wasm, the built examples; when it is set, a missing one is a failure, not a skip
+    WASM_TOOLS   the program wasm-tools, likewise
 
 A test is a method of a Case, which ends and removes whatever the method left behind.
 """
@@ -40,11 +41,13 @@ def guest(name):
 
 
 def wasm_tools():
-    """Path of the program wasm-tools, as tools/guests/install has put it."""
+    """Path of the program wasm-tools: of the build, of the system, or where tools/guests/install has put it."""
+    named = os.environ.get("WASM_TOOLS")
+    if named:
+        return named
     cache = os.environ.get("WISP_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "wisp")
-    found = [os.environ.get("WASM_TOOLS"), shutil.which("wasm-tools"),
-             *sorted(glob.glob(os.path.join(cache, "guests/*/python/bin/wasm-tools")))]
+    found = [shutil.which("wasm-tools"), *sorted(glob.glob(os.path.join(cache, "guests/*/python/bin/wasm-tools")))]
     for path in found:
         if path and os.access(path, os.X_OK):
             return path

@@ -129,10 +129,10 @@ class Workers(wisp.Case):
         server = self.hello("--workers", "2", "--log-level", "debug")
         server.wait_for_log("child is ready", 2)
         steady = server.workers()[-1]
-        for _ in range(7):
+        for deaths in range(1, 8):
             fresh = wisp.wait_for(lambda: [pid for pid in server.workers() if pid != steady], "a new worker")
             os.kill(fresh[0], signal.SIGKILL)
-            time.sleep(0.01)
+            server.wait_for_log("child died, replacing it|child keeps dying", deaths)
             self.assertEqual(server.get().body, b"Hello from Rust!\n")
         pauses = [int(ms) for ms in re.findall(r"child keeps dying.*again_in_ms=(\d+)", server.log)]
         self.assertGreaterEqual(len(pauses), 4)
