@@ -214,8 +214,8 @@ static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_e
     snprintf(engine->tunables, sizeof engine->tunables,
              "wisp code 1;wasmtime %s;reservation %llu;guard %llu;epochs;processor %x", WASMTIME_VERSION,
              (unsigned long long)reservation, (unsigned long long)guard, processor_features());
-    /* 128 KiB of memory for each invocation at least. */
-    uint64_t fits = machine.memory / (128 << 10) / at_least_one(options->modules);
+    /* Half of the memory, and of that 256 KiB for each invocation at least: the other half is for other workers. */
+    uint64_t fits = machine.memory / 2 / (256 << 10) / at_least_one(options->modules);
     if (fits < POOL_INSTANCES_MIN) fits = POOL_INSTANCES_MIN;
     engine->instances_max = fits < wanted ? (uint32_t)fits : wanted;
     if (!options->compile_only && !small_space && make_pooled(engine, options, &machine)) {
