@@ -259,7 +259,7 @@ TEST(kill_reaches_the_group_and_term_the_process)
 static void spawn_and_wait(int pid_fd)
 {
     struct watched watched;
-    start_shell(&watched, "sleep 1000", (struct wisp_process_spec){0});
+    start_shell(&watched, "exec sleep 1000", (struct wisp_process_spec){0});
     pid_t pid = wisp_process_pid(watched.process);
     CHECK(write(pid_fd, &pid, sizeof pid) == sizeof pid);
     for (;;) pause();

@@ -59,7 +59,8 @@ enum wisp_wasi_http_response {
     WISP_WASI_HTTP_COMPLETE,  /* the body is finished, or the client left before that */
     WISP_WASI_HTTP_REPLIED,   /* the component gave an error-code, or something that is no response; the client got an
                                * error status for it */
-    WISP_WASI_HTTP_BROKEN,    /* the guest dropped the body unfinished or did not keep to its length; the client was told */
+    WISP_WASI_HTTP_BROKEN, /* the guest dropped the body unfinished or did not keep to its length; the client was told
+                            */
 };
 /* How far the response has come. After wisp_instance_free it isn't STREAMING any more. */
 enum wisp_wasi_http_response wisp_wasi_http_response(const struct wisp_wasi_http *http);

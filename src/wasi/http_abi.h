@@ -6,13 +6,13 @@
 #include "component/host.h"
 
 struct wisp_fields;
-struct wisp_http_request_in;
-struct wisp_http_request_out;
-struct wisp_http_request_options;
-struct wisp_http_response_out;
-struct wisp_http_body_in;
-struct wisp_http_body_out;
-struct wisp_http_trailers;
+struct wisp_incoming_request;
+struct wisp_outgoing_request;
+struct wisp_request_options;
+struct wisp_outgoing_response;
+struct wisp_incoming_body;
+struct wisp_outgoing_body;
+struct wisp_future_trailers;
 struct wisp_input_stream;
 struct wisp_io_error;
 struct wisp_output_stream;
@@ -55,26 +55,26 @@ struct wisp_abi_result_handle {
 
 /* --- method, scheme --- */
 
-enum wisp_http_method {
-    WISP_HTTP_METHOD_GET,
-    WISP_HTTP_METHOD_HEAD,
-    WISP_HTTP_METHOD_POST,
-    WISP_HTTP_METHOD_PUT,
-    WISP_HTTP_METHOD_DELETE,
-    WISP_HTTP_METHOD_CONNECT,
-    WISP_HTTP_METHOD_OPTIONS,
-    WISP_HTTP_METHOD_TRACE,
-    WISP_HTTP_METHOD_PATCH,
-    WISP_HTTP_METHOD_OTHER,
+enum wisp_wasi_http_method {
+    WISP_WASI_HTTP_METHOD_GET,
+    WISP_WASI_HTTP_METHOD_HEAD,
+    WISP_WASI_HTTP_METHOD_POST,
+    WISP_WASI_HTTP_METHOD_PUT,
+    WISP_WASI_HTTP_METHOD_DELETE,
+    WISP_WASI_HTTP_METHOD_CONNECT,
+    WISP_WASI_HTTP_METHOD_OPTIONS,
+    WISP_WASI_HTTP_METHOD_TRACE,
+    WISP_WASI_HTTP_METHOD_PATCH,
+    WISP_WASI_HTTP_METHOD_OTHER,
 };
 struct wisp_abi_method {
-    uint32_t tag; /* enum wisp_http_method */
+    uint32_t tag; /* enum wisp_wasi_http_method */
     struct wisp_str other;
 };
 
-enum wisp_http_scheme { WISP_HTTP_SCHEME_HTTP, WISP_HTTP_SCHEME_HTTPS, WISP_HTTP_SCHEME_OTHER };
+enum wisp_wasi_http_scheme { WISP_WASI_HTTP_SCHEME_HTTP, WISP_WASI_HTTP_SCHEME_HTTPS, WISP_WASI_HTTP_SCHEME_OTHER };
 struct wisp_abi_scheme {
-    uint32_t tag; /* enum wisp_http_scheme */
+    uint32_t tag; /* enum wisp_wasi_http_scheme */
     struct wisp_str other;
 };
 struct wisp_abi_option_scheme {
@@ -86,52 +86,52 @@ struct wisp_abi_option_scheme {
 
 /* Cases in the order of the interface: enumerator, name, status of the response when a component gives this error
  * instead of a response. Payloads are in struct wisp_abi_error_code. */
-#define WISP_HTTP_ERROR_CODES(X)                                             \
-    X(DNS_TIMEOUT, "DNS-timeout", 504)                                       \
-    X(DNS_ERROR, "DNS-error", 502)                                           \
-    X(DESTINATION_NOT_FOUND, "destination-not-found", 502)                   \
-    X(DESTINATION_UNAVAILABLE, "destination-unavailable", 503)               \
-    X(DESTINATION_IP_PROHIBITED, "destination-IP-prohibited", 502)           \
-    X(DESTINATION_IP_UNROUTABLE, "destination-IP-unroutable", 502)           \
-    X(CONNECTION_REFUSED, "connection-refused", 502)                         \
-    X(CONNECTION_TERMINATED, "connection-terminated", 502)                   \
-    X(CONNECTION_TIMEOUT, "connection-timeout", 504)                         \
-    X(CONNECTION_READ_TIMEOUT, "connection-read-timeout", 504)               \
-    X(CONNECTION_WRITE_TIMEOUT, "connection-write-timeout", 504)             \
-    X(CONNECTION_LIMIT_REACHED, "connection-limit-reached", 503)             \
-    X(TLS_PROTOCOL_ERROR, "TLS-protocol-error", 502)                         \
-    X(TLS_CERTIFICATE_ERROR, "TLS-certificate-error", 502)                   \
-    X(TLS_ALERT_RECEIVED, "TLS-alert-received", 502)                         \
-    X(REQUEST_DENIED, "HTTP-request-denied", 403)                            \
-    X(REQUEST_LENGTH_REQUIRED, "HTTP-request-length-required", 411)          \
-    X(REQUEST_BODY_SIZE, "HTTP-request-body-size", 413)                      \
-    X(REQUEST_METHOD_INVALID, "HTTP-request-method-invalid", 405)            \
-    X(REQUEST_URI_INVALID, "HTTP-request-URI-invalid", 400)                  \
-    X(REQUEST_URI_TOO_LONG, "HTTP-request-URI-too-long", 414)                \
-    X(REQUEST_HEADER_SECTION_SIZE, "HTTP-request-header-section-size", 431)  \
-    X(REQUEST_HEADER_SIZE, "HTTP-request-header-size", 431)                  \
+#define WISP_WASI_HTTP_ERROR_CODES(X) \
+    X(DNS_TIMEOUT, "DNS-timeout", 504) \
+    X(DNS_ERROR, "DNS-error", 502) \
+    X(DESTINATION_NOT_FOUND, "destination-not-found", 502) \
+    X(DESTINATION_UNAVAILABLE, "destination-unavailable", 503) \
+    X(DESTINATION_IP_PROHIBITED, "destination-IP-prohibited", 502) \
+    X(DESTINATION_IP_UNROUTABLE, "destination-IP-unroutable", 502) \
+    X(CONNECTION_REFUSED, "connection-refused", 502) \
+    X(CONNECTION_TERMINATED, "connection-terminated", 502) \
+    X(CONNECTION_TIMEOUT, "connection-timeout", 504) \
+    X(CONNECTION_READ_TIMEOUT, "connection-read-timeout", 504) \
+    X(CONNECTION_WRITE_TIMEOUT, "connection-write-timeout", 504) \
+    X(CONNECTION_LIMIT_REACHED, "connection-limit-reached", 503) \
+    X(TLS_PROTOCOL_ERROR, "TLS-protocol-error", 502) \
+    X(TLS_CERTIFICATE_ERROR, "TLS-certificate-error", 502) \
+    X(TLS_ALERT_RECEIVED, "TLS-alert-received", 502) \
+    X(REQUEST_DENIED, "HTTP-request-denied", 403) \
+    X(REQUEST_LENGTH_REQUIRED, "HTTP-request-length-required", 411) \
+    X(REQUEST_BODY_SIZE, "HTTP-request-body-size", 413) \
+    X(REQUEST_METHOD_INVALID, "HTTP-request-method-invalid", 405) \
+    X(REQUEST_URI_INVALID, "HTTP-request-URI-invalid", 400) \
+    X(REQUEST_URI_TOO_LONG, "HTTP-request-URI-too-long", 414) \
+    X(REQUEST_HEADER_SECTION_SIZE, "HTTP-request-header-section-size", 431) \
+    X(REQUEST_HEADER_SIZE, "HTTP-request-header-size", 431) \
     X(REQUEST_TRAILER_SECTION_SIZE, "HTTP-request-trailer-section-size", 431) \
-    X(REQUEST_TRAILER_SIZE, "HTTP-request-trailer-size", 431)                \
-    X(RESPONSE_INCOMPLETE, "HTTP-response-incomplete", 502)                  \
+    X(REQUEST_TRAILER_SIZE, "HTTP-request-trailer-size", 431) \
+    X(RESPONSE_INCOMPLETE, "HTTP-response-incomplete", 502) \
     X(RESPONSE_HEADER_SECTION_SIZE, "HTTP-response-header-section-size", 502) \
-    X(RESPONSE_HEADER_SIZE, "HTTP-response-header-size", 502)                \
-    X(RESPONSE_BODY_SIZE, "HTTP-response-body-size", 502)                    \
+    X(RESPONSE_HEADER_SIZE, "HTTP-response-header-size", 502) \
+    X(RESPONSE_BODY_SIZE, "HTTP-response-body-size", 502) \
     X(RESPONSE_TRAILER_SECTION_SIZE, "HTTP-response-trailer-section-size", 502) \
-    X(RESPONSE_TRAILER_SIZE, "HTTP-response-trailer-size", 502)              \
-    X(RESPONSE_TRANSFER_CODING, "HTTP-response-transfer-coding", 502)        \
-    X(RESPONSE_CONTENT_CODING, "HTTP-response-content-coding", 502)          \
-    X(RESPONSE_TIMEOUT, "HTTP-response-timeout", 504)                        \
-    X(UPGRADE_FAILED, "HTTP-upgrade-failed", 502)                            \
-    X(PROTOCOL_ERROR, "HTTP-protocol-error", 502)                            \
-    X(LOOP_DETECTED, "loop-detected", 508)                                   \
-    X(CONFIGURATION_ERROR, "configuration-error", 500)                       \
+    X(RESPONSE_TRAILER_SIZE, "HTTP-response-trailer-size", 502) \
+    X(RESPONSE_TRANSFER_CODING, "HTTP-response-transfer-coding", 502) \
+    X(RESPONSE_CONTENT_CODING, "HTTP-response-content-coding", 502) \
+    X(RESPONSE_TIMEOUT, "HTTP-response-timeout", 504) \
+    X(UPGRADE_FAILED, "HTTP-upgrade-failed", 502) \
+    X(PROTOCOL_ERROR, "HTTP-protocol-error", 502) \
+    X(LOOP_DETECTED, "loop-detected", 508) \
+    X(CONFIGURATION_ERROR, "configuration-error", 500) \
     X(INTERNAL_ERROR, "internal-error", 500)
 
-enum wisp_http_error_code {
-#define X(name, ...) WISP_HTTP_ERROR_##name,
-    WISP_HTTP_ERROR_CODES(X)
+enum wisp_wasi_http_error_code {
+#define X(name, ...) WISP_WASI_HTTP_ERROR_##name,
+    WISP_WASI_HTTP_ERROR_CODES(X)
 #undef X
-        WISP_HTTP_ERROR_COUNT
+        WISP_WASI_HTTP_ERROR_COUNT
 };
 
 struct wisp_abi_field_size {
@@ -139,7 +139,7 @@ struct wisp_abi_field_size {
     struct wisp_abi_option_u32 size;
 };
 struct wisp_abi_error_code {
-    uint32_t tag; /* enum wisp_http_error_code */
+    uint32_t tag; /* enum wisp_wasi_http_error_code */
     union {
         struct {
             struct wisp_abi_option_str rcode;
@@ -172,7 +172,7 @@ struct wisp_abi_result_error_code {
 /* --- arguments that several functions share --- */
 
 struct wisp_abi_status_args {
-    struct wisp_http_response_out *self;
+    struct wisp_outgoing_response *self;
     uint16_t status;
 };
 
@@ -223,26 +223,26 @@ struct wisp_abi_result_fields {
 /* --- outgoing requests --- */
 
 struct wisp_abi_set_method_args {
-    struct wisp_http_request_out *self;
+    struct wisp_outgoing_request *self;
     struct wisp_abi_method method;
 };
 struct wisp_abi_set_text_args {
-    struct wisp_http_request_out *self;
+    struct wisp_outgoing_request *self;
     struct wisp_abi_option_str text;
 };
 struct wisp_abi_set_scheme_args {
-    struct wisp_http_request_out *self;
+    struct wisp_outgoing_request *self;
     struct wisp_abi_option_scheme scheme;
 };
 struct wisp_abi_set_timeout_args {
-    struct wisp_http_request_options *self;
+    struct wisp_request_options *self;
     struct wisp_abi_option_u64 duration;
 };
 struct wisp_abi_send_args {
-    struct wisp_http_request_out *request;
+    struct wisp_outgoing_request *request;
     struct {
         uint32_t is_some;
-        struct wisp_http_request_options *value;
+        struct wisp_request_options *value;
     } options;
 };
 /* result<own<future-incoming-response>, error-code> */
@@ -266,7 +266,7 @@ struct wisp_abi_set_response_args {
     struct {
         uint32_t is_error;
         union {
-            struct wisp_http_response_out *response;
+            struct wisp_outgoing_response *response;
             struct wisp_abi_error_code error;
         } of;
     } response;
@@ -275,7 +275,7 @@ struct wisp_abi_set_response_args {
 /* --- bodies --- */
 
 struct wisp_abi_finish_args {
-    struct wisp_http_body_out *body;
+    struct wisp_outgoing_body *body;
     struct {
         uint32_t is_some;
         struct wisp_fields *value;

@@ -13,7 +13,7 @@ static const bool is_token_byte[256] = {
     ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
 
-bool wisp_http_is_token(struct wisp_str text)
+bool wisp_wasi_http_is_token(struct wisp_str text)
 {
     for (size_t i = 0; i < text.len; i++)
         if (!is_token_byte[(uint8_t)text.ptr[i]]) return false;
@@ -157,7 +157,7 @@ static void remove_all(struct wisp_fields *fields, struct wisp_str name)
 
 static struct wisp_fields *new_fields(struct wisp_call *call)
 {
-    struct wisp_fields *fields = wisp_http_object_new(call, WISP_HTTP_KIND_FIELDS);
+    struct wisp_fields *fields = wisp_wasi_http_object_new(call, WISP_WASI_HTTP_KIND_FIELDS);
     if (fields) use_inline_storage(fields);
     return fields;
 }
@@ -168,7 +168,7 @@ static struct wisp_fields *copy(struct wisp_call *call, const struct wisp_fields
     struct wisp_fields *clone = new_fields(call);
     if (!clone) return NULL;
     if (trap_unless_stored(call, reserve(clone, fields->n_entries, fields->text_size)) < 0) {
-        wisp_http_object_unref(clone);
+        wisp_wasi_http_object_unref(clone);
         return NULL;
     }
     memcpy(clone->entries, fields->entries, fields->n_entries * sizeof *fields->entries);
@@ -185,7 +185,7 @@ struct wisp_fields *wisp_fields_keep_consume(struct wisp_call *call, struct wisp
     struct wisp_fields *kept = fields;
     if (fields->is_immutable) { /* a child: its parent shows it to others and counts its handles */
         kept = copy(call, fields);
-        wisp_http_object_unref(fields);
+        wisp_wasi_http_object_unref(fields);
         if (!kept) return NULL;
     }
     kept->is_immutable = true;
@@ -195,7 +195,7 @@ struct wisp_fields *wisp_fields_keep_consume(struct wisp_call *call, struct wisp
 struct wisp_fields *wisp_fields_from_headers(struct wisp_wasi_http *http, const struct wisp_http_header *headers,
                                              size_t n)
 {
-    struct wisp_fields *fields = wisp_http_object_make(http, WISP_HTTP_KIND_FIELDS);
+    struct wisp_fields *fields = wisp_wasi_http_object_make(http, WISP_WASI_HTTP_KIND_FIELDS);
     use_inline_storage(fields);
     for (size_t i = 0; i < n; i++) {
         if (is_forbidden_name(headers[i].name)) continue;
@@ -251,7 +251,7 @@ bool wisp_fields_content_length(const struct wisp_fields *fields, uint64_t *ret_
 /* Whether the guest may change entries of this name: syntax first, then the name, then the object. */
 static bool may_change(const struct wisp_fields *fields, struct wisp_str name, uint32_t *ret_error)
 {
-    if (!wisp_http_is_token(name))
+    if (!wisp_wasi_http_is_token(name))
         *ret_error = WISP_HEADER_INVALID_SYNTAX;
     else if (is_forbidden_name(name))
         *ret_error = WISP_HEADER_FORBIDDEN;
@@ -298,7 +298,7 @@ int wisp_fields_host_from_list(struct wisp_call *call, const void *args, void *r
         *ret = (struct wisp_abi_result_fields){.is_error = WISP_ABI_OK, .of.fields = fields};
         return 0;
     }
-    wisp_http_object_unref(fields);
+    wisp_wasi_http_object_unref(fields);
     if (r > 0) *ret = (struct wisp_abi_result_fields){.is_error = WISP_ABI_ERROR, .of.error = error};
     return r < 0 ? r : 0;
 }
@@ -334,7 +334,7 @@ int wisp_fields_host_set(struct wisp_call *call, const void *args, void *result)
     const struct wisp_abi_fields_set_args *arg = args;
     struct wisp_abi_result_header_error *ret = result;
     *ret = (struct wisp_abi_result_header_error){.is_error = WISP_ABI_ERROR};
-    if (!wisp_http_is_token(arg->name)) {
+    if (!wisp_wasi_http_is_token(arg->name)) {
         ret->error = WISP_HEADER_INVALID_SYNTAX;
         return 0;
     }

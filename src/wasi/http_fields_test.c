@@ -314,7 +314,7 @@ TEST(representations_without_a_handle_are_cleaned_up)
     /* What a guest can lose by giving a bad address for a result: a response that holds its headers and body. */
     struct wisp_fields *fields = new_fields();
     append(fields, "a", "1");
-    struct wisp_http_response_out *response;
+    struct wisp_outgoing_response *response;
     struct wisp_abi_result_handle body;
     CHECK_INT(INVOKE(wisp_wasi_http_types, "[constructor]outgoing-response", &fields, &response), 0);
     CHECK_INT(INVOKE(wisp_wasi_http_types, "[method]outgoing-response.body", &response, &body), 0);

@@ -14,13 +14,13 @@ static void check_request(void)
 {
     struct wisp_abi_method method;
     CHECK_INT(INVOKE(TYPES, "[method]incoming-request.method", &scene.args.request, &method), 0);
-    CHECK_INT(method.tag, WISP_HTTP_METHOD_OTHER);
+    CHECK_INT(method.tag, WISP_WASI_HTTP_METHOD_OTHER);
     CHECK_STR(method.other, "PURGE");
     CHECK_TEXT(request_text("[method]incoming-request.path-with-query"), "/a?b=c");
     CHECK_TEXT(request_text("[method]incoming-request.authority"), "example.org:81");
     struct wisp_abi_option_scheme scheme;
     CHECK_INT(INVOKE(TYPES, "[method]incoming-request.scheme", &scene.args.request, &scheme), 0);
-    CHECK(scheme.is_some && scheme.value.tag == WISP_HTTP_SCHEME_HTTP);
+    CHECK(scheme.is_some && scheme.value.tag == WISP_WASI_HTTP_SCHEME_HTTP);
     struct wisp_fields *headers;
     CHECK_INT(INVOKE(TYPES, "[method]incoming-request.headers", &scene.args.request, &headers), 0);
     CHECK(headers->is_immutable);
@@ -55,18 +55,18 @@ TEST(request_outlives_its_exchange)
 
 /* --- bodies --- */
 
-static struct wisp_http_body_in *consume(void)
+static struct wisp_incoming_body *consume(void)
 {
     struct wisp_abi_result_handle result;
     CHECK_INT(INVOKE(TYPES, "[method]incoming-request.consume", &scene.args.request, &result), 0);
     CHECK(!result.is_error);
-    struct wisp_http_body_in *body = result.value;
+    struct wisp_incoming_body *body = result.value;
     CHECK_INT(INVOKE(TYPES, "[method]incoming-request.consume", &scene.args.request, &result), 0);
     CHECK(result.is_error);
     return body;
 }
 
-static struct wisp_input_stream *input_of(struct wisp_http_body_in *body)
+static struct wisp_input_stream *input_of(struct wisp_incoming_body *body)
 {
     struct wisp_abi_result_handle result;
     CHECK_INT(INVOKE(TYPES, "[method]incoming-body.stream", &body, &result), 0);
@@ -77,14 +77,14 @@ static struct wisp_input_stream *input_of(struct wisp_http_body_in *body)
     return stream;
 }
 
-static struct wisp_http_trailers *finish_input(struct wisp_http_body_in *body)
+static struct wisp_future_trailers *finish_input(struct wisp_incoming_body *body)
 {
-    struct wisp_http_trailers *trailers;
+    struct wisp_future_trailers *trailers;
     CHECK_INT(INVOKE(TYPES, "[static]incoming-body.finish", &body, &trailers), 0);
     return trailers;
 }
 
-static struct wisp_abi_trailers_result get_trailers(struct wisp_http_trailers *trailers)
+static struct wisp_abi_trailers_result get_trailers(struct wisp_future_trailers *trailers)
 {
     struct wisp_abi_trailers_result result;
     CHECK_INT(INVOKE(TYPES, "[method]future-trailers.get", &trailers, &result), 0);
@@ -94,7 +94,7 @@ static struct wisp_abi_trailers_result get_trailers(struct wisp_http_trailers *t
 TEST(body_is_read_as_it_comes)
 {
     begin("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nabc");
-    struct wisp_http_body_in *body = consume();
+    struct wisp_incoming_body *body = consume();
     drop_request();
     struct wisp_input_stream *stream = input_of(body);
     char buffer[16] = "";
@@ -115,7 +115,7 @@ TEST(body_is_read_as_it_comes)
     CHECK_INT(stream->ops->read(stream, buffer, sizeof buffer, &n, &error), WISP_STREAM_CLOSED);
     CHECK_HAS(fake_drop(&TYPES, "incoming-body", body), "stream");
     stream->ops->drop(stream);
-    struct wisp_http_trailers *trailers = finish_input(body);
+    struct wisp_future_trailers *trailers = finish_input(body);
     struct wisp_abi_trailers_result result = get_trailers(trailers);
     CHECK(result.is_some && !result.taken.is_error && !result.taken.value.is_error);
     CHECK(!result.taken.value.of.trailers.is_some);
@@ -130,7 +130,7 @@ TEST(client_that_waits_to_hear_is_told_to_go_on)
     begin("POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
     turn();
     CHECK_INT(scene.n_received, 0);
-    struct wisp_http_body_in *body = consume();
+    struct wisp_incoming_body *body = consume();
     drop_request();
     CHECK_INT(set(new_response(NULL, NULL)), 0); /* even if the response begins before the first read */
     turn();
@@ -142,9 +142,9 @@ TEST(client_that_waits_to_hear_is_told_to_go_on)
 TEST(trailers_come_though_the_body_was_not_read)
 {
     begin("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    struct wisp_http_body_in *body = consume();
+    struct wisp_incoming_body *body = consume();
     drop_request();
-    struct wisp_http_trailers *trailers = finish_input(body);
+    struct wisp_future_trailers *trailers = finish_input(body);
     CHECK(!get_trailers(trailers).is_some);
     struct wisp_pollable *pollable;
     CHECK_INT(INVOKE(TYPES, "[method]future-trailers.subscribe", &trailers, &pollable), 0);
@@ -169,10 +169,10 @@ TEST(trailers_come_though_the_body_was_not_read)
 TEST(body_finished_while_it_is_read_traps)
 {
     begin("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc");
-    struct wisp_http_body_in *body = consume();
+    struct wisp_incoming_body *body = consume();
     drop_request();
     struct wisp_input_stream *stream = input_of(body);
-    struct wisp_http_trailers *trailers;
+    struct wisp_future_trailers *trailers;
     CHECK_INT(INVOKE(TYPES, "[static]incoming-body.finish", &body, &trailers), -WISP_ERR_GUEST);
     CHECK_HAS(fake.trap, "stream is still there");
     stream->ops->drop(stream);
@@ -182,11 +182,11 @@ TEST(body_finished_while_it_is_read_traps)
 TEST(client_that_leaves_fails_reads_and_closes_writes)
 {
     begin("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nabc");
-    struct wisp_http_body_in *body = consume();
+    struct wisp_incoming_body *body = consume();
     drop_request();
     struct wisp_input_stream *input = input_of(body);
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
-    struct wisp_http_body_out *out = body_of(response);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
+    struct wisp_outgoing_body *out = body_of(response);
     CHECK_INT(set(response), 0);
     struct wisp_output_stream *output = stream_of(out);
     char buffer[16];
@@ -200,12 +200,12 @@ TEST(client_that_leaves_fails_reads_and_closes_writes)
     CHECK(scene.is_closed && scene.outcome == WISP_HTTP_CLIENT_GONE && fake.is_woken);
     CHECK(input->ops->is_ready(input) && output->ops->is_ready(output));
     CHECK_INT(input->ops->read(input, buffer, sizeof buffer, &n, &error), WISP_STREAM_FAILED);
-    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_HTTP_ERROR_CONNECTION_TERMINATED);
+    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_WASI_HTTP_ERROR_CONNECTION_TERMINATED);
     CHECK_INT(output->ops->check_write(output, &n, &error), WISP_STREAM_CLOSED);
     CHECK_INT(write_text(output, "x"), WISP_STREAM_CLOSED);
     input->ops->drop(input);
     output->ops->drop(output);
-    struct wisp_http_trailers *trailers = finish_input(body);
+    struct wisp_future_trailers *trailers = finish_input(body);
     struct wisp_abi_trailers_result result = get_trailers(trailers);
     CHECK(result.is_some && !result.taken.is_error && result.taken.value.is_error);
     drop("future-trailers", trailers);

@@ -5,8 +5,8 @@ TEST(small_response_goes_out_in_one_piece)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response("Content-Type", "text/plain");
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response("Content-Type", "text/plain");
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     CHECK_INT(wisp_wasi_http_response(scene.http), WISP_WASI_HTTP_STREAMING);
     struct wisp_output_stream *stream = stream_of(body);
@@ -30,7 +30,7 @@ TEST(response_without_a_body)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
     struct wisp_abi_status_args args = {response, 404};
     struct wisp_abi_result result;
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-response.set-status-code", &args, &result), 0);
@@ -53,8 +53,8 @@ TEST(body_written_before_the_response_is_set)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
+    struct wisp_outgoing_body *body = body_of(response);
     struct wisp_output_stream *stream = stream_of(body);
     struct wisp_io_error error;
     size_t room;
@@ -77,8 +77,8 @@ TEST(pieces_leave_as_they_are_written_and_trailers_follow)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\nte: trailers\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     struct wisp_output_stream *stream = stream_of(body);
     CHECK_INT(write_text(stream, "one"), WISP_STREAM_OK);
@@ -103,8 +103,8 @@ TEST(dropped_body_breaks_the_response)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     struct wisp_output_stream *stream = stream_of(body);
     CHECK_INT(write_text(stream, "half"), WISP_STREAM_OK);
@@ -124,14 +124,14 @@ TEST(length_is_held_to)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response("content-length", "5");
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response("content-length", "5");
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     struct wisp_output_stream *stream = stream_of(body);
     CHECK_INT(write_text(stream, "four"), WISP_STREAM_OK);
     stream->ops->drop(stream);
     struct wisp_abi_result_error_code result = finish_body(body, NULL);
-    CHECK(result.is_error && result.error.tag == WISP_HTTP_ERROR_RESPONSE_BODY_SIZE);
+    CHECK(result.is_error && result.error.tag == WISP_WASI_HTTP_ERROR_RESPONSE_BODY_SIZE);
     CHECK(result.error.of.body_size.is_some && result.error.of.body_size.value == 4);
     CHECK_INT(wisp_wasi_http_response(scene.http), WISP_WASI_HTTP_BROKEN);
     turn();
@@ -143,18 +143,18 @@ TEST(more_than_the_length_is_refused)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response("content-length", "5");
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response("content-length", "5");
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     struct wisp_output_stream *stream = stream_of(body);
     CHECK_INT(write_text(stream, "four"), WISP_STREAM_OK);
     struct wisp_io_error error;
     CHECK_INT(stream->ops->write(stream, "more", 4, &error), WISP_STREAM_FAILED);
-    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_HTTP_ERROR_RESPONSE_BODY_SIZE);
+    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_WASI_HTTP_ERROR_RESPONSE_BODY_SIZE);
     struct wisp_io_error *self = &error;
     struct wisp_abi_option_error_code code;
     CHECK_INT(INVOKE(TYPES, "http-error-code", &self, &code), 0);
-    CHECK(code.is_some && code.value.tag == WISP_HTTP_ERROR_RESPONSE_BODY_SIZE);
+    CHECK(code.is_some && code.value.tag == WISP_WASI_HTTP_ERROR_RESPONSE_BODY_SIZE);
     CHECK_INT(write_text(stream, "x"), WISP_STREAM_CLOSED);
     stream->ops->drop(stream);
     CHECK(finish_body(body, NULL).is_error);
@@ -167,8 +167,8 @@ TEST(head_request_may_have_a_length_and_no_body)
 {
     begin("HEAD / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response("content-length", "1000");
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response("content-length", "1000");
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     CHECK(!finish_body(body, NULL).is_error);
     turn();
@@ -181,7 +181,7 @@ TEST(nonsense_lengths)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response("content-length", "many");
+    struct wisp_outgoing_response *response = new_response("content-length", "many");
     struct wisp_abi_result_handle result;
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-response.body", &response, &result), 0);
     CHECK(result.is_error);
@@ -197,7 +197,7 @@ TEST(body_dropped_before_the_response_is_set)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
     drop("outgoing-body", body_of(response));
     CHECK_INT(set(response), 0);
     CHECK_INT(wisp_wasi_http_response(scene.http), WISP_WASI_HTTP_REPLIED);
@@ -210,8 +210,8 @@ TEST(response_dropped_instead_of_set)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
+    struct wisp_outgoing_body *body = body_of(response);
     struct wisp_output_stream *stream = stream_of(body);
     drop("outgoing-response", response);
     CHECK_INT(write_text(stream, "x"), WISP_STREAM_CLOSED);
@@ -229,7 +229,7 @@ TEST(error_code_instead_of_a_response)
     drop_request();
     struct wisp_abi_set_response_args args = {.outparam = scene.http};
     args.response.is_error = WISP_ABI_ERROR;
-    args.response.of.error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_RESPONSE_TIMEOUT};
+    args.response.of.error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_RESPONSE_TIMEOUT};
     CHECK_INT(fake_invoke(&TYPES, "[static]response-outparam.set", &args, sizeof args, NULL, 0), 0);
     CHECK_INT(wisp_wasi_http_response(scene.http), WISP_WASI_HTTP_REPLIED);
     CHECK_HAS(wisp_wasi_http_problem(scene.http), "HTTP-response-timeout");
@@ -242,7 +242,7 @@ TEST(response_set_while_its_headers_are_out_traps)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
     struct wisp_fields *headers;
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-response.headers", &response, &headers), 0);
     CHECK_INT(set(response), -WISP_ERR_GUEST);
@@ -256,8 +256,8 @@ TEST(body_finished_while_its_stream_is_out_traps)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     struct wisp_output_stream *stream = stream_of(body);
     struct wisp_abi_finish_args args = {.body = body};
@@ -273,7 +273,7 @@ TEST(request_headers_can_be_given_to_a_response)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n\r\n");
     struct wisp_fields *headers;
-    struct wisp_http_response_out *response;
+    struct wisp_outgoing_response *response;
     CHECK_INT(INVOKE(TYPES, "[method]incoming-request.headers", &scene.args.request, &headers), 0);
     CHECK_INT(INVOKE(TYPES, "[constructor]outgoing-response", &headers, &response), 0);
     drop_request(); /* its child went into the response */
@@ -290,7 +290,7 @@ TEST(informational_responses_are_refused)
     static const struct {
         uint16_t status;
         uint32_t error;
-    } cases[] = {{103, WISP_HTTP_ERROR_INTERNAL_ERROR}, {200, WISP_HTTP_ERROR_PROTOCOL_ERROR}};
+    } cases[] = {{103, WISP_WASI_HTTP_ERROR_INTERNAL_ERROR}, {200, WISP_WASI_HTTP_ERROR_PROTOCOL_ERROR}};
     for (size_t i = 0; i < WISP_COUNT(cases); i++) {
         struct wisp_abi_informational_args args = {scene.http, cases[i].status, NULL};
         CHECK_INT(fake_invoke(&TYPES, "[constructor]fields", NULL, 0, &args.headers, sizeof(void *)), 0);
@@ -307,8 +307,8 @@ TEST(slow_client_holds_the_guest_back)
 {
     begin("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     drop_request();
-    struct wisp_http_response_out *response = new_response(NULL, NULL);
-    struct wisp_http_body_out *body = body_of(response);
+    struct wisp_outgoing_response *response = new_response(NULL, NULL);
+    struct wisp_outgoing_body *body = body_of(response);
     CHECK_INT(set(response), 0);
     struct wisp_output_stream *stream = stream_of(body);
     static char bytes[1 << 16];

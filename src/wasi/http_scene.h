@@ -127,7 +127,7 @@ static inline void drop(const char *resource, void *rep)
     if (refusal) wisp_test_fail(__FILE__, __LINE__, "drop %s: %s", resource, refusal);
 }
 
-static inline struct wisp_http_response_out *new_response(const char *name, const char *value)
+static inline struct wisp_outgoing_response *new_response(const char *name, const char *value)
 {
     struct wisp_fields *fields;
     CHECK_INT(fake_invoke(&TYPES, "[constructor]fields", NULL, 0, &fields, sizeof fields), 0);
@@ -138,12 +138,12 @@ static inline struct wisp_http_response_out *new_response(const char *name, cons
         CHECK_INT(INVOKE(TYPES, "[method]fields.append", &args, &result), 0);
         CHECK(!result.is_error);
     }
-    struct wisp_http_response_out *response;
+    struct wisp_outgoing_response *response;
     CHECK_INT(INVOKE(TYPES, "[constructor]outgoing-response", &fields, &response), 0);
     return response;
 }
 
-static inline struct wisp_http_body_out *body_of(struct wisp_http_response_out *response)
+static inline struct wisp_outgoing_body *body_of(struct wisp_outgoing_response *response)
 {
     struct wisp_abi_result_handle result;
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-response.body", &response, &result), 0);
@@ -151,7 +151,7 @@ static inline struct wisp_http_body_out *body_of(struct wisp_http_response_out *
     return result.value;
 }
 
-static inline struct wisp_output_stream *stream_of(struct wisp_http_body_out *body)
+static inline struct wisp_output_stream *stream_of(struct wisp_outgoing_body *body)
 {
     struct wisp_abi_result_handle result;
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-body.write", &body, &result), 0);
@@ -165,14 +165,14 @@ static inline enum wisp_stream_status write_text(struct wisp_output_stream *stre
     return stream->ops->write(stream, text, strlen(text), &error);
 }
 
-static inline int set(struct wisp_http_response_out *response)
+static inline int set(struct wisp_outgoing_response *response)
 {
     struct wisp_abi_set_response_args args = {.outparam = scene.http};
     args.response.of.response = response;
     return fake_invoke(&TYPES, "[static]response-outparam.set", &args, sizeof args, NULL, 0);
 }
 
-static inline struct wisp_abi_result_error_code finish_body(struct wisp_http_body_out *body,
+static inline struct wisp_abi_result_error_code finish_body(struct wisp_outgoing_body *body,
                                                             struct wisp_fields *trailers)
 {
     struct wisp_abi_finish_args args = {.body = body};

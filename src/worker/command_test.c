@@ -11,55 +11,55 @@
 #include <unistd.h>
 
 /* Imports that the guests below may use, and memory for them. */
-#define PRELUDE \
-    "(component\n" \
-    "  (import \"wasi:cli/exit@0.2.0\" (instance $exit\n" \
-    "    (export \"exit\" (func (param \"status\" (result))))\n" \
-    "    (export \"exit-with-code\" (func (param \"status-code\" u8)))))\n" \
-    "  (import \"wasi:cli/environment@0.2.0\" (instance $environment\n" \
-    "    (export \"get-arguments\" (func (result (list string))))))\n" \
-    "  (import \"wasi:io/poll@0.2.0\" (instance $poll\n" \
-    "    (export \"pollable\" (type $pollable (sub resource)))\n" \
-    "    (export \"[method]pollable.block\" (func (param \"self\" (borrow $pollable))))))\n" \
-    "  (alias export $poll \"pollable\" (type $pollable))\n" \
-    "  (import \"wasi:clocks/monotonic-clock@0.2.0\" (instance $clock\n" \
-    "    (alias outer 1 $pollable (type $p))\n" \
-    "    (export \"pollable\" (type $pollable (eq $p)))\n" \
-    "    (export \"subscribe-duration\" (func (param \"when\" u64) (result (own $pollable))))))\n" \
-    "  (import \"wasi:http/types@0.2.0\" (instance $http\n" \
-    "    (export \"fields\" (type $fields (sub resource)))\n" \
-    "    (export \"[constructor]fields\" (func (result (own $fields))))))\n" \
-    "  (core module $memory (memory (export \"memory\") 1) (global $at (mut i32) (i32.const 4096))\n" \
-    "    (func (export \"realloc\") (param i32 i32 i32 i32) (result i32)\n" \
-    "      global.get $at (global.set $at (i32.add (global.get $at) (i32.and (i32.add (local.get 3) (i32.const 7))\n" \
-    "        (i32.const -8))))))\n" \
-    "  (core instance $memory (instantiate $memory))\n" \
-    "  (alias core export $memory \"memory\" (core memory $m))\n" \
-    "  (alias core export $memory \"realloc\" (core func $realloc))\n" \
-    "  (core func $exit (canon lower (func $exit \"exit\")))\n" \
-    "  (core func $exit-with-code (canon lower (func $exit \"exit-with-code\")))\n" \
-    "  (core func $arguments (canon lower (func $environment \"get-arguments\") (memory $m) (realloc $realloc)))\n" \
-    "  (core func $subscribe (canon lower (func $clock \"subscribe-duration\")))\n" \
-    "  (core func $block (canon lower (func $poll \"[method]pollable.block\")))\n" \
-    "  (core func $new-fields (canon lower (func $http \"[constructor]fields\")))\n" \
-    "  (core module $main\n" \
-    "    (import \"h\" \"memory\" (memory 1))\n" \
-    "    (import \"h\" \"exit\" (func $exit (param i32)))\n" \
-    "    (import \"h\" \"exit-with-code\" (func $exit-with-code (param i32)))\n" \
-    "    (import \"h\" \"arguments\" (func $arguments (param i32)))\n" \
-    "    (import \"h\" \"subscribe\" (func $subscribe (param i64) (result i32)))\n" \
-    "    (import \"h\" \"block\" (func $block (param i32)))\n" \
-    "    (import \"h\" \"new-fields\" (func $new-fields (result i32)))\n" \
+#define PRELUDE                                                                                                        \
+    "(component\n"                                                                                                     \
+    "  (import \"wasi:cli/exit@0.2.0\" (instance $exit\n"                                                              \
+    "    (export \"exit\" (func (param \"status\" (result))))\n"                                                       \
+    "    (export \"exit-with-code\" (func (param \"status-code\" u8)))))\n"                                            \
+    "  (import \"wasi:cli/environment@0.2.0\" (instance $environment\n"                                                \
+    "    (export \"get-arguments\" (func (result (list string))))))\n"                                                 \
+    "  (import \"wasi:io/poll@0.2.0\" (instance $poll\n"                                                               \
+    "    (export \"pollable\" (type $pollable (sub resource)))\n"                                                      \
+    "    (export \"[method]pollable.block\" (func (param \"self\" (borrow $pollable))))))\n"                           \
+    "  (alias export $poll \"pollable\" (type $pollable))\n"                                                           \
+    "  (import \"wasi:clocks/monotonic-clock@0.2.0\" (instance $clock\n"                                               \
+    "    (alias outer 1 $pollable (type $p))\n"                                                                        \
+    "    (export \"pollable\" (type $pollable (eq $p)))\n"                                                             \
+    "    (export \"subscribe-duration\" (func (param \"when\" u64) (result (own $pollable))))))\n"                     \
+    "  (import \"wasi:http/types@0.2.0\" (instance $http\n"                                                            \
+    "    (export \"fields\" (type $fields (sub resource)))\n"                                                          \
+    "    (export \"[constructor]fields\" (func (result (own $fields))))))\n"                                           \
+    "  (core module $memory (memory (export \"memory\") 1) (global $at (mut i32) (i32.const 4096))\n"                  \
+    "    (func (export \"realloc\") (param i32 i32 i32 i32) (result i32)\n"                                            \
+    "      global.get $at (global.set $at (i32.add (global.get $at) (i32.and (i32.add (local.get 3) (i32.const 7))\n"  \
+    "        (i32.const -8))))))\n"                                                                                    \
+    "  (core instance $memory (instantiate $memory))\n"                                                                \
+    "  (alias core export $memory \"memory\" (core memory $m))\n"                                                      \
+    "  (alias core export $memory \"realloc\" (core func $realloc))\n"                                                 \
+    "  (core func $exit (canon lower (func $exit \"exit\")))\n"                                                        \
+    "  (core func $exit-with-code (canon lower (func $exit \"exit-with-code\")))\n"                                    \
+    "  (core func $arguments (canon lower (func $environment \"get-arguments\") (memory $m) (realloc $realloc)))\n"    \
+    "  (core func $subscribe (canon lower (func $clock \"subscribe-duration\")))\n"                                    \
+    "  (core func $block (canon lower (func $poll \"[method]pollable.block\")))\n"                                     \
+    "  (core func $new-fields (canon lower (func $http \"[constructor]fields\")))\n"                                   \
+    "  (core module $main\n"                                                                                           \
+    "    (import \"h\" \"memory\" (memory 1))\n"                                                                       \
+    "    (import \"h\" \"exit\" (func $exit (param i32)))\n"                                                           \
+    "    (import \"h\" \"exit-with-code\" (func $exit-with-code (param i32)))\n"                                       \
+    "    (import \"h\" \"arguments\" (func $arguments (param i32)))\n"                                                 \
+    "    (import \"h\" \"subscribe\" (func $subscribe (param i64) (result i32)))\n"                                    \
+    "    (import \"h\" \"block\" (func $block (param i32)))\n"                                                         \
+    "    (import \"h\" \"new-fields\" (func $new-fields (result i32)))\n"                                              \
     "    (func (export \"run\") (result i32) "
-#define POSTLUDE \
-    "))\n" \
-    "  (core instance $main (instantiate $main (with \"h\" (instance\n" \
-    "    (export \"memory\" (memory $m)) (export \"exit\" (func $exit))\n" \
-    "    (export \"exit-with-code\" (func $exit-with-code)) (export \"arguments\" (func $arguments))\n" \
-    "    (export \"subscribe\" (func $subscribe)) (export \"block\" (func $block))\n" \
-    "    (export \"new-fields\" (func $new-fields))))))\n" \
-    "  (func $run (result (result)) (canon lift (core func $main \"run\")))\n" \
-    "  (instance $cli (export \"run\" (func $run)))\n" \
+#define POSTLUDE                                                                                                       \
+    "))\n"                                                                                                             \
+    "  (core instance $main (instantiate $main (with \"h\" (instance\n"                                                \
+    "    (export \"memory\" (memory $m)) (export \"exit\" (func $exit))\n"                                             \
+    "    (export \"exit-with-code\" (func $exit-with-code)) (export \"arguments\" (func $arguments))\n"                \
+    "    (export \"subscribe\" (func $subscribe)) (export \"block\" (func $block))\n"                                  \
+    "    (export \"new-fields\" (func $new-fields))))))\n"                                                             \
+    "  (func $run (result (result)) (canon lift (core func $main \"run\")))\n"                                         \
+    "  (instance $cli (export \"run\" (func $run)))\n"                                                                 \
     "  (export \"wasi:cli/run@0.2.0\" (instance $cli)))\n"
 
 static char stderr_text[8192];
@@ -151,9 +151,9 @@ TEST(http_types_can_be_used_without_a_request)
 
 TEST(memory_can_be_limited)
 {
-    static const char grow[] = PRELUDE
-        "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))"
-        "(call $exit-with-code (i32.div_u (memory.size) (i32.const 16))) i32.const 0" POSTLUDE;
+    static const char grow[] =
+        PRELUDE "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))"
+                "(call $exit-with-code (i32.div_u (memory.size) (i32.const 16))) i32.const 0" POSTLUDE;
     CHECK_INT(run_text(grow, &(struct wisp_worker_component){.limits.memory_bytes_max = 8 << 20}), 7);
     CHECK_INT(RUN("i32.const 0", .limits.memory_bytes_max = 4096), 100 + WISP_ERR_LIMIT);
     CHECK_HAS(stderr_text, "starts with 64 KiB of memory, the limit is 4 KiB");

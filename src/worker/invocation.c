@@ -280,10 +280,10 @@ static void end_expired_in_queue(struct wisp_invocation *invocation)
     end(invocation);
 }
 
-static void on_deadline(uv_timer_t *timer) { wisp_invocations_expire(timer->data); }
-
-void wisp_invocations_expire(struct wisp_worker *worker)
+/* Ends those whose time is up, and sets the timer for the next one. */
+static void on_deadline(uv_timer_t *timer)
 {
+    struct wisp_worker *worker = timer->data;
     uint64_t now_ms = uv_now(&worker->loop);
     while (!wisp_ring_is_empty(&worker->alive)) {
         struct wisp_invocation *first = WISP_RING_OWNER(worker->alive.next, struct wisp_invocation, alive);

@@ -175,7 +175,8 @@
       (call $read (local.get $input) (i64.const 1) (i32.const 0))
       (local.set $byte (i32.const 0x68))
       (if (i32.eqz (i32.load8_u (i32.const 0))) (then (local.set $byte (i32.load8_u (i32.load (i32.const 4))))))
-      (if (i32.eq (local.get $byte) (i32.const 0x6f)) (then (call $drop-incoming (local.get $incoming)))) ;; o: wrong order
+      (if (i32.eq (local.get $byte) (i32.const 0x6f)) ;; o: wrong order
+        (then (call $drop-incoming (local.get $incoming))))
       (call $drop-input (local.get $input))
       (call $drop-incoming (local.get $incoming))
       (call $drop-request (local.get $request))

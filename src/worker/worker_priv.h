@@ -98,8 +98,6 @@ extern const struct wisp_http_handler wisp_invocation_handler;
 void wisp_invocations_init(struct wisp_worker *worker);
 /* Gives each that is runnable a turn, as long as that takes no longer than a moment. */
 void wisp_invocations_run(struct wisp_worker *worker);
-/* Ends those whose time is up, and sets the timer for the next one. */
-void wisp_invocations_expire(struct wisp_worker *worker);
 /* Ends all, for `reason`, with an error or a broken connection for the client. */
 void wisp_invocations_cancel(struct wisp_worker *worker, const char *reason);
 /* After all have ended. */

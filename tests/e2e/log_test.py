@@ -36,7 +36,7 @@ class Log(wisp.Case):
             self.assertRegex(line, r'^time=\S+Z level=(error|warn|info) scope=\w+ msg=(\w+|"[^"]*")( \w+=(\S+|".*"))*$')
 
     def test_level(self):
-        server = self.start("--log-level", "error", address="127.0.0.1:18391")
+        server = self.start("--log-level", "error")
         wisp.wait_for(lambda: wisp.children(server.pid), "a worker")
         self.assertNotIn("level=info", server.log)
         server.signal(2)
@@ -55,9 +55,9 @@ class Log(wisp.Case):
             for fd in (0, 1, 2):
                 os.close(fd)
 
-        server = self.start(address="127.0.0.1:18392", preexec_fn=close_all)
-        wisp.wait_for(lambda: wisp.children(server.pid), "a worker")
-        server.address = "127.0.0.1:18392"
+        address = wisp.free_address()
+        server = self.start(address=address, preexec_fn=close_all)
+        server.address = address
 
         def answers():
             try:

@@ -66,6 +66,13 @@ def wait_for(condition, what, patience=PATIENCE):
         time.sleep(0.01)
 
 
+def free_address():
+    """An address that is free now. Prefer port 0, where the program tells which port it got."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return "127.0.0.1:%d" % probe.getsockname()[1]
+
+
 def is_alive(pid):
     """A zombie that nobody has reaped yet is dead."""
     try:

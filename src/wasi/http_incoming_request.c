@@ -5,13 +5,13 @@
 #include <stdlib.h>
 
 struct self_args {
-    struct wisp_http_request_in *self;
+    struct wisp_incoming_request *self;
 };
 
 /* --- what it says --- */
 
 enum part { PART_METHOD, PART_TARGET, PART_SCHEME, PART_AUTHORITY, PART_COUNT };
-_Static_assert(PART_COUNT == WISP_COUNT(((struct wisp_http_request_in *)0)->copy_sizes), "a size for each part");
+_Static_assert(PART_COUNT == WISP_COUNT(((struct wisp_incoming_request *)0)->copy_sizes), "a size for each part");
 
 static struct wisp_str exchange_part(const struct wisp_http_exchange *exchange, enum part part)
 {
@@ -30,7 +30,7 @@ static struct wisp_str exchange_part(const struct wisp_http_exchange *exchange, 
     return (struct wisp_str){0};
 }
 
-static struct wisp_str part_of(const struct wisp_http_request_in *request, enum part part)
+static struct wisp_str part_of(const struct wisp_incoming_request *request, enum part part)
 {
     const struct wisp_http_exchange *exchange = request->object.http->wasi->exchange;
     if (exchange) return exchange_part(exchange, part);
@@ -40,7 +40,7 @@ static struct wisp_str part_of(const struct wisp_http_request_in *request, enum 
     return (struct wisp_str){at, request->copy_sizes[part]};
 }
 
-static struct wisp_fields *headers_of(struct wisp_http_request_in *request)
+static struct wisp_fields *headers_of(struct wisp_incoming_request *request)
 {
     const struct wisp_http_exchange *exchange = request->object.http->wasi->exchange;
     if (!request->headers)
@@ -49,7 +49,7 @@ static struct wisp_fields *headers_of(struct wisp_http_request_in *request)
     return request->headers;
 }
 
-void wisp_http_request_in_detach(struct wisp_http_request_in *request, const struct wisp_http_exchange *exchange)
+void wisp_incoming_request_detach(struct wisp_incoming_request *request, const struct wisp_http_exchange *exchange)
 {
     if (request->object.refs == 1) return; /* the guest has no handle to it any more */
     (void)headers_of(request);
@@ -63,30 +63,30 @@ void wisp_http_request_in_detach(struct wisp_http_request_in *request, const str
     }
 }
 
-void wisp_http_request_in_destroy(void *object)
+void wisp_incoming_request_destroy(void *object)
 {
-    struct wisp_http_request_in *request = object;
-    wisp_http_object_unref(request->headers);
+    struct wisp_incoming_request *request = object;
+    wisp_wasi_http_object_unref(request->headers);
     free(request->copy);
 }
 
-const char *wisp_http_request_in_refuse_drop(const void *rep)
+const char *wisp_incoming_request_refuse_drop(const void *rep)
 {
-    const struct wisp_http_request_in *request = rep;
+    const struct wisp_incoming_request *request = rep;
     return request->headers && request->headers->object.refs > 1 ? "its headers are still there" : NULL;
 }
 
 /* --- host functions --- */
 
-int wisp_http_host_request_method(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_request_method(struct wisp_call *call, const void *args, void *result)
 {
     (void)call;
     struct wisp_str method = part_of(((const struct self_args *)args)->self, PART_METHOD);
-    *(struct wisp_abi_method *)result = wisp_http_method_from(method);
+    *(struct wisp_abi_method *)result = wisp_wasi_http_method_from(method);
     return 0;
 }
 
-int wisp_http_host_request_path(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_request_path(struct wisp_call *call, const void *args, void *result)
 {
     (void)call;
     struct wisp_str target = part_of(((const struct self_args *)args)->self, PART_TARGET);
@@ -94,16 +94,16 @@ int wisp_http_host_request_path(struct wisp_call *call, const void *args, void *
     return 0;
 }
 
-int wisp_http_host_request_scheme(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_request_scheme(struct wisp_call *call, const void *args, void *result)
 {
     (void)call;
     struct wisp_str scheme = part_of(((const struct self_args *)args)->self, PART_SCHEME);
     *(struct wisp_abi_option_scheme *)result =
-        (struct wisp_abi_option_scheme){scheme.len > 0, wisp_http_scheme_from(scheme)};
+        (struct wisp_abi_option_scheme){scheme.len > 0, wisp_wasi_http_scheme_from(scheme)};
     return 0;
 }
 
-int wisp_http_host_request_authority(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_request_authority(struct wisp_call *call, const void *args, void *result)
 {
     (void)call;
     struct wisp_str authority = part_of(((const struct self_args *)args)->self, PART_AUTHORITY);
@@ -111,22 +111,22 @@ int wisp_http_host_request_authority(struct wisp_call *call, const void *args, v
     return 0;
 }
 
-int wisp_http_host_request_headers(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_request_headers(struct wisp_call *call, const void *args, void *result)
 {
     (void)call;
     struct wisp_fields *headers = headers_of(((const struct self_args *)args)->self);
-    wisp_http_object_ref(headers);
+    wisp_wasi_http_object_ref(headers);
     *(struct wisp_fields **)result = headers;
     return 0;
 }
 
-int wisp_http_host_request_consume(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_request_consume(struct wisp_call *call, const void *args, void *result)
 {
-    struct wisp_http_request_in *request = ((const struct self_args *)args)->self;
+    struct wisp_incoming_request *request = ((const struct self_args *)args)->self;
     struct wisp_abi_result_handle *ret = result;
     ret->is_error = request->is_consumed;
     if (request->is_consumed) return 0;
-    ret->value = wisp_http_body_in_new(call);
+    ret->value = wisp_incoming_body_new(call);
     if (!ret->value) return -WISP_ERR_GUEST;
     request->is_consumed = true;
     /* A client that waits to hear whether its body is wanted (Expect: 100-continue) is told now, for once the response

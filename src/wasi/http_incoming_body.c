@@ -7,9 +7,9 @@
 
 /* --- the stream --- */
 
-static struct wisp_http_body_in *body_of(struct wisp_input_stream *stream)
+static struct wisp_incoming_body *body_of(struct wisp_input_stream *stream)
 {
-    return (struct wisp_http_body_in *)(void *)((char *)stream - offsetof(struct wisp_http_body_in, stream));
+    return (struct wisp_incoming_body *)(void *)((char *)stream - offsetof(struct wisp_incoming_body, stream));
 }
 
 static void fill_gone_error(struct wisp_io_error *error)
@@ -17,7 +17,7 @@ static void fill_gone_error(struct wisp_io_error *error)
     *error = (struct wisp_io_error){
         .text = "the HTTP exchange has ended before the request's body was read",
         .origin = WISP_IO_ERROR_HTTP,
-        .code = WISP_HTTP_ERROR_CONNECTION_TERMINATED,
+        .code = WISP_WASI_HTTP_ERROR_CONNECTION_TERMINATED,
     };
 }
 
@@ -55,9 +55,9 @@ static bool body_is_ready(struct wisp_input_stream *stream)
 
 static void body_stream_drop(struct wisp_input_stream *stream)
 {
-    struct wisp_http_body_in *body = body_of(stream);
+    struct wisp_incoming_body *body = body_of(stream);
     body->is_stream_alive = false;
-    wisp_http_object_unref(body);
+    wisp_wasi_http_object_unref(body);
 }
 
 static const struct wisp_input_stream_ops body_stream_ops = {
@@ -69,56 +69,59 @@ static const struct wisp_input_stream_ops body_stream_ops = {
 /* --- incoming-body --- */
 
 struct body_args {
-    struct wisp_http_body_in *self;
+    struct wisp_incoming_body *self;
 };
 
-struct wisp_http_body_in *wisp_http_body_in_new(struct wisp_call *call)
+struct wisp_incoming_body *wisp_incoming_body_new(struct wisp_call *call)
 {
-    struct wisp_http_body_in *body = wisp_http_object_new(call, WISP_HTTP_KIND_BODY_IN);
+    struct wisp_incoming_body *body = wisp_wasi_http_object_new(call, WISP_WASI_HTTP_KIND_BODY_IN);
     if (body) body->stream = (struct wisp_input_stream){.ops = &body_stream_ops, .wasi = call->context};
     return body;
 }
 
-const char *wisp_http_body_in_refuse_drop(const void *rep)
+const char *wisp_incoming_body_refuse_drop(const void *rep)
 {
-    return ((const struct wisp_http_body_in *)rep)->is_stream_alive ? "its stream is still there" : NULL;
+    return ((const struct wisp_incoming_body *)rep)->is_stream_alive ? "its stream is still there" : NULL;
 }
 
-int wisp_http_host_body_in_stream(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_body_in_stream(struct wisp_call *call, const void *args, void *result)
 {
     (void)call;
-    struct wisp_http_body_in *body = ((const struct body_args *)args)->self;
+    struct wisp_incoming_body *body = ((const struct body_args *)args)->self;
     struct wisp_abi_result_handle *ret = result;
     ret->is_error = body->is_stream_taken;
     if (body->is_stream_taken) return 0;
     body->is_stream_taken = body->is_stream_alive = true;
-    wisp_http_object_ref(body);
+    wisp_wasi_http_object_ref(body);
     ret->value = &body->stream;
     return 0;
 }
 
-int wisp_http_host_body_in_finish(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_body_in_finish(struct wisp_call *call, const void *args, void *result)
 {
-    struct wisp_http_body_in *body = ((const struct body_args *)args)->self;
-    const char *refusal = wisp_http_body_in_refuse_drop(body);
-    wisp_http_object_unref(body);
+    struct wisp_incoming_body *body = ((const struct body_args *)args)->self;
+    const char *refusal = wisp_incoming_body_refuse_drop(body);
+    wisp_wasi_http_object_unref(body);
     if (refusal) return wisp_call_trap(call, "incoming-body finished while %s", refusal);
-    struct wisp_http_trailers *trailers = wisp_http_object_new(call, WISP_HTTP_KIND_TRAILERS);
-    *(struct wisp_http_trailers **)result = trailers;
+    struct wisp_future_trailers *trailers = wisp_wasi_http_object_new(call, WISP_WASI_HTTP_KIND_TRAILERS);
+    *(struct wisp_future_trailers **)result = trailers;
     return trailers ? 0 : -WISP_ERR_GUEST;
 }
 
 /* --- future-trailers --- */
 
 struct trailers_args {
-    struct wisp_http_trailers *self;
+    struct wisp_future_trailers *self;
 };
 
-void wisp_http_trailers_destroy(void *object) { wisp_http_object_unref(((struct wisp_http_trailers *)object)->fields); }
-
-const char *wisp_http_trailers_refuse_drop(const void *rep)
+void wisp_future_trailers_destroy(void *object)
 {
-    const struct wisp_http_trailers *trailers = rep;
+    wisp_wasi_http_object_unref(((struct wisp_future_trailers *)object)->fields);
+}
+
+const char *wisp_future_trailers_refuse_drop(const void *rep)
+{
+    const struct wisp_future_trailers *trailers = rep;
     if (trailers->n_pollables) return "a pollable of it is still there";
     return trailers->fields && trailers->fields->object.refs > 1 ? "its trailers are still there" : NULL;
 }
@@ -144,7 +147,7 @@ static bool skip_to_trailers(struct wisp_http_exchange *exchange)
 /* Its own object and not part of the trailers, since a guest may make as many as it likes. */
 struct trailers_pollable {
     struct wisp_pollable base;
-    struct wisp_http_trailers *trailers;
+    struct wisp_future_trailers *trailers;
 };
 
 static bool trailers_are_ready(struct wisp_pollable *pollable)
@@ -154,27 +157,27 @@ static bool trailers_are_ready(struct wisp_pollable *pollable)
 
 static void trailers_pollable_drop(struct wisp_pollable *pollable)
 {
-    struct wisp_http_trailers *trailers = ((struct trailers_pollable *)pollable)->trailers;
+    struct wisp_future_trailers *trailers = ((struct trailers_pollable *)pollable)->trailers;
     trailers->n_pollables--;
-    wisp_http_object_unref(trailers);
+    wisp_wasi_http_object_unref(trailers);
     free(pollable);
 }
 
-int wisp_http_host_trailers_subscribe(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_trailers_subscribe(struct wisp_call *call, const void *args, void *result)
 {
     static const struct wisp_pollable_ops ops = {.is_ready = trailers_are_ready, .drop = trailers_pollable_drop};
-    struct wisp_http_trailers *trailers = ((const struct trailers_args *)args)->self;
+    struct wisp_future_trailers *trailers = ((const struct trailers_args *)args)->self;
     struct trailers_pollable *pollable = wisp_mem_alloc(sizeof *pollable);
     *pollable = (struct trailers_pollable){{&ops, call->context}, trailers};
     trailers->n_pollables++;
-    wisp_http_object_ref(trailers);
+    wisp_wasi_http_object_ref(trailers);
     *(struct wisp_pollable **)result = &pollable->base;
     return 0;
 }
 
-int wisp_http_host_trailers_get(struct wisp_call *call, const void *args, void *result)
+int wisp_wasi_http_host_trailers_get(struct wisp_call *call, const void *args, void *result)
 {
-    struct wisp_http_trailers *trailers = ((const struct trailers_args *)args)->self;
+    struct wisp_future_trailers *trailers = ((const struct trailers_args *)args)->self;
     struct wisp_http_exchange *exchange = ((struct wisp_wasi *)call->context)->exchange;
     struct wisp_abi_trailers_result *ret = result;
     memset(ret, 0, sizeof *ret);
@@ -185,10 +188,10 @@ int wisp_http_host_trailers_get(struct wisp_call *call, const void *args, void *
     trailers->is_taken = true;
     if (!exchange) {
         ret->taken.value.is_error = WISP_ABI_ERROR;
-        ret->taken.value.of.error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_CONNECTION_TERMINATED};
+        ret->taken.value.of.error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_CONNECTION_TERMINATED};
     } else if (exchange->n_trailers) {
         trailers->fields = wisp_fields_from_headers(trailers->object.http, exchange->trailers, exchange->n_trailers);
-        wisp_http_object_ref(trailers->fields);
+        wisp_wasi_http_object_ref(trailers->fields);
         ret->taken.value.of.trailers.is_some = WISP_ABI_SOME;
         ret->taken.value.of.trailers.value = trailers->fields;
     }

@@ -3,7 +3,7 @@
 #include "wasi/test_double.h"
 
 static struct wisp_wasi_http *http;
-static struct wisp_http_request_out *request;
+static struct wisp_outgoing_request *request;
 
 #define TYPES wisp_wasi_http_types
 
@@ -38,15 +38,15 @@ TEST(methods)
     begin();
     struct wisp_abi_method method;
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-request.method", &request, &method), 0);
-    CHECK_INT(method.tag, WISP_HTTP_METHOD_GET);
+    CHECK_INT(method.tag, WISP_WASI_HTTP_METHOD_GET);
     static const struct {
         struct wisp_abi_method method;
         bool is_error;
     } cases[] = {
-        {{WISP_HTTP_METHOD_PATCH, {0}}, false},
-        {{WISP_HTTP_METHOD_OTHER, WISP_STR_INIT("PURGE")}, false},
-        {{WISP_HTTP_METHOD_OTHER, WISP_STR_INIT("two words")}, true},
-        {{WISP_HTTP_METHOD_OTHER, WISP_STR_INIT("")}, true},
+        {{WISP_WASI_HTTP_METHOD_PATCH, {0}}, false},
+        {{WISP_WASI_HTTP_METHOD_OTHER, WISP_STR_INIT("PURGE")}, false},
+        {{WISP_WASI_HTTP_METHOD_OTHER, WISP_STR_INIT("two words")}, true},
+        {{WISP_WASI_HTTP_METHOD_OTHER, WISP_STR_INIT("")}, true},
     };
     for (size_t i = 0; i < WISP_COUNT(cases); i++) {
         struct wisp_abi_set_method_args args = {request, cases[i].method};
@@ -55,7 +55,7 @@ TEST(methods)
         CHECK_INT(result.is_error, cases[i].is_error);
     }
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-request.method", &request, &method), 0);
-    CHECK_INT(method.tag, WISP_HTTP_METHOD_OTHER);
+    CHECK_INT(method.tag, WISP_WASI_HTTP_METHOD_OTHER);
     CHECK_STR(method.other, "PURGE");
     drop_request();
     finish();
@@ -124,14 +124,15 @@ TEST(schemes)
 {
     begin();
     struct wisp_abi_option_scheme scheme;
-    CHECK(accepts_scheme(true, WISP_HTTP_SCHEME_HTTPS, NULL));
-    CHECK(!accepts_scheme(true, WISP_HTTP_SCHEME_OTHER, "1a") && !accepts_scheme(true, WISP_HTTP_SCHEME_OTHER, ""));
-    CHECK(!accepts_scheme(true, WISP_HTTP_SCHEME_OTHER, "a b"));
+    CHECK(accepts_scheme(true, WISP_WASI_HTTP_SCHEME_HTTPS, NULL));
+    CHECK(!accepts_scheme(true, WISP_WASI_HTTP_SCHEME_OTHER, "1a") &&
+          !accepts_scheme(true, WISP_WASI_HTTP_SCHEME_OTHER, ""));
+    CHECK(!accepts_scheme(true, WISP_WASI_HTTP_SCHEME_OTHER, "a b"));
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-request.scheme", &request, &scheme), 0);
-    CHECK(scheme.is_some && scheme.value.tag == WISP_HTTP_SCHEME_HTTPS);
-    CHECK(accepts_scheme(true, WISP_HTTP_SCHEME_OTHER, "git+ssh"));
+    CHECK(scheme.is_some && scheme.value.tag == WISP_WASI_HTTP_SCHEME_HTTPS);
+    CHECK(accepts_scheme(true, WISP_WASI_HTTP_SCHEME_OTHER, "git+ssh"));
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-request.scheme", &request, &scheme), 0);
-    CHECK(scheme.is_some && scheme.value.tag == WISP_HTTP_SCHEME_OTHER);
+    CHECK(scheme.is_some && scheme.value.tag == WISP_WASI_HTTP_SCHEME_OTHER);
     CHECK_STR(scheme.value.other, "git+ssh");
     CHECK(accepts_scheme(false, 0, NULL));
     CHECK_INT(INVOKE(TYPES, "[method]outgoing-request.scheme", &request, &scheme), 0);
@@ -144,7 +145,7 @@ TEST(timeouts_are_kept)
 {
     static const char *const names[] = {"connect", "first-byte", "between-bytes"};
     begin();
-    struct wisp_http_request_options *options;
+    struct wisp_request_options *options;
     CHECK_INT(fake_invoke(&TYPES, "[constructor]request-options", NULL, 0, &options, sizeof options), 0);
     for (uint64_t i = 0; i < WISP_COUNT(names); i++) {
         struct wisp_abi_set_timeout_args args = {options, {WISP_ABI_SOME, 1000 + i}};
@@ -216,7 +217,7 @@ TEST(sending_is_denied)
     struct wisp_abi_send_result result;
     CHECK_INT(INVOKE(wisp_wasi_http_outgoing_handler, "handle", &args, &result), 0);
     CHECK(result.is_error);
-    CHECK_INT(result.of.error.tag, WISP_HTTP_ERROR_REQUEST_DENIED);
+    CHECK_INT(result.of.error.tag, WISP_WASI_HTTP_ERROR_REQUEST_DENIED);
     /* What is written for it from now on has no reader. */
     struct wisp_output_stream *output = stream.value;
     struct wisp_io_error error;
