@@ -70,7 +70,7 @@ struct wisp_handles {
     struct wisp_handle *slots;
     uint32_t n_slots, capacity, free_head, n_live;
 };
-enum { WISP_HANDLES_MAX = 1 << 20 };
+enum { WISP_HANDLES_MAX = 1 << 16 }; /* each may stand for a few hundred bytes of host memory */
 
 struct wisp_handle {
     struct wisp_resource *resource; /* NULL: free */

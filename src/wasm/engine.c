@@ -219,6 +219,7 @@ static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_e
     if (fits < POOL_INSTANCES_MIN) fits = POOL_INSTANCES_MIN;
     engine->instances_max = fits < wanted ? (uint32_t)fits : wanted;
     if (!options->compile_only && !small_space && make_pooled(engine, options, &machine)) {
+        engine->is_pooled = true;
         engine->is_reduced = engine->instances_max < wanted;
         describe_pool(engine, wanted, &machine);
         return 0;

@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+enum { TABLE_ELEMENTS_MAX = 10 * 1000 * 1000 };
+
 static struct wisp_wasm_store *store_of(wasmtime_caller_t *caller)
 {
     return wasmtime_context_get_data(wasmtime_caller_context(caller));
@@ -87,8 +89,10 @@ struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, voi
     store->data = data;
     store->store = wasmtime_store_new(engine->engine, store, NULL);
     store->context = wasmtime_store_context(store->store);
-    if (memory_bytes_max && memory_bytes_max < engine->memory_bytes_max)
-        wasmtime_store_limiter(store->store, (int64_t)memory_bytes_max, -1, -1, -1, -1);
+    /* A pool's slots are limits in themselves. */
+    if (!memory_bytes_max || memory_bytes_max > engine->memory_bytes_max) memory_bytes_max = engine->memory_bytes_max;
+    if (!engine->is_pooled || memory_bytes_max < engine->memory_bytes_max)
+        wasmtime_store_limiter(store->store, (int64_t)memory_bytes_max, TABLE_ELEMENTS_MAX, -1, -1, -1);
     /* Constant expressions that instantiating evaluates are code too, and can't yield before the store is preemptible:
      * far enough away for them, whose length is bounded, not to be interrupted. */
     wasmtime_context_set_epoch_deadline(store->context, UINT32_MAX);
