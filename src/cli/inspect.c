@@ -75,10 +75,15 @@ static void print_items(const char *heading, const struct wisp_item *items, uint
     for (uint32_t i = 0; i < n; i++) {
         uint32_t n_funcs = count_members(&items[i], WISP_ITEM_FUNC);
         wisp_table_add(&table, items[i].name);
-        if (items[i].kind == WISP_ITEM_INTERFACE)
+        if (items[i].kind == WISP_ITEM_INTERFACE) {
             wisp_table_printf(&table, "%u function%s", n_funcs, n_funcs == 1 ? "" : "s");
-        else
+        } else if (items[i].kind == WISP_ITEM_FUNC) {
+            WISP_CLEANUP_BUF struct wisp_buf signature = {0};
+            wisp_wit_describe(items[i].func, items[i].name, &signature);
+            wisp_table_add(&table, wisp_buf_str(&signature));
+        } else {
             wisp_table_printf(&table, "%s", kind_names[items[i].kind]);
+        }
     }
     wisp_table_print(&table, stdout, 2);
 }
