@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
-#include "component/elide.h"
-#include "component/link.h"
+#include "component/link/elide.h"
+#include "component/link/link.h"
 
 #include <stdlib.h>
 

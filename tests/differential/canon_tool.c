@@ -11,10 +11,10 @@
  * gives out what is above TOP. VALUE: numbers (floats by their bits, flags, tags of enums, code points of chars),
  * strings in hexadecimal after an x, [part, ...] for lists and records, [tag, payload] for variants. Parameters are
  * a record. */
-#include "component/canon_sample.h"
+#include "component/canon/canon_sample.h"
 
 #include "base/mem.h"
-#include "component/host_signature.h"
+#include "component/host/host_signature.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running an invocation: instantiate by the plan, call the export, serve the guest's calls to the host.
+ *
+ * Everything from run_call downwards runs on the store's fiber in plain C; see wasm/store.c. */
+#include "component/run/instance_priv.h"
+
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NATIVE_ON_STACK = 1024 };
+
+int wisp_instance_new(struct wisp_instance **ret_instance, struct wisp_linked *linked,
+                      const struct wisp_instance_options *options, struct wisp_err *err)
+{
+    (void)err;
+    const struct wisp_component *component = linked->component;
+    size_t handles_size = component->n_instances * sizeof(struct wisp_handles);
+    size_t cores_size = component->n_steps * sizeof(struct wisp_wasm_instance);
+    size_t externs_size = linked->n_slots * sizeof(struct wisp_wasm_extern);
+    struct wisp_instance *instance =
+        wisp_mem_alloc(sizeof *instance + handles_size + cores_size + externs_size + linked->n_slots);
+    memset(instance, 0, sizeof *instance);
+    instance->linked = linked;
+    instance->options = *options;
+    char *behind = (char *)(instance + 1);
+    instance->handles = memset(behind, 0, handles_size);
+    instance->core_instances = (struct wisp_wasm_instance *)(void *)(behind + handles_size);
+    instance->externs = (struct wisp_wasm_extern *)(void *)(behind + handles_size + cores_size);
+    instance->has_extern = memset(behind + handles_size + cores_size + externs_size, 0, linked->n_slots);
+    instance->store = wisp_wasm_store_new(linked->engine, instance, options->memory_bytes_max);
+    *ret_instance = instance;
+    return 0;
+}
+
+static void drop_left_over(struct wisp_resource *resource, void *rep, void *env)
+{
+    struct wisp_instance *instance = env;
+    /* What guests define ends with the guest's memory. */
+    if (resource->host && resource->host->drop) resource->host->drop(rep, instance->options.context);
+}
+
+void wisp_instance_free(struct wisp_instance *instance)
+{
+    if (!instance) return;
+    wisp_wasm_store_free(instance->store);
+    for (uint32_t i = 0; i < instance->linked->component->n_instances; i++)
+        wisp_handles_deinit(&instance->handles[i], drop_left_over, instance);
+    wisp_arena_deinit(&instance->arena);
+    wisp_arena_deinit(&instance->call_arena);
+    free(instance->imports);
+    free(instance);
+}
+
+void *wisp_instance_context(struct wisp_instance *instance) { return instance->options.context; }
+const char *wisp_instance_backtrace(struct wisp_instance *instance)
+{
+    return wisp_wasm_store_backtrace(instance->store);
+}
+
+static const struct wisp_wasm_extern *extern_at(struct wisp_instance *instance, uint32_t slot)
+{
+    if (!instance->has_extern[slot]) {
+        const struct slot *place = &instance->linked->slots[slot];
+        assert(place->step < instance->n_made);
+        bool found = wisp_wasm_export_get(instance->store, &instance->core_instances[place->step], place->export_,
+                                          &instance->externs[slot]);
+        assert(found);
+        (void)found;
+        instance->has_extern[slot] = true;
+    }
+    return &instance->externs[slot];
+}
+
+uint64_t wisp_instance_memory_bytes(struct wisp_instance *instance)
+{
+    uint64_t total = 0;
+    const struct wisp_linked *linked = instance->linked;
+    for (uint32_t i = 0; i < linked->n_slots; i++) {
+        if (!instance->has_extern[i] || !wisp_wasm_is_memory(&instance->externs[i])) continue;
+        uint8_t *base;
+        uint64_t size;
+        wisp_wasm_memory(instance->store, &instance->externs[i], &base, &size);
+        total += size;
+    }
+    return total;
+}
+
+/* --- the guest side of one call --- */
+
+struct guest_side {
+    struct wisp_canon canon;
+    struct wisp_instance *instance;
+    const struct option_slots *slots;
+};
+
+static void load_memory(struct guest_side *side)
+{
+    if (side->slots->memory == NO_SLOT) return;
+    wisp_wasm_memory(side->instance->store, extern_at(side->instance, side->slots->memory), &side->canon.memory,
+                     &side->canon.memory_size);
+}
+
+static int call_realloc(struct wisp_canon *canon, uint32_t align, uint32_t size, uint32_t *ret_pointer)
+{
+    struct guest_side *side = canon->env;
+    struct wisp_instance *instance = side->instance;
+    if (side->slots->realloc == NO_SLOT)
+        return wisp_err_set(canon->err, WISP_ERR_GUEST, "a value must be put into memory, but there is no realloc");
+    union wisp_raw values[4] = {{.u32 = 0}, {.u32 = 0}, {.u32 = align}, {.u32 = size}};
+    bool outer = instance->may_not_leave;
+    instance->may_not_leave = true;
+    int r = wisp_wasm_call(instance->store, extern_at(instance, side->slots->realloc), values, 4, canon->err);
+    instance->may_not_leave = outer;
+    if (r < 0) return wisp_err_wrap(canon->err, "realloc");
+    *ret_pointer = values[0].u32;
+    load_memory(side);
+    return 0;
+}
+
+static void open_side(struct guest_side *side, struct wisp_instance *instance, const struct wisp_canon_options *options,
+                      const struct option_slots *slots, struct wisp_arena *arena, struct wisp_err *err)
+{
+    side->instance = instance;
+    side->slots = slots;
+    side->canon = (struct wisp_canon){
+        .options = options,
+        .handles = &instance->handles[options->instance],
+        .arena = arena,
+        .err = err,
+        .realloc = call_realloc,
+        .env = side,
+    };
+    load_memory(side);
+}
+
+/* --- calls of the guest to the host --- */
+
+int wisp_call_trap(struct wisp_call *call, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return wisp_err_set(wisp_wasm_store_err(call->instance->store), WISP_ERR_GUEST, "%s", text);
+}
+
+int wisp_call_suspend(struct wisp_call *call)
+{
+    struct wisp_instance *instance = call->instance;
+    instance->is_suspended = true;
+    int r = wisp_wasm_suspend(instance->store, wisp_wasm_store_err(instance->store));
+    instance->is_suspended = false;
+    instance->is_wake_sent = false;
+    return r;
+}
+
+void wisp_instance_wake(struct wisp_instance *instance)
+{
+    wisp_wasm_store_wake(instance->store);
+    if (!instance->is_suspended || instance->is_wake_sent || wisp_wasm_store_is_running(instance->store)) return;
+    instance->is_wake_sent = true;
+    instance->options.on_wake(instance, instance->options.context);
+}
+
+static int check_may_leave(struct wisp_instance *instance, const struct trampoline *trampoline)
+{
+    struct wisp_err *err = wisp_wasm_store_err(instance->store);
+    if (instance->may_not_leave)
+        return wisp_err_set(err, WISP_ERR_GUEST, "the guest calls out of its realloc or post-return function");
+    if (instance->n_made < trampoline->n_steps_needed)
+        return wisp_err_set(err, WISP_ERR_GUEST,
+                            "a start function calls an import that needs a later instance's memory");
+    return 0;
+}
+
+static int call_host(const struct trampoline *trampoline, struct guest_side *side, union wisp_raw *values)
+{
+    struct wisp_instance *instance = side->instance;
+    const struct wisp_func_type *type = trampoline->plan->type;
+    uint32_t result_size = type->result ? type->result->native_size : 0;
+    _Alignas(16) char args_space[NATIVE_ON_STACK], result_space[NATIVE_ON_STACK];
+    void *args = type->native_params_size <= sizeof args_space
+                     ? args_space
+                     : wisp_arena_alloc(&instance->call_arena, type->native_params_size);
+    void *result =
+        result_size <= sizeof result_space ? result_space : wisp_arena_alloc(&instance->call_arena, result_size);
+    memset(result, 0, result_size);
+    int r = wisp_canon_lift_params(&side->canon, type, values, args);
+    if (r < 0) return r;
+    struct wisp_call call = {
+        .instance = instance,
+        .context = instance->options.context,
+        .arena = &instance->call_arena,
+        .interface = trampoline->interface,
+        .func = trampoline->func->name,
+    };
+    r = trampoline->func->fn(&call, args, result);
+    wisp_canon_end_borrows(&side->canon);
+    if (r < 0) return r;
+    if (!type->result) return 0;
+    load_memory(side);
+    return wisp_canon_lower_result(&side->canon, type, result, values);
+}
+
+int wisp_instance_enter_host(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values)
+{
+    (void)n_values;
+    const struct trampoline *trampoline = env;
+    struct wisp_instance *instance = wisp_wasm_store_data(store);
+    struct wisp_err *err = wisp_wasm_store_err(store);
+    err->kind = WISP_ERR_NONE;
+    int r = check_may_leave(instance, trampoline);
+    if (r < 0) return r;
+    struct guest_side side;
+    open_side(&side, instance, &trampoline->plan->options, &trampoline->slots, &instance->call_arena, err);
+    r = call_host(trampoline, &side, values);
+    if (instance->call_arena.chunks) wisp_arena_reset(&instance->call_arena);
+    if (r < 0 && err->kind != WISP_ERR_CANCELLED)
+        return wisp_err_wrap(err, "%s#%s", trampoline->interface, trampoline->func->name);
+    return r;
+}
+
+static struct wisp_handles *handles_of(struct wisp_instance *instance, const struct trampoline *trampoline)
+{
+    return &instance->handles[trampoline->plan->options.instance];
+}
+
+int wisp_instance_resource_new(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values)
+{
+    (void)n_values;
+    const struct trampoline *trampoline = env;
+    struct wisp_instance *instance = wisp_wasm_store_data(store);
+    int r = check_may_leave(instance, trampoline);
+    if (r < 0) return r;
+    uint32_t index;
+    r = wisp_handles_add(handles_of(instance, trampoline), trampoline->plan->resource, (void *)(uintptr_t)values[0].u32,
+                         true, NULL, &index, wisp_wasm_store_err(store));
+    if (r == 0) values[0].u32 = index;
+    return r;
+}
+
+int wisp_instance_resource_rep(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values)
+{
+    (void)n_values;
+    const struct trampoline *trampoline = env;
+    struct wisp_instance *instance = wisp_wasm_store_data(store);
+    struct wisp_handle *handle;
+    int r = wisp_handles_get(handles_of(instance, trampoline), values[0].u32, trampoline->plan->resource, &handle,
+                             wisp_wasm_store_err(store));
+    if (r == 0) values[0].u32 = (uint32_t)(uintptr_t)handle->rep;
+    return r;
+}
+
+/* Before the handle is gone: a representation that may not be dropped stays in the table. */
+static int ask_host(struct wisp_handles *handles, uint32_t index, const struct wisp_resource *resource,
+                    struct wisp_err *err)
+{
+    struct wisp_handle *handle;
+    int r = wisp_handles_get(handles, index, resource, &handle, err);
+    if (r < 0 || !handle->is_own) return r;
+    const char *refusal = resource->host->refuse_drop(handle->rep);
+    if (!refusal) return 0;
+    return wisp_err_set(err, WISP_ERR_GUEST, "`%.*s` must not be dropped yet: %s", WISP_STR_ARG(resource->name),
+                        refusal);
+}
+
+int wisp_instance_resource_drop(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values)
+{
+    (void)n_values;
+    const struct trampoline *trampoline = env;
+    struct wisp_instance *instance = wisp_wasm_store_data(store);
+    struct wisp_resource *resource = trampoline->plan->resource;
+    struct wisp_err *err = wisp_wasm_store_err(store);
+    int r = check_may_leave(instance, trampoline);
+    if (r < 0) return r;
+    struct wisp_handles *handles = handles_of(instance, trampoline);
+    if (resource->host && resource->host->refuse_drop) r = ask_host(handles, values[0].u32, resource, err);
+    if (r < 0) return r;
+    void *rep;
+    bool own;
+    r = wisp_handles_drop(handles, values[0].u32, resource, &rep, &own, err);
+    if (r < 0 || !own) return r;
+    if (resource->host) {
+        if (resource->host->drop) resource->host->drop(rep, instance->options.context);
+        return 0;
+    }
+    if (resource->destructor < 0) return 0;
+    union wisp_raw arg = {.u32 = (uint32_t)(uintptr_t)rep};
+    uint32_t slot = instance->linked->destructors[resource->destructor];
+    return wisp_wasm_call(store, extern_at(instance, slot), &arg, 1, err);
+}
+
+/* --- calls of the host to the guest --- */
+
+static int post_return(struct wisp_instance *instance, const struct wisp_linked_export *export_, union wisp_raw *values,
+                       struct wisp_err *err)
+{
+    if (export_->slots.post_return == NO_SLOT) return 0;
+    instance->may_not_leave = true;
+    int r = wisp_wasm_call(instance->store, extern_at(instance, export_->slots.post_return), values,
+                           export_->lifted->type->lift.n_results, err);
+    instance->may_not_leave = false;
+    return r < 0 ? wisp_err_wrap(err, "post-return") : 0;
+}
+
+static int run_start(struct wisp_instance *instance, struct wisp_err *err)
+{
+    if (instance->has_started || instance->linked->start == NO_SLOT) return 0;
+    instance->has_started = true;
+    int r = wisp_wasm_call(instance->store, extern_at(instance, instance->linked->start), NULL, 0, err);
+    return r < 0 ? wisp_err_wrap(err, "start-up") : 0;
+}
+
+/* The task on the fiber. */
+static int run_call(void *env, struct wisp_err *err)
+{
+    struct wisp_instance *instance = env;
+    const struct wisp_linked_export *export_ = instance->export_;
+    const struct wisp_func_type *type = export_->lifted->type;
+    union wisp_raw values[WISP_FLAT_PARAMS_MAX + 1];
+    struct wisp_borrow_scope scope = {0};
+    struct guest_side side;
+    open_side(&side, instance, &export_->lifted->options, &export_->slots, &instance->arena, err);
+    side.canon.scope = &scope;
+    side.canon.copy = true;
+    int r = run_start(instance, err);
+    if (r < 0) return r;
+    load_memory(&side);
+    r = wisp_canon_lower_params(&side.canon, type, instance->args, values);
+    if (r < 0) return r;
+    size_t n_values = type->lift.n_params > type->lift.n_results ? type->lift.n_params : type->lift.n_results;
+    r = wisp_wasm_call(instance->store, extern_at(instance, export_->core), values, n_values, err);
+    if (r < 0) return r;
+    union wisp_raw core_result = values[0];
+    if (type->result) {
+        load_memory(&side);
+        r = wisp_canon_lift_result(&side.canon, type, values, instance->result);
+        if (r < 0) return wisp_err_wrap(err, "result of `%s`", export_->name);
+    }
+    r = post_return(instance, export_, &core_result, err);
+    if (r < 0) return r;
+    return wisp_borrow_scope_end(&scope, err);
+}
+
+static enum wisp_instance_state translate(struct wisp_instance *instance, enum wisp_wasm_state state)
+{
+    switch (state) {
+    case WISP_WASM_DONE:
+        return WISP_INSTANCE_DONE;
+    case WISP_WASM_SUSPENDED:
+        return WISP_INSTANCE_SUSPENDED;
+    case WISP_WASM_PREEMPTED:
+        return WISP_INSTANCE_PREEMPTED;
+    case WISP_WASM_FAILED:
+        break;
+    }
+    instance->has_failed = true;
+    return WISP_INSTANCE_FAILED;
+}
+
+static const struct wisp_wasm_extern *gather_imports(struct wisp_instance *instance, const struct step *step)
+{
+    free(instance->imports);
+    instance->imports = wisp_mem_alloc(step->n_imports * sizeof *instance->imports);
+    for (uint32_t i = 0; i < step->n_imports; i++) {
+        if (step->imports[i].is_trampoline)
+            wisp_wasm_hosts_get(instance->store, instance->linked->hosts, step->imports[i].index,
+                                &instance->imports[i]);
+        else
+            instance->imports[i] = *extern_at(instance, step->imports[i].index);
+    }
+    return instance->imports;
+}
+
+/* Runs the plan from next_step on, then the call. Stops early when guest code suspends or is preempted. */
+static enum wisp_instance_state advance(struct wisp_instance *instance)
+{
+    const struct wisp_linked *linked = instance->linked;
+    while (instance->next_step < linked->component->n_steps) {
+        uint32_t index = instance->next_step++;
+        const struct step *step = &linked->steps[index];
+        struct wisp_wasm_instance *made = &instance->core_instances[index];
+        int r = 0;
+        if (step->prelinked) {
+            r = wisp_wasm_instantiate_prelinked(instance->store, step->prelinked, made, instance->err);
+        } else if (!step->has_start && !wisp_wasm_store_is_preemptible(instance->store)) {
+            r = wisp_wasm_instantiate(instance->store, step->module, gather_imports(instance, step), step->n_imports,
+                                      made, instance->err);
+        } else {
+            enum wisp_wasm_state state = wisp_wasm_store_start_instantiate(
+                instance->store, step->module, gather_imports(instance, step), step->n_imports, made, instance->err);
+            if (state != WISP_WASM_DONE) return translate(instance, state);
+        }
+        if (r < 0) return translate(instance, WISP_WASM_FAILED);
+        instance->n_made = instance->next_step;
+    }
+    return translate(instance, wisp_wasm_store_start(instance->store, run_call, instance, instance->err));
+}
+
+enum wisp_instance_state wisp_instance_call(struct wisp_instance *instance, const struct wisp_linked_export *export_,
+                                            const void *args, void *result, struct wisp_err *err)
+{
+    assert(!instance->export_ && !instance->has_failed);
+    instance->export_ = export_;
+    instance->args = args;
+    instance->result = result;
+    instance->err = err;
+    enum wisp_instance_state state = advance(instance);
+    if (state == WISP_INSTANCE_DONE) instance->export_ = NULL;
+    return state;
+}
+
+enum wisp_instance_state wisp_instance_resume(struct wisp_instance *instance)
+{
+    bool was_call = wisp_wasm_store_in_task(instance->store);
+    enum wisp_instance_state state = translate(instance, wisp_wasm_store_resume(instance->store));
+    if (state == WISP_INSTANCE_DONE && !was_call) {
+        instance->n_made = instance->next_step;
+        state = advance(instance);
+    }
+    if (state == WISP_INSTANCE_DONE) instance->export_ = NULL;
+    return state;
+}
