@@ -12,7 +12,7 @@
 static inline struct wisp_str sample_read(struct wisp_arena *arena, const char *name)
 {
     const char *here = strrchr(__FILE__, '/');
-    char *path = wisp_arena_printf(arena, "%.*s/../../tests/corpus/decode/%s.wasm", (int)(here ? here - __FILE__ : 1),
+    char *path = wisp_arena_printf(arena, "%.*s/../../../tests/corpus/decode/%s.wasm", (int)(here ? here - __FILE__ : 1),
                                    here ? __FILE__ : ".", name);
     FILE *file = fopen(path, "rb");
     if (!file) wisp_test_fail(__FILE__, __LINE__, "cannot open %s", path);
