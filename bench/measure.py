@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load, timing and counting. Every loop is bounded in count or time; all traffic stays on loopback."""
+import os
 import pathlib
 import re
 import socket
@@ -13,20 +14,32 @@ import servers
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
-def wrk(port, config, connections, path="/", body_bytes=0):
-    """One run of wrk on the load's core; requests per second and latencies in ms."""
+def cpu_us(pid):
+    """User and system time so far of the process and those below it."""
+    ticks = 0
+    for process in descendants(pid):
+        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
+def wrk(server, config, connections, path="/", body_bytes=0):
+    """One run of wrk on the load's core; requests per second, latencies in ms, and the server's CPU time per request,
+    which other programs on the machine disturb least."""
+    before = cpu_us(server.process.pid)
     command = ["taskset", "-c", servers.LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{config.seconds}s", "--latency"]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         if body_bytes:
             script.write(f'wrk.method = "POST"\nwrk.body = string.rep("x", {body_bytes})\n')
             script.flush()
             command += ["-s", script.name]
-        text = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], check=True, capture_output=True,
+        text = subprocess.run([*command, f"http://127.0.0.1:{server.port}{path}"], check=True, capture_output=True,
                               text=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         raise RuntimeError(f"not every request was answered:\n{text}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
-    run = {"rate": rate}
+    n_requests = int(re.search(r"(\d+) requests in", text).group(1))
+    run = {"rate": rate, "cpu_us": (cpu_us(server.process.pid) - before) / n_requests}
     for percent in (50, 99):
         value, unit = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s|m)", text).groups()
         run[f"p{percent}_ms"] = float(value) * UNITS[unit]
@@ -39,19 +52,21 @@ def alternate(entries, config, **load):
     for _ in range(config.rounds):
         for entry in entries:
             with entry:
-                runs[entry.name].append(wrk(entry.port, config, **load))
+                runs[entry.name].append(wrk(entry, config, **load))
     medians = {name: {key: statistics.median(run[key] for run in list_) for key in list_[0]}
                for name, list_ in runs.items()}
-    ours = medians[entries[0].name]["rate"]
+    ours = medians[entries[0].name]
     for median in medians.values():
-        median["ratio"] = ours / median["rate"]
+        median["ratio"] = ours["rate"] / median["rate"]
+        median["cpu_ratio"] = median["cpu_us"] / ours["cpu_us"]
     return {"median": medians, "runs": runs}
 
 
 def print_rates(title, result):
-    print(f"\n{title}\n  {'':34} {'requests/s':>12} {'wisp is':>9}")
+    print(f"\n{title}\n  {'':34} {'requests/s':>12} {'wisp is':>8} {'CPU µs each':>12} {'wisp needs':>11}")
     for name, median in result["median"].items():
-        print(f"  {name:34} {median['rate']:12,.0f} {median['ratio']:8.2f}×")
+        print(f"  {name:34} {median['rate']:12,.0f} {median['ratio']:7.2f}× {median['cpu_us']:12.1f} "
+              f"{1 / median['cpu_ratio']:10.2f}×", flush=True)
 
 
 def print_latencies(title, result):
@@ -154,31 +169,17 @@ def send_requests(port, n):
                 received += client.recv(65536)
 
 
-class Callgrind(servers.Wisp):
-    """The worker under callgrind, counting only between two signals to it is not possible from outside: two runs with
-    different numbers of requests are subtracted instead."""
-
-    def __init__(self, config, wasm, out):
-        super().__init__(config, wasm)
-        self.out = out
-
-    def command(self, port):
-        return ["valgrind", "--tool=callgrind", "--trace-children=yes", f"--callgrind-out-file={self.out}/%p",
-                *super().command(port)]
-
-
 def worker_instructions(config, wasm, n):
-    with tempfile.TemporaryDirectory() as out:
-        with Callgrind(config, wasm, out) as server:
+    """Of a whole run: start, n requests, end."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "callgrind.out"
+        with servers.WorkerInCallgrind(config, wasm, out) as server:
             send_requests(server.port, n)
-        totals = []
-        for path in pathlib.Path(out).iterdir():
-            found = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
-            totals.append(int(found.group(1)) if found else 0)
-        return sum(totals)
+        return int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.M).group(1))
 
 
 def instructions(config, wasm, few=200, many=1200):
-    worker_instructions(config, wasm, 1)  # fills the code cache
+    """The difference of two runs is the cost of the requests alone."""
+    worker_instructions(config, wasm, 1)  # fills the code cache for the processor that valgrind shows
     difference = worker_instructions(config, wasm, many) - worker_instructions(config, wasm, few)
     return {"per_request": round(difference / (many - few))}

@@ -86,6 +86,17 @@ class Wisp(Server):
                 "--max-instances", 1100, "--log-level", "error"]
 
 
+class WorkerInCallgrind(Server):
+    """One worker without its control process, under callgrind; see src/worker/serve_bench.c."""
+
+    def __init__(self, config, wasm, out):
+        self.name, self.config, self.wasm, self.out = "worker under callgrind", config, wasm, out
+
+    def command(self, port):
+        return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={self.out}",
+                self.config.release / "worker_serve_bench", self.wasm, port]
+
+
 class Bare(Server):
     """The same HTTP server answering by itself: what WebAssembly costs."""
 
@@ -103,8 +114,9 @@ class Wasmtime(Server):
         # A fresh instance per request too, with everything the command line offers to make that cheap.
         "tuned pooling": [
             "--max-instance-reuse-count", "1", "-O", "pooling-allocator=y", "-O", "pooling-total-core-instances=1000",
-            "-O", "pooling-memory-keep-resident=2097152", "-O", "pooling-table-keep-resident=65536",
-            "-O", "pooling-async-stack-keep-resident=16384", "-O", "pooling-pagemap-scan=auto"],
+            "-O", "pooling-memory-keep-resident=16777216", "-O", "pooling-table-keep-resident=16777216",
+            "-O", "pooling-async-stack-keep-resident=65536", "-O", "pooling-max-unused-warm-slots=1000",
+            "-O", "pooling-pagemap-scan=auto"],
         # No isolation between requests.
         "instances reused": ["--max-instance-reuse-count", "1000000000"],
     }
