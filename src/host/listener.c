@@ -110,9 +110,9 @@ static int set_option(int fd, int option, struct wisp_err *err)
     return 0;
 }
 
-/* The option decides about sharing at two times: at bind, whether others may be there already; at listen, whether the
+/* SO_REUSEPORT decides about sharing at two times: at bind, whether others may be there already; at listen, whether the
  * socket becomes one of those that share. A claim sets it between the two. */
-static int open_socket(const struct wisp_listen_address *address, bool is_claim, int *ret_fd, struct wisp_err *err)
+static int bind_socket(const struct wisp_listen_address *address, bool is_claim, int *ret_fd, struct wisp_err *err)
 {
     WISP_CLEANUP_FD int fd = socket(address->socket_address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return cannot_listen(address, err);
@@ -123,7 +123,6 @@ static int open_socket(const struct wisp_listen_address *address, bool is_claim,
         return cannot_listen(address, err);
     if (is_claim) r = set_option(fd, SO_REUSEPORT, err);
     if (r < 0) return r;
-    if (listen(fd, BACKLOG) < 0) return cannot_listen(address, err);
     *ret_fd = WISP_TAKE_FD(fd);
     return 0;
 }
@@ -131,8 +130,9 @@ static int open_socket(const struct wisp_listen_address *address, bool is_claim,
 int wisp_listen_claim(struct wisp_listen_address *address, int *ret_fd, struct wisp_err *err)
 {
     WISP_CLEANUP_FD int fd = -1;
-    int r = open_socket(address, true, &fd, err);
+    int r = bind_socket(address, true, &fd, err);
     if (r < 0) return r;
+    if (listen(fd, BACKLOG) < 0) return cannot_listen(address, err);
     struct wisp_listen_address actual = {.size = sizeof actual.socket_address};
     if (getsockname(fd, (struct sockaddr *)&actual.socket_address, &actual.size) < 0)
         return wisp_err_os(err, errno, "ask a socket for its address");
@@ -143,5 +143,5 @@ int wisp_listen_claim(struct wisp_listen_address *address, int *ret_fd, struct w
 
 int wisp_listen_share(const struct wisp_listen_address *address, int *ret_fd, struct wisp_err *err)
 {
-    return open_socket(address, false, ret_fd, err);
+    return bind_socket(address, false, ret_fd, err);
 }

@@ -28,6 +28,7 @@ void wisp_listen_address_format(const struct wisp_listen_address *address, char 
  * that the kernel picked. The socket is the first of those that share the address. */
 int wisp_listen_claim(struct wisp_listen_address *address, int *ret_fd, struct wisp_err *err)
     __attribute__((warn_unused_result));
-/* One more listening socket on an address that was claimed. */
+/* One more socket on an address that was claimed. It is bound and does not listen yet: it gets its share of the
+ * connections from when whoever it is given to calls listen(2). */
 int wisp_listen_share(const struct wisp_listen_address *address, int *ret_fd, struct wisp_err *err)
     __attribute__((warn_unused_result));

@@ -78,6 +78,7 @@ TEST(forgotten_server_that_shares_its_port_is_noticed)
     int ours;
     CHECK_OK(wisp_listen_claim(&address, &first, &err), &err);
     CHECK_OK(wisp_listen_share(&address, &forgotten, &err), &err);
+    CHECK(listen(forgotten, 1) == 0);
     wisp_fd_closep(&first);
     CHECK_FAILS(wisp_listen_claim(&address, &ours, &err), EXISTS);
 }
@@ -88,6 +89,28 @@ static bool has_connection(int fd)
     return poll(&ready, 1, 0) == 1;
 }
 
+static void connect_once(const struct wisp_listen_address *address)
+{
+    WISP_CLEANUP_FD int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(connect(client, (const struct sockaddr *)&address->socket_address, address->size) == 0);
+}
+
+TEST(share_gets_nothing_before_it_listens)
+{
+    struct wisp_listen_address address = any_port();
+    struct wisp_err err = {0};
+    WISP_CLEANUP_FD int first = -1;
+    WISP_CLEANUP_FD int second = -1;
+    CHECK_OK(wisp_listen_claim(&address, &first, &err), &err);
+    CHECK_OK(wisp_listen_share(&address, &second, &err), &err);
+    for (int i = 0; i < 50; i++) {
+        connect_once(&address);
+        WISP_CLEANUP_FD int taken = -1;
+        CHECK(poll(&(struct pollfd){.fd = first, .events = POLLIN}, 1, 10000) == 1);
+        CHECK((taken = accept(first, NULL, NULL)) >= 0);
+    }
+}
+
 TEST(connections_are_spread_over_claim_and_shares)
 {
     struct wisp_listen_address address = any_port();
@@ -96,10 +119,7 @@ TEST(connections_are_spread_over_claim_and_shares)
     WISP_CLEANUP_FD int second = -1;
     CHECK_OK(wisp_listen_claim(&address, &first, &err), &err);
     CHECK_OK(wisp_listen_share(&address, &second, &err), &err);
-    for (int i = 0; i < 1000 && !(has_connection(first) && has_connection(second)); i++) {
-        int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        CHECK(connect(client, (const struct sockaddr *)&address.socket_address, address.size) == 0);
-        close(client);
-    }
+    CHECK(listen(second, 1024) == 0);
+    for (int i = 0; i < 1000 && !(has_connection(first) && has_connection(second)); i++) connect_once(&address);
     CHECK(has_connection(first) && has_connection(second));
 }

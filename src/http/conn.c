@@ -122,39 +122,56 @@ static void begin_head(struct wisp_http_conn *conn)
         wisp_http_after(conn->shared, is_next_here ? options->head_timeout_ms : options->idle_timeout_ms);
 }
 
+/* Reads the head and what is here of the body. Returns 0, or the status for a request in error. */
+static int read_request(struct wisp_http_conn *conn, char *bytes, size_t size, struct wisp_http_head *ret_head)
+{
+    struct wisp_http_shared *shared = conn->shared;
+    struct wisp_http_exchange_full *full = conn->exchange;
+    int status = wisp_http_head_parse(&shared->parsers, &shared->head_limits, bytes, size, full->headers, ret_head);
+    if (status != 0) return status;
+    conn->raw += size;
+    full->is_head_request = wisp_str_equal(ret_head->method, WISP_STR("HEAD"));
+    return wisp_http_incoming_begin(conn, ret_head);
+}
+
+static void fill_in(struct wisp_http_exchange_full *full, const struct wisp_http_head *head)
+{
+    struct wisp_http_exchange *exchange = &full->exchange;
+    exchange->method = head->method;
+    exchange->target = head->target;
+    exchange->scheme = WISP_STR("http");
+    exchange->authority = head->authority;
+    exchange->headers = full->headers;
+    exchange->n_headers = head->n_headers;
+    exchange->content_length = head->framing == WISP_HTTP_CHUNKED ? WISP_HTTP_LENGTH_UNKNOWN : head->content_length;
+    exchange->version_minor = head->version_minor;
+}
+
 static bool begin_exchange(struct wisp_http_conn *conn, char *bytes, size_t size)
 {
     struct wisp_http_shared *shared = conn->shared;
     struct wisp_http_exchange_full *full = exchange_new(conn);
     struct wisp_http_head head;
-    int status = wisp_http_head_parse(&shared->parsers, &shared->head_limits, bytes, size, full->headers, &head);
-    if (status == 0) {
-        conn->raw += size;
-        full->is_head_request = wisp_str_equal(head.method, WISP_STR("HEAD"));
-        status = wisp_http_incoming_begin(conn, &head);
-    }
-    if (status != 0) {
+    int status = read_request(conn, bytes, size, &head);
+    /* The rest of the body will never come; who sends half a request is owed no answer. */
+    bool is_cut_off = status == 0 && conn->is_eof && !conn->body.is_complete;
+    if (status != 0 || is_cut_off) {
         bool is_head_request = full->is_head_request;
         exchange_free(conn);
-        refuse(conn, status, is_head_request);
+        if (is_cut_off)
+            begin_closing(conn);
+        else
+            refuse(conn, status, is_head_request);
         return true;
     }
-    struct wisp_http_exchange *exchange = &full->exchange;
-    exchange->method = head.method;
-    exchange->target = head.target;
-    exchange->scheme = WISP_STR("http");
-    exchange->authority = head.authority;
-    exchange->headers = full->headers;
-    exchange->n_headers = head.n_headers;
-    exchange->content_length = head.framing == WISP_HTTP_CHUNKED ? WISP_HTTP_LENGTH_UNKNOWN : head.content_length;
-    exchange->version_minor = head.version_minor;
+    fill_in(full, &head);
     conn->keep_alive = head.keep_alive;
     conn->client_closes = !head.keep_alive;
     conn->input_deadline_ms = WISP_HTTP_UNLIMITED;
     conn->phase = WISP_HTTP_PHASE_EXCHANGE;
     shared->stats.exchanges++;
     shared->stats.in_flight++;
-    shared->options.handler.on_request(exchange, shared->options.env);
+    shared->options.handler.on_request(&full->exchange, shared->options.env);
     return true;
 }
 

@@ -363,6 +363,21 @@ TEST(half_closed_clients_are_served_if_asked_for)
     rig_deinit(&rig);
 }
 
+TEST(half_a_request_ahead_of_the_end)
+{
+    struct rig rig;
+    struct wisp_http_options options = rig_options();
+    options.serve_half_closed = true;
+    rig_init(&rig, options);
+    client_says(&rig, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n" POST "Content-Length: 10\r\n\r\nabc");
+    client_closes(&rig);
+    reply_hello(&rig);
+    settle(&rig);
+    CHECK_TEXT(rig.log, "GET /1;complete;");
+    CHECK_INT(rig.next, WISP_HTTP_NEXT_CLOSE);
+    rig_deinit(&rig);
+}
+
 TEST(the_handler_aborts)
 {
     struct rig rig;
