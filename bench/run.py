@@ -76,7 +76,9 @@ def memory(config):
 def instructions(config):
     """User-space instructions per hello request, by callgrind: repeatable where seconds are not."""
     result = measure.instructions(config, config.guests / "http-hello-rust.wasm")
-    print(f"\ninstructions per request (callgrind): {result['per_request']}")
+    baseline = json.loads((config.root / "bench/baseline.json").read_text())["hello_rust_instructions_per_request"]
+    change = (result["per_request"] / baseline - 1) * 100
+    print(f"\ninstructions per request (callgrind): {result['per_request']}, {change:+.1f} % against the baseline")
     return result
 
 

@@ -2,8 +2,8 @@
 /* The control process of a service: keeps workers running that serve one component on one address.
  *
  * The first worker starts alone: it compiles what the code cache doesn't have, and if the component can't be served,
- * one clear error comes of it instead of one per worker. When it is ready, the others follow; none of them gets
- * connections before it is ready as well. The control process holds a copy of every worker's listening socket while
+ * one clear error comes of it instead of one per worker. When it is ready, the others follow; none of them has a share
+ * of the connections before its process runs. The control process holds a copy of every worker's listening socket while
  * that worker runs or is back within a second, so that connections which nobody has accepted yet survive their worker;
  * a worker that pauses for longer loses it, so that its share goes to the others.
  *

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024, HOST_MAX = 255 };
+enum { HOST_MAX = 255 };
 
 static int bad_address(struct wisp_str text, struct wisp_err *err)
 {
@@ -132,7 +132,7 @@ int wisp_listen_claim(struct wisp_listen_address *address, int *ret_fd, struct w
     WISP_CLEANUP_FD int fd = -1;
     int r = bind_socket(address, true, &fd, err);
     if (r < 0) return r;
-    if (listen(fd, BACKLOG) < 0) return cannot_listen(address, err);
+    if (listen(fd, WISP_LISTEN_BACKLOG) < 0) return cannot_listen(address, err);
     struct wisp_listen_address actual = {.size = sizeof actual.socket_address};
     if (getsockname(fd, (struct sockaddr *)&actual.socket_address, &actual.size) < 0)
         return wisp_err_os(err, errno, "ask a socket for its address");

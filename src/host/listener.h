@@ -15,7 +15,7 @@ struct wisp_listen_address {
     socklen_t size;
 };
 
-enum { WISP_LISTEN_TEXT_MAX = 80 };
+enum { WISP_LISTEN_TEXT_MAX = 80, WISP_LISTEN_BACKLOG = 1024 };
 
 /* "127.0.0.1:8000", "[::1]:8000", "localhost:8000", ":8000" (all IPv4 addresses), "8000" (127.0.0.1). A name is
  * looked up right here. */

@@ -2,6 +2,8 @@
 /* The other side of control.c: what a freshly started worker process does before src/worker takes over. */
 #include "host/worker_config.h"
 
+#include "host/listener.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -39,6 +41,8 @@ int wisp_worker_process_main(void)
     config.options.control_fd = WISP_WORKER_FD_CONTROL;
     config.options.listen_fds = listen_fds;
     config.options.n_listen_fds = WISP_COUNT(listen_fds);
+    /* From here on connections are ours as well; whether it works out is found by the worker. */
+    (void)listen(WISP_WORKER_FD_LISTENER, WISP_LISTEN_BACKLOG);
     /* What goes wrong is told on the control channel; the control process owns the error. */
     return wisp_worker_run(&config.options, &err) < 0 ? wisp_err_exit_code(err.kind) : 0;
 }

@@ -72,6 +72,12 @@ class Workers(wisp.Case):
     def hello(self, *args, **options):
         return self.serve(wisp.guest("http-hello-rust"), *args, **options)
 
+    def echo(self, workers):
+        """All its workers are ready: one that isn't has nothing to finish when it is stopped."""
+        server = self.serve(wisp.guest("http-echo-rust"), "--workers", str(workers), "--log-level", "debug")
+        server.wait_for_log("child is ready", workers)
+        return server
+
     # --- kill -9 of a worker ---
 
     def test_killed_worker_under_load(self):
@@ -184,7 +190,7 @@ class Workers(wisp.Case):
 
     def test_requests_in_flight_are_finished(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            server = self.serve(wisp.guest("http-echo-rust"), "--workers", "2")
+            server = self.echo(2)
             client = server.client()
             client.request("GET", "/sleep?ms=1000", read=False)
             time.sleep(0.2)
@@ -202,7 +208,7 @@ class Workers(wisp.Case):
             self.assertTrue(client.is_closed())
 
     def test_nothing_new_is_accepted_while_stopping(self):
-        server = self.serve(wisp.guest("http-echo-rust"), "--workers", "2")
+        server = self.echo(2)
         client = server.client()
         client.request("GET", "/sleep?ms=2000", read=False)
         time.sleep(0.2)
@@ -221,7 +227,7 @@ class Workers(wisp.Case):
         self.assertEqual(server.wait(), 0)
 
     def test_second_signal_ends_at_once(self):
-        server = self.serve(wisp.guest("http-echo-rust"), "--workers", "2")
+        server = self.echo(2)
         client = server.client()
         client.request("GET", "/sleep?ms=60000", read=False)
         time.sleep(0.2)
@@ -235,7 +241,7 @@ class Workers(wisp.Case):
 
     def test_the_same_signal_sent_twice_is_one(self):
         """timeout(1) and others signal the process and then its group."""
-        server = self.serve(wisp.guest("http-echo-rust"), "--workers", "1")
+        server = self.echo(1)
         client = server.client()
         client.request("GET", "/sleep?ms=1000", read=False)
         time.sleep(0.2)
