@@ -31,7 +31,7 @@ guests: ## build every example into build/guests
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt
 	@tools/guests/build-all build/guests
 
-test: guests dev ## everything a change must pass
+test: guests dev build ## everything a change must pass
 	@ctest --preset dev -j 2
 
 bench: build guests ## the benchmarks, as a table and build/bench.json
@@ -40,11 +40,13 @@ bench: build guests ## the benchmarks, as a table and build/bench.json
 	@python3 bench/run.py $(BENCH_ARGS)
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
+	@tools/bootstrap tools/packages.txt tools/packages-test.txt tools/packages-dev.txt
 	@tools/configure fuzz
 	@cmake --build --preset fuzz
 	@tools/fuzz build/fuzz $${FUZZ_SECONDS:-60}
 
 format: ## format the C sources
+	@tools/bootstrap tools/packages-dev.txt
 	@find src sdk tests include -name '*.[ch]' 2>/dev/null | xargs clang-format-19 -i
 
 clean: ## remove build/; the user's cache stays

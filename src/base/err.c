@@ -19,6 +19,7 @@ static const struct kind_row kinds[WISP_ERR_COUNT] = {[WISP_ERR_NONE] = {"none",
 #undef X
 };
 
+__attribute__((format(printf, 4, 0)))
 static int fill(struct wisp_err *err, enum wisp_err_kind kind, int os_errno, const char *format, va_list args)
 {
     assert(kind > WISP_ERR_NONE && kind < WISP_ERR_COUNT);

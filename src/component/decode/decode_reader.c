@@ -12,6 +12,7 @@ void wisp_reader_init(struct wisp_reader *reader, struct wisp_str bytes, struct 
     *reader = (struct wisp_reader){.base = start, .at = start, .end = start + bytes.len, .err = err};
 }
 
+__attribute__((format(printf, 4, 0)))
 static int fail(struct wisp_reader *reader, uint32_t offset, enum wisp_err_kind kind, const char *format, va_list args)
 {
     if (reader->failed) return reader->failed;
