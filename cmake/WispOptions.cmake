@@ -39,6 +39,7 @@ if(WISP_LTO)
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-  add_compile_options(-D_FORTIFY_SOURCE=3 -fstack-protector-strong)
+  # gcc can't know that every error is negative, and so takes what was set only on success for uninitialised.
+  add_compile_options(-D_FORTIFY_SOURCE=3 -fstack-protector-strong -Wno-maybe-uninitialized)
   add_link_options(-Wl,-z,relro,-z,now)
 endif()

@@ -205,7 +205,7 @@ TEST(many_entries_move_to_the_heap_and_back)
 {
     begin();
     struct wisp_fields *fields = new_fields();
-    char name[16], value[64];
+    char name[32], value[64];
     for (int i = 0; i < 500; i++) {
         snprintf(name, sizeof name, "name-%d", i);
         snprintf(value, sizeof value, "value of the number %d", i);
