@@ -62,7 +62,10 @@ static int make_config(struct control *control, struct wisp_err *err)
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
     WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
     struct wisp_worker_config config = {
-        .options = {.component = options->component, .drain_ms = options->drain_ms, .cache_dir = options->cache_dir},
+        .options = {.component = options->component,
+                    .n_workers = control->n_slots,
+                    .drain_ms = options->drain_ms,
+                    .cache_dir = options->cache_dir},
         .log_level = options->log_level,
         .log_format = options->log_format,
     };
@@ -218,8 +221,6 @@ static void add_slots(struct control *control, int first_listen_fd)
 {
     const struct wisp_control_options *options = control->options;
     uint32_t drain_ms = options->drain_ms ? options->drain_ms : WISP_WORKER_DRAIN_MS;
-    control->n_slots = options->n_workers ? options->n_workers : wisp_machine_cores();
-    if (control->n_slots > WISP_CONTROL_WORKERS_MAX) control->n_slots = WISP_CONTROL_WORKERS_MAX;
     control->slots = wisp_mem_calloc(control->n_slots, sizeof *control->slots);
     for (uint32_t i = 0; i < control->n_slots; i++) {
         struct slot *slot = &control->slots[i];
@@ -263,7 +264,7 @@ static int serve(struct control *control, struct wisp_err *err)
     uv_timer_start(&control->slow_start, on_slow_start, SLOW_START_MS, 0);
     wisp_child_start(control->slots[0].child);
     uv_run(&control->loop, UV_RUN_DEFAULT);
-    for (uint32_t i = 0; i < control->n_slots; i++) wisp_fd_closep(&control->slots[i].listen_fd);
+    for (uint32_t i = 0; control->slots && i < control->n_slots; i++) wisp_fd_closep(&control->slots[i].listen_fd);
     return outcome(control, err);
 }
 
@@ -271,6 +272,8 @@ int wisp_control_run(const struct wisp_control_options *options, struct wisp_err
 {
     assert(options->component.n_preopens <= WISP_CONTROL_DIRS_MAX);
     struct control control = {.options = options, .config_fd = -1};
+    control.n_slots = options->n_workers ? options->n_workers : wisp_machine_cores();
+    if (control.n_slots > WISP_CONTROL_WORKERS_MAX) control.n_slots = WISP_CONTROL_WORKERS_MAX;
     int r = uv_loop_init(&control.loop);
     if (r < 0) return wisp_err_os(err, -r, "start the event loop");
     r = wisp_launcher_new(&control.launcher, &control.loop, err);

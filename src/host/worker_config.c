@@ -46,6 +46,7 @@ void wisp_worker_config_encode(const struct wisp_worker_config *config, struct w
 {
     put_component(bytes, &config->options.component);
     put_limits(bytes, &config->options.component.limits);
+    put_number(bytes, config->options.n_workers);
     put_number(bytes, config->options.drain_ms);
     put_text(bytes, config->options.cache_dir);
     put_number(bytes, config->log_level);
@@ -137,6 +138,7 @@ int wisp_worker_config_decode(struct wisp_arena *arena, struct wisp_str bytes, s
     struct wisp_worker_config config = {0};
     get_component(&reader, &config.options.component);
     get_limits(&reader, &config.options.component.limits);
+    config.options.n_workers = (uint32_t)get_number(&reader, UINT32_MAX);
     config.options.drain_ms = (uint32_t)get_number(&reader, UINT32_MAX);
     config.options.cache_dir = get_text(&reader);
     config.log_level = get_number(&reader, WISP_LOG_DEBUG);

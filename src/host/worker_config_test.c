@@ -17,6 +17,7 @@ static const struct wisp_worker_config sample = {
                               .preopens = preopens,
                               .n_preopens = WISP_COUNT(preopens),
                               .limits = {1u << 30, 30000, 100, UINT32_MAX, UINT64_MAX}},
+                .n_workers = 3,
                 .drain_ms = 1234,
                 .cache_dir = ""},
     .log_level = WISP_LOG_DEBUG,
@@ -45,6 +46,7 @@ TEST(what_is_written_is_read)
     CHECK_TEXT(component->preopens[0].guest_path, "/data");
     CHECK(component->preopens[0].read_only && !component->preopens[1].read_only);
     CHECK(memcmp(&component->limits, &sample.options.component.limits, sizeof component->limits) == 0);
+    CHECK_INT(read.options.n_workers, 3);
     CHECK_INT(read.options.drain_ms, 1234);
     CHECK_TEXT(read.options.cache_dir, "");
     CHECK_INT(read.log_level, WISP_LOG_DEBUG);

@@ -34,6 +34,7 @@ static const uint64_t pool_address_space_min = 1ull << 40;
 struct machine {
     uint64_t address_space; /* UINT64_MAX: unlimited */
     uint64_t memory;        /* what this process may use, from cgroups or the machine's size */
+    uint64_t share;         /* of it, for this process */
     bool has_pagemap_scan;
 };
 
@@ -115,7 +116,7 @@ static void configure_pool(wasm_config_t *config, struct wisp_wasm_engine *engin
     uint32_t memories = at_least_one(options->memories), tables = at_least_one(options->tables);
     /* A quarter of the memory may stay in unused slots. */
     uint64_t keep = machine->has_pagemap_scan ? KEEP_RESIDENT_SCAN : KEEP_RESIDENT_PLAIN;
-    uint64_t share = machine->memory / 4 / n / memories;
+    uint64_t share = machine->share / 4 / n / memories;
     if (keep > share) keep = share & ~(uint64_t)4095;
 
     wasmtime_pooling_allocation_config_t *pool = wasmtime_pooling_allocation_config_new();
@@ -207,6 +208,7 @@ static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_e
                        struct wisp_err *err)
 {
     struct machine machine = look_at_machine();
+    machine.share = machine.memory / at_least_one(options->processes);
     uint32_t wanted = options->instances_max ? options->instances_max : DEFAULT_INSTANCES;
     bool small_space = machine.address_space < pool_address_space_min;
     uint64_t reservation = small_space ? 0 : memory_reservation, guard = small_space ? 65536 : memory_guard;
@@ -214,8 +216,8 @@ static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_e
     snprintf(engine->tunables, sizeof engine->tunables,
              "wisp code 1;wasmtime %s;reservation %llu;guard %llu;epochs;processor %x", WASMTIME_VERSION,
              (unsigned long long)reservation, (unsigned long long)guard, processor_features());
-    /* Half of the memory, and of that 256 KiB for each invocation at least: the other half is for other workers. */
-    uint64_t fits = machine.memory / 2 / (256 << 10) / at_least_one(options->modules);
+    /* Half of the memory, and of that 256 KiB for each invocation at least. */
+    uint64_t fits = machine.share / 2 / (256 << 10) / at_least_one(options->modules);
     if (fits < POOL_INSTANCES_MIN) fits = POOL_INSTANCES_MIN;
     engine->instances_max = fits < wanted ? (uint32_t)fits : wanted;
     if (!options->compile_only && !small_space && make_pooled(engine, options, &machine)) {

@@ -41,6 +41,7 @@ struct wisp_wasm_engine_options {
     uint32_t instances_max; /* invocations alive at once; 0: 1000 */
     /* What one invocation takes of the pool; 0 means 1 each. */
     uint32_t modules, memories, tables;
+    uint32_t processes; /* with an engine like this that share the machine's memory; 0: this one alone */
     uint64_t memory_bytes_max;   /* of one linear memory; 0: 4 GiB */
     uint64_t table_elements_max; /* 0: 20,000 */
     const char *cache_dir; /* code cache; NULL: the user's (below $WISP_CACHE, $XDG_CACHE_HOME or ~/.cache); "": none */

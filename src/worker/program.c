@@ -54,8 +54,10 @@ static int make_engine(struct wisp_program *program, const struct wisp_program_o
                                 "the component starts with %llu KiB of memory, the limit is %llu KiB",
                                 (unsigned long long)(pages << 6), (unsigned long long)(limit >> 10));
     }
-    struct wisp_wasm_engine_options engine = {
-        .instances_max = options->instances_max, .memory_bytes_max = limit, .cache_dir = options->cache_dir};
+    struct wisp_wasm_engine_options engine = {.instances_max = options->instances_max,
+                                              .processes = options->n_workers,
+                                              .memory_bytes_max = limit,
+                                              .cache_dir = options->cache_dir};
     wisp_component_pool_needs(component, &engine);
     int r = wisp_wasm_engine_new(&program->engine, &engine, err);
     if (r < 0) return r;

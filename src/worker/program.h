@@ -34,6 +34,7 @@ enum wisp_program_world {
 struct wisp_program_options {
     enum wisp_program_world world;
     uint32_t instances_max;
+    uint32_t n_workers; /* that share the machine; 0: 1 */
     const char *cache_dir;
 };
 

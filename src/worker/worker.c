@@ -177,6 +177,7 @@ static int load_program(struct wisp_worker *worker, struct wisp_err *err)
     const struct wisp_program_options options = {
         .world = WISP_PROGRAM_HTTP,
         .instances_max = worker->limits.instances_max,
+        .n_workers = worker->options->n_workers,
         .cache_dir = worker->options->cache_dir,
     };
     int r = wisp_program_init(&worker->program, &worker->options->component, &options, err);

@@ -69,6 +69,7 @@ struct wisp_worker_options {
     const int *listen_fds; /* bound and listening sockets, taken over: closed when draining starts */
     size_t n_listen_fds;
     int control_fd;        /* connected stream socket or -1, taken over */
+    uint32_t n_workers;    /* that share the machine's memory, this one included; 0: 1 */
     uint32_t drain_ms;     /* 0: WISP_WORKER_DRAIN_MS */
     const char *cache_dir; /* code cache, as in struct wisp_wasm_engine_options */
 };
