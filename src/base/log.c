@@ -20,17 +20,6 @@ void wisp_log_configure(enum wisp_log_level level, enum wisp_log_format wanted)
     format = wanted;
 }
 
-enum wisp_log_level wisp_log_level(void) { return max_level; }
-
-bool wisp_log_parse_level(struct wisp_str text, enum wisp_log_level *ret_level)
-{
-    for (size_t i = 0; i < WISP_COUNT(level_names); i++) {
-        if (!wisp_str_is(text, level_names[i])) continue;
-        *ret_level = (enum wisp_log_level)i;
-        return true;
-    }
-    return false;
-}
 
 bool wisp_log_is_on(enum wisp_log_level level) { return level <= max_level; }
 

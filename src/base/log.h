@@ -35,9 +35,6 @@ struct wisp_log_field {
 
 /* Process-wide; set once at start, before other threads. */
 void wisp_log_configure(enum wisp_log_level max_level, enum wisp_log_format format);
-enum wisp_log_level wisp_log_level(void);
-/* "error", "warn", "info", "debug"; false for anything else. */
-bool wisp_log_parse_level(struct wisp_str text, enum wisp_log_level *ret_level);
 bool wisp_log_is_on(enum wisp_log_level level);
 void wisp_log_write(enum wisp_log_level level, const char *scope, const char *message,
                     const struct wisp_log_field *fields, size_t n_fields);

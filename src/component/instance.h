@@ -63,8 +63,5 @@ enum wisp_instance_state wisp_instance_resume(struct wisp_instance *instance);
  * suspended: its next suspension then returns at once. */
 void wisp_instance_wake(struct wisp_instance *instance);
 
-void *wisp_instance_context(struct wisp_instance *instance);
-/* Bytes of linear memory now, over all memories. */
-uint64_t wisp_instance_memory_bytes(struct wisp_instance *instance);
 /* The engine's backtrace after FAILED, several lines, or empty. Valid until the instance is freed. */
 const char *wisp_instance_backtrace(struct wisp_instance *instance);

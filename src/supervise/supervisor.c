@@ -233,7 +233,6 @@ void wisp_child_start(struct wisp_child *child) { step(child, WISP_CHILD_EV_STAR
 void wisp_child_stop(struct wisp_child *child) { step(child, WISP_CHILD_EV_STOP); }
 void wisp_child_kill(struct wisp_child *child) { step(child, WISP_CHILD_EV_KILL); }
 
-const char *wisp_child_name(const struct wisp_child *child) { return child->name; }
 enum wisp_lifecycle_state wisp_child_state(const struct wisp_child *child) { return child->life.state; }
 pid_t wisp_child_pid(const struct wisp_child *child) { return child->process.pid; }
 

@@ -64,7 +64,6 @@ void wisp_child_start(struct wisp_child *child);
 void wisp_child_stop(struct wisp_child *child);
 void wisp_child_kill(struct wisp_child *child);
 
-const char *wisp_child_name(const struct wisp_child *child);
 enum wisp_lifecycle_state wisp_child_state(const struct wisp_child *child);
 pid_t wisp_child_pid(const struct wisp_child *child); /* 0 when there is no process */
 /* When it will be started again, in ms from now; only in BACKOFF. */

@@ -166,11 +166,6 @@ int wisp_wasm_instantiate(struct wisp_wasm_store *store, const struct wisp_wasm_
     return instantiate_result(store, trap, error, err);
 }
 
-bool wisp_wasm_is_memory(const struct wisp_wasm_extern *item)
-{
-    return ((const wasmtime_extern_t *)item)->kind == WASMTIME_EXTERN_MEMORY;
-}
-
 void wisp_wasm_memory(struct wisp_wasm_store *store, const struct wisp_wasm_extern *memory, uint8_t **ret_base,
                       uint64_t *ret_size)
 {

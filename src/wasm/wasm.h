@@ -141,7 +141,6 @@ void wisp_wasm_hosts_get(struct wisp_wasm_store *store, const struct wisp_wasm_h
 bool wisp_wasm_export_get(struct wisp_wasm_store *store, const struct wisp_wasm_instance *instance,
                           const struct wisp_wasm_export *export_, struct wisp_wasm_extern *ret_extern);
 
-bool wisp_wasm_is_memory(const struct wisp_wasm_extern *item);
 /* Base and size in bytes; valid until guest code runs. */
 void wisp_wasm_memory(struct wisp_wasm_store *store, const struct wisp_wasm_extern *memory, uint8_t **ret_base,
                       uint64_t *ret_size);

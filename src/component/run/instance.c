@@ -54,7 +54,6 @@ void wisp_instance_free(struct wisp_instance *instance)
     free(instance);
 }
 
-void *wisp_instance_context(struct wisp_instance *instance) { return instance->options.context; }
 const char *wisp_instance_backtrace(struct wisp_instance *instance)
 {
     return wisp_wasm_store_backtrace(instance->store);
@@ -72,20 +71,6 @@ static const struct wisp_wasm_extern *extern_at(struct wisp_instance *instance, 
         instance->has_extern[slot] = true;
     }
     return &instance->externs[slot];
-}
-
-uint64_t wisp_instance_memory_bytes(struct wisp_instance *instance)
-{
-    uint64_t total = 0;
-    const struct wisp_linked *linked = instance->linked;
-    for (uint32_t i = 0; i < linked->n_slots; i++) {
-        if (!instance->has_extern[i] || !wisp_wasm_is_memory(&instance->externs[i])) continue;
-        uint8_t *base;
-        uint64_t size;
-        wisp_wasm_memory(instance->store, &instance->externs[i], &base, &size);
-        total += size;
-    }
-    return total;
 }
 
 /* --- the guest side of one call --- */

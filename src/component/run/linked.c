@@ -171,19 +171,19 @@ static uint32_t steps_needed(const struct wisp_linked *linked, const uint32_t *s
 static int link_options(struct wisp_linked *linked, struct wisp_err *err)
 {
     const struct wisp_component *component = linked->component;
+    int r = slot_of(linked, &component->start, &linked->start, err);
+    if (r < 0) return r;
     for (uint32_t i = 0; i < component->n_trampolines; i++) {
         struct trampoline *trampoline = &linked->trampolines[i];
         if (trampoline->plan->kind != WISP_TRAMPOLINE_HOST) continue;
-        int r = option_slots(linked, &trampoline->plan->options, &trampoline->slots, err);
+        r = option_slots(linked, &trampoline->plan->options, &trampoline->slots, err);
         if (r < 0) return r;
         trampoline->n_steps_needed =
             steps_needed(linked, (uint32_t[]){trampoline->slots.memory, trampoline->slots.realloc}, 2);
     }
-    int r_start = slot_of(linked, &component->start, &linked->start, err);
-    if (r_start < 0) return r_start;
     linked->destructors = WISP_NEW_ARRAY(&linked->arena, uint32_t, component->n_destructors);
     for (uint32_t i = 0; i < component->n_destructors; i++) {
-        int r = slot_of(linked, &component->destructors[i], &linked->destructors[i], err);
+        r = slot_of(linked, &component->destructors[i], &linked->destructors[i], err);
         if (r < 0) return r;
     }
     for (uint32_t i = 0; i < component->n_trampolines; i++) {
@@ -200,7 +200,7 @@ static int link_options(struct wisp_linked *linked, struct wisp_err *err)
         export_->lifted = &component->lifted_funcs[func->lifted];
         export_->name = wisp_arena_printf(&linked->arena, "%.*s%s%.*s", WISP_STR_ARG(func->interface),
                                           func->interface.len ? "#" : "", WISP_STR_ARG(func->name));
-        int r = option_slots(linked, &export_->lifted->options, &export_->slots, err);
+        r = option_slots(linked, &export_->lifted->options, &export_->slots, err);
         if (r == 0) r = slot_of(linked, &export_->lifted->core, &export_->core, err);
         if (r < 0) return wisp_err_wrap(err, "export `%s`", export_->name);
         export_->next = linked->exports;
