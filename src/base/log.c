@@ -20,7 +20,6 @@ void wisp_log_configure(enum wisp_log_level level, enum wisp_log_format wanted)
     format = wanted;
 }
 
-
 bool wisp_log_is_on(enum wisp_log_level level) { return level <= max_level; }
 
 static void append_json_text(struct wisp_buf *line, struct wisp_str text)
