@@ -101,3 +101,21 @@ TEST(buffer_grows)
     CHECK(wisp_str_starts_with(wisp_buf_str(&buf), WISP_STR("0,1,2,")));
     CHECK(wisp_str_ends_with(wisp_buf_str(&buf), WISP_STR("998,999,")));
 }
+
+TEST(map_forgets_what_was_removed_and_nothing_else)
+{
+    enum { N = 500 };
+    char names[N][8];
+    WISP_CLEANUP_MAP struct wisp_map map = {0};
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], "%d", i);
+        CHECK(wisp_map_add(&map, wisp_str_from(names[i]), names[i]));
+    }
+    for (int i = 0; i < N; i += 3) CHECK(wisp_map_remove(&map, wisp_str_from(names[i])) == names[i]);
+    CHECK(!wisp_map_remove(&map, WISP_STR("0")));
+    for (int i = 0; i < N; i++) {
+        void *found = wisp_map_get(&map, wisp_str_from(names[i]));
+        CHECK(i % 3 ? found == (void *)names[i] : !found);
+    }
+    CHECK_INT(map.count, N - (N + 2) / 3);
+}

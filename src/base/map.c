@@ -45,3 +45,21 @@ bool wisp_map_add(struct wisp_map *map, struct wisp_str key, void *value)
     map->count++;
     return true;
 }
+
+/* What follows in the same run of slots may belong further up: moved back, so that no run has a gap. */
+void *wisp_map_remove(struct wisp_map *map, struct wisp_str key)
+{
+    struct wisp_map_slot *slot = map->capacity ? find(map, key) : NULL;
+    if (!slot || !slot->value) return NULL;
+    void *value = slot->value;
+    size_t mask = map->capacity - 1, hole = (size_t)(slot - map->slots);
+    for (size_t i = (hole + 1) & mask; map->slots[i].value; i = (i + 1) & mask) {
+        size_t home = (size_t)wisp_str_hash(map->slots[i].key) & mask;
+        if (((i - home) & mask) < ((i - hole) & mask)) continue;
+        map->slots[hole] = map->slots[i];
+        hole = i;
+    }
+    map->slots[hole] = (struct wisp_map_slot){0};
+    map->count--;
+    return value;
+}

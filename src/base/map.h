@@ -22,3 +22,5 @@ void wisp_map_deinit(struct wisp_map *map);
 void *wisp_map_get(const struct wisp_map *map, struct wisp_str key);
 /* `value` is not NULL. False, and nothing changed, when the key is there already. */
 bool wisp_map_add(struct wisp_map *map, struct wisp_str key, void *value);
+/* Takes the key out; its value, or NULL when it wasn't there. */
+void *wisp_map_remove(struct wisp_map *map, struct wisp_str key);

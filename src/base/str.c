@@ -40,6 +40,7 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
 
 bool wisp_str_is_utf8(struct wisp_str s)
 {
+    if (!s.len) return true;
     const unsigned char *p = (const unsigned char *)s.ptr, *end = p + s.len;
     while (p < end) {
         while (end - p >= 8) {
