@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import bus as embedded_bus
 import measure
 import servers
 
@@ -89,7 +90,12 @@ def instantiate(config):
     return result
 
 
-PARTS = {part.__name__: part for part in (hello, latency, payloads, start, memory, instantiate, instructions)}
+def bus(config):
+    """The embedded bus beside nats-server: messages per second, and latency, by number of clients."""
+    return embedded_bus.measure_bus(config)
+
+
+PARTS = {part.__name__: part for part in (hello, latency, payloads, start, memory, instantiate, instructions, bus)}
 
 
 def main():
