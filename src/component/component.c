@@ -40,10 +40,22 @@ int wisp_component_new(struct wisp_component **ret_component, struct wisp_str bi
     return 0;
 }
 
+const struct wisp_export_func *wisp_component_export_exact(const struct wisp_component *component,
+                                                           struct wisp_str interface, struct wisp_str name)
+{
+    for (uint32_t i = 0; i < component->n_export_funcs; i++) {
+        const struct wisp_export_func *func = &component->export_funcs[i];
+        if (wisp_str_equal(func->name, name) && wisp_str_equal(func->interface, interface)) return func;
+    }
+    return NULL;
+}
+
 const struct wisp_export_func *wisp_component_export(const struct wisp_component *component, const char *interface,
                                                      const char *name)
 {
     struct wisp_str want = wisp_str_from(interface), func = wisp_str_from(name);
+    const struct wisp_export_func *exact = wisp_component_export_exact(component, want, func);
+    if (exact) return exact;
     for (uint32_t i = 0; i < component->n_export_funcs; i++) {
         const struct wisp_export_func *export = &component->export_funcs[i];
         struct wisp_str have_name = export->interface, have_version = {0};

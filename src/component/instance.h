@@ -25,8 +25,12 @@ void wisp_linked_freep(struct wisp_linked **linked);
 
 /* An exported function of a linked component, looked up once. NULL when there is none. Freed with `linked`. */
 struct wisp_linked_export;
+/* As wisp_component_export. */
 const struct wisp_linked_export *wisp_linked_export_find(struct wisp_linked *linked, const char *interface,
                                                          const char *name);
+/* The one that is listed as `func` in component->export_funcs; NULL when it only re-exports an import. */
+const struct wisp_linked_export *wisp_linked_export_of(const struct wisp_linked *linked,
+                                                       const struct wisp_export_func *func);
 
 struct wisp_instance_options {
     void *context;             /* host functions get it as call->context */
@@ -53,7 +57,12 @@ int wisp_instance_new(struct wisp_instance **ret_instance, struct wisp_linked *l
 void wisp_instance_free(struct wisp_instance *instance);
 
 /* Starts the call of an export. `args` and `result` are native values (types.h) that stay valid until DONE or FAILED,
- * lists and strings in the result live in the instance's arena. Once per instance may a call be in progress. */
+ * lists and strings in the result live in the instance's arena. Once per instance may a call be in progress.
+ *
+ * `args` may be what another instance's call of an import gave to its host function, when wisp_func_type_equal says so
+ * for both functions: the structs are the same then. That host function must see to it that this instance is done or
+ * freed before it returns, and wisp_value_copy the result into its call->arena before this instance is freed. It may
+ * run this instance itself, within its own fiber. */
 enum wisp_instance_state wisp_instance_call(struct wisp_instance *instance, const struct wisp_linked_export *export_,
                                             const void *args, void *result, struct wisp_err *err);
 /* Continues it. `err` is the one given to wisp_instance_call. */
@@ -62,6 +71,9 @@ enum wisp_instance_state wisp_instance_resume(struct wisp_instance *instance);
 /* Lets a suspended invocation go on: calls on_wake, at most once until it is resumed. Harmless when it isn't
  * suspended: its next suspension then returns at once. */
 void wisp_instance_wake(struct wisp_instance *instance);
+
+/* Of the linear memory that its host calls use, now; 0 when it made none that uses one. */
+uint64_t wisp_instance_memory_bytes(struct wisp_instance *instance);
 
 /* The engine's backtrace after FAILED, several lines, or empty. Valid until the instance is freed. */
 const char *wisp_instance_backtrace(struct wisp_instance *instance);

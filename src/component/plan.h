@@ -148,7 +148,8 @@ struct wisp_component {
     struct wisp_core_ref start; /* [] -> [], to be called once after the last step; instance -1: nothing */
     struct wisp_core_ref *destructors; /* what wisp_resource.destructor counts */
     uint32_t n_destructors;
-    uint32_t n_instances; /* component instances, each with a handle table; 0 is the root */
+    uint32_t *instance_parents; /* of each component instance, the one that instantiated it; the root's: UINT32_MAX */
+    uint32_t n_instances;       /* each has a handle table; 0 is the root */
 };
 
 struct wisp_component_options {
@@ -166,7 +167,10 @@ void wisp_component_free(struct wisp_component *component);
 void wisp_component_freep(struct wisp_component **component);
 #define WISP_CLEANUP_COMPONENT __attribute__((cleanup(wisp_component_freep)))
 
-/* Finds an exported function; the interface's version is matched as wisp_version_matches does. */
+/* Finds an exported function, of exactly this interface ("acme:shop/stock@1.2.0"; empty: the root). */
+const struct wisp_export_func *wisp_component_export_exact(const struct wisp_component *component,
+                                                           struct wisp_str interface, struct wisp_str name);
+/* The same, or else one of a version that wisp_version_matches. */
 const struct wisp_export_func *wisp_component_export(const struct wisp_component *component, const char *interface,
                                                      const char *name);
 

@@ -316,7 +316,7 @@ int wisp_type_func(struct wisp_arena *arena, struct wisp_type_field *params, uin
     return 0;
 }
 
-/* --- equality and text --- */
+/* --- equality --- */
 
 static bool optional_equal(const struct wisp_type *a, const struct wisp_type *b)
 {
@@ -335,6 +335,69 @@ bool wisp_type_equal(const struct wisp_type *a, const struct wisp_type *b)
     }
     return true;
 }
+
+bool wisp_func_type_equal(const struct wisp_func_type *a, const struct wisp_func_type *b)
+{
+    if (a->n_params != b->n_params || !optional_equal(a->result, b->result)) return false;
+    for (uint32_t i = 0; i < a->n_params; i++)
+        if (!wisp_type_equal(a->params[i].type, b->params[i].type)) return false;
+    return true;
+}
+
+/* --- copies of native values --- */
+
+struct native_list {
+    void *ptr;
+    size_t len;
+};
+
+static void copy_pointed(struct wisp_arena *arena, const struct wisp_type *type, char *value);
+
+static void copy_list(struct wisp_arena *arena, const struct wisp_type *element, void *value)
+{
+    struct native_list list;
+    memcpy(&list, value, sizeof list);
+    size_t size = list.len * element->native_size;
+    char *items = wisp_arena_alloc(arena, size);
+    if (size) memcpy(items, list.ptr, size);
+    list.ptr = items;
+    memcpy(value, &list, sizeof list);
+    if (!element->has_pointers) return;
+    for (size_t i = 0; i < list.len; i++) copy_pointed(arena, element, items + i * element->native_size);
+}
+
+/* Replaces what `value`, a copy already, points to. */
+static void copy_pointed(struct wisp_arena *arena, const struct wisp_type *type, char *value)
+{
+    if (!type || !type->has_pointers) return;
+    uint32_t tag;
+    switch (type->kind) {
+    case WISP_TYPE_STRING:
+        copy_list(arena, wisp_type_primitive(WISP_TYPE_U8), value);
+        return;
+    case WISP_TYPE_LIST:
+        copy_list(arena, type->element, value);
+        return;
+    case WISP_TYPE_RECORD:
+    case WISP_TYPE_TUPLE:
+        for (uint32_t i = 0; i < type->n_fields; i++)
+            copy_pointed(arena, type->fields[i].type, value + type->fields[i].native_offset);
+        return;
+    default: /* variants */
+        memcpy(&tag, value, sizeof tag);
+        assert(tag < type->n_fields);
+        copy_pointed(arena, type->fields[tag].type, value + type->fields[tag].native_offset);
+        return;
+    }
+}
+
+void wisp_value_copy(struct wisp_arena *arena, const struct wisp_type *type, const void *from, void *to)
+{
+    if (to != from) memcpy(to, from, type->native_size);
+    copy_pointed(arena, type, to);
+}
+
+/* --- text --- */
 
 static const char *const kind_names[WISP_TYPE_COUNT] = {
     [WISP_TYPE_BOOL] = "bool",       [WISP_TYPE_S8] = "s8",         [WISP_TYPE_U8] = "u8",

@@ -156,5 +156,10 @@ int wisp_type_func(struct wisp_arena *arena, struct wisp_type_field *params, uin
 
 /* Structural equality: kinds, field and case names, shapes; resources by identity. */
 bool wisp_type_equal(const struct wisp_type *a, const struct wisp_type *b);
+/* A caller and a function of these types understand each other, and their native structs are the same. Names of
+ * parameters don't count. */
+bool wisp_func_type_equal(const struct wisp_func_type *a, const struct wisp_func_type *b);
+/* Copies a native value, perhaps to itself; what it points to goes to the arena. Handles are copied as they are. */
+void wisp_value_copy(struct wisp_arena *arena, const struct wisp_type *type, const void *from, void *to);
 /* As WIT writes it, without expanding named types ("list<tuple<string, u8>>", "own<fields>"); for messages. */
 char *wisp_type_text(struct wisp_arena *arena, const struct wisp_type *type);

@@ -225,3 +225,73 @@ TEST(size_and_depth_have_limits)
     CHECK_FAILS(wisp_type_compound(&arena, WISP_TYPE_FLAGS, label, 33, &type, &err), INVALID);
     CHECK_FAILS(wisp_type_compound(&arena, WISP_TYPE_ENUM, label, 0, &type, &err), INVALID);
 }
+
+static const struct wisp_func_type *func_of(struct wisp_arena *arena, const char *param, const struct wisp_type *type,
+                                            const struct wisp_type *result)
+{
+    struct wisp_err err = {0};
+    const struct wisp_func_type *func;
+    struct wisp_type_field *params = WISP_NEW_ARRAY(arena, struct wisp_type_field, 1);
+    params[0] = (struct wisp_type_field){.name = wisp_str_from(param), .type = type};
+    CHECK_OK(wisp_type_func(arena, params, type != NULL, result, &func, &err), &err);
+    return func;
+}
+
+TEST(functions_are_equal_by_structure)
+{
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    const struct wisp_type *record = COMPOUND(&arena, RECORD, TYPE(U8), TYPE(STRING)),
+                           *same = COMPOUND(&arena, RECORD, TYPE(U8), TYPE(STRING)),
+                           *other = COMPOUND(&arena, RECORD, TYPE(U8), TYPE(U8));
+    const struct wisp_func_type *func = func_of(&arena, "a", record, TYPE(U8));
+    CHECK(wisp_func_type_equal(func, func_of(&arena, "b", same, TYPE(U8))));
+    CHECK(!wisp_func_type_equal(func, func_of(&arena, "a", other, TYPE(U8))));
+    CHECK(!wisp_func_type_equal(func, func_of(&arena, "a", same, TYPE(S8))));
+    CHECK(!wisp_func_type_equal(func, func_of(&arena, "a", same, NULL)));
+    CHECK(!wisp_func_type_equal(func, func_of(&arena, "a", NULL, TYPE(U8))));
+}
+
+TEST(copies_share_nothing)
+{
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_err err = {0};
+    const struct wisp_type *names, *numbers, *maybe;
+    CHECK_OK(wisp_type_list(&arena, TYPE(STRING), &names, &err), &err);
+    CHECK_OK(wisp_type_list(&arena, TYPE(U32), &numbers, &err), &err);
+    CHECK_OK(wisp_type_option(&arena, names, &maybe, &err), &err);
+    struct value {
+        uint8_t small;
+        struct {
+            uint32_t is_some;
+            struct {
+                struct wisp_str *ptr;
+                size_t len;
+            } names;
+        } maybe;
+        struct {
+            uint32_t *ptr;
+            size_t len;
+        } numbers;
+    };
+    const struct wisp_type *type = COMPOUND(&arena, TUPLE, TYPE(U8), maybe, numbers);
+    CHECK_INT(type->native_size, sizeof(struct value));
+    char text[] = "one";
+    struct wisp_str strings[] = {{text, 3}, {NULL, 0}};
+    uint32_t integers[] = {1, 2, 3};
+    struct value value = {7, {1, {strings, 2}}, {integers, 3}}, copy;
+    wisp_value_copy(&arena, type, &value, &copy);
+    memset(text, 'x', sizeof text);
+    memset(strings, 0, sizeof strings);
+    memset(integers, 0, sizeof integers);
+    CHECK_INT(copy.small, 7);
+    CHECK_INT(copy.maybe.names.len, 2);
+    CHECK_STR(copy.maybe.names.ptr[0], "one");
+    CHECK_STR(copy.maybe.names.ptr[1], "");
+    CHECK_INT(copy.numbers.len, 3);
+    CHECK_INT(copy.numbers.ptr[2], 3);
+    /* What the case leaves out is no pointer. */
+    value.maybe.is_some = 0;
+    value.maybe.names.ptr = (struct wisp_str *)(uintptr_t)1;
+    wisp_value_copy(&arena, type, &value, &copy);
+    CHECK_INT(copy.maybe.is_some, 0);
+}

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "wasi/app.h"
 #include "wasi/http.h"
 #include "wasi/wasi_priv.h"
+
+#include <stdlib.h>
 
 void wisp_wasi_init(struct wisp_wasi *wasi, const struct wisp_wasi_config *config, uv_loop_t *loop)
 {
@@ -11,6 +14,8 @@ void wisp_wasi_deinit(struct wisp_wasi *wasi)
 {
     wisp_wasi_timer_close(wasi);
     wisp_line_output_finish(wasi);
+    free(wasi->chosen_links);
+    wisp_wasi_app_unref(wasi->app);
 }
 
 /* --- checking a configuration --- */
@@ -76,5 +81,12 @@ const struct wisp_host_interface *const wisp_wasi_interfaces[] = {
     &wisp_wasi_sockets_udp_create_socket,
     &wisp_wasi_http_types,
     &wisp_wasi_http_outgoing_handler,
+    &wisp_wasi_config_store,
+    &wisp_wasi_config_runtime,
+    &wisp_wasi_logging,
+    &wisp_wasmcloud_bus_lattice_1,
+    &wisp_wasmcloud_bus_lattice_2,
+    &wisp_wasmcloud_secrets_store,
+    &wisp_wasmcloud_secrets_reveal,
 };
 const size_t wisp_wasi_n_interfaces = WISP_COUNT(wisp_wasi_interfaces);

@@ -54,6 +54,9 @@ struct wisp_wasi {
     struct wisp_wasi_http *http;         /* state of wasi:http; NULL until used */
     uint32_t n_descriptors;              /* files and directories that the guest holds now */
     struct wisp_buf stdout_line, stderr_line; /* begun lines for on_output */
+    struct wisp_wasi_app *app; /* app.h; set by the owner after init, who gives a reference away; NULL: on its own */
+    const struct wisp_wasi_link **chosen_links; /* of the app's, those that the guest chose instead of "default" */
+    size_t n_chosen_links;
 };
 
 /* Refuses what a guest could not be given: texts that are not UTF-8 or hold a NUL, variables without a name or with `=`
@@ -67,6 +70,7 @@ void wisp_wasi_init(struct wisp_wasi *wasi, const struct wisp_wasi_config *confi
 /* After wisp_instance_free. */
 void wisp_wasi_deinit(struct wisp_wasi *wasi);
 
-/* Every host interface of WASI 0.2 that wisp has; what isn't implemented yet answers with the interface's own error. */
+/* Every host interface that wisp has: WASI 0.2, what isn't implemented yet answering with the interface's own error, and
+ * those of app.h. */
 extern const struct wisp_host_interface *const wisp_wasi_interfaces[];
 extern const size_t wisp_wasi_n_interfaces;

@@ -16,6 +16,9 @@ extern const struct wisp_host_interface wisp_wasi_filesystem_types, wisp_wasi_fi
 extern const struct wisp_host_interface wisp_wasi_sockets_network, wisp_wasi_sockets_instance_network,
     wisp_wasi_sockets_ip_name_lookup, wisp_wasi_sockets_tcp, wisp_wasi_sockets_tcp_create_socket, wisp_wasi_sockets_udp,
     wisp_wasi_sockets_udp_create_socket;
+extern const struct wisp_host_interface wisp_wasi_config_store, wisp_wasi_config_runtime, wisp_wasi_logging;
+extern const struct wisp_host_interface wisp_wasmcloud_bus_lattice_1, wisp_wasmcloud_bus_lattice_2;
+extern const struct wisp_host_interface wisp_wasmcloud_secrets_store, wisp_wasmcloud_secrets_reveal;
 
 /* Newest WASI 0.2 that these files implement. */
 #define WISP_WASI_VERSION "0.2.12"

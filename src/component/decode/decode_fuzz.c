@@ -76,6 +76,8 @@ static void check_resources(const struct wisp_component *component)
         require(resource->instance < component->n_instances, "instance of a resource");
         require(resource->destructor < (int32_t)component->n_destructors, "destructor of a resource");
     }
+    for (uint32_t i = 0; i < component->n_instances; i++)
+        require(i ? component->instance_parents[i] < i : component->instance_parents[i] == UINT32_MAX, "parent");
     for (uint32_t i = 0; i < component->n_destructors; i++) check_ref(component, component->destructors[i]);
 }
 

@@ -17,32 +17,60 @@ struct func {
 struct interface {
     const struct wisp_host_interface *entry;
     struct wisp_str name, version;
-    struct wisp_map funcs; /* to struct func */
+    struct wisp_map funcs;           /* to struct func */
+    struct wisp_resource *resources; /* entry->n_resources */
 };
 
 struct wisp_host {
     struct wisp_arena arena;
     struct interface *interfaces;
     size_t n_interfaces;
-    struct wisp_map resources; /* by name, to struct wisp_resource */
+    const struct wisp_host_fallback *fallback;
 };
 
 /* --- reading the tables --- */
 
-static int add_resources(struct wisp_host *host, const struct interface *interface, struct wisp_err *err)
+static struct wisp_resource *find_resource(const struct interface *interface, struct wisp_str name)
 {
-    for (size_t i = 0; i < interface->entry->n_resources; i++) {
-        struct wisp_resource *resource = WISP_NEW(&host->arena, struct wisp_resource);
-        *resource = (struct wisp_resource){.name = wisp_str_from(interface->entry->resources[i].name),
-                                           .owner = interface->name,
-                                           .is_imported = true,
-                                           .host = &interface->entry->resources[i],
-                                           .destructor = -1};
-        if (!wisp_map_add(&host->resources, resource->name, resource))
-            return wisp_err_set(err, WISP_ERR_INTERNAL, "resource `%.*s` is defined twice",
-                                WISP_STR_ARG(resource->name));
+    for (size_t i = 0; i < interface->entry->n_resources; i++)
+        if (wisp_str_equal(interface->resources[i].name, name)) return &interface->resources[i];
+    return NULL;
+}
+
+static int add_resources(struct wisp_host *host, struct interface *interface, struct wisp_err *err)
+{
+    const struct wisp_host_interface *entry = interface->entry;
+    struct wisp_resource *resources = WISP_NEW_ARRAY(&host->arena, struct wisp_resource, entry->n_resources);
+    interface->resources = resources;
+    for (size_t i = 0; i < entry->n_resources; i++) {
+        struct wisp_str name = wisp_str_from(entry->resources[i].name);
+        if (find_resource(interface, name))
+            return wisp_err_set(err, WISP_ERR_INTERNAL, "resource `%.*s` is defined twice", WISP_STR_ARG(name));
+        resources[i] = (struct wisp_resource){.name = name,
+                                              .owner = interface->name,
+                                              .is_imported = true,
+                                              .host = &entry->resources[i],
+                                              .destructor = -1};
     }
     return 0;
+}
+
+static size_t count_resources(const struct wisp_host *host, struct wisp_str name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < host->n_interfaces; i++) n += find_resource(&host->interfaces[i], name) != NULL;
+    return n;
+}
+
+/* What names of resources mean in the signatures of one interface. */
+static void list_resources(const struct wisp_host *host, const struct interface *user, struct wisp_map *ret_resources)
+{
+    for (size_t i = 0; i < user->entry->n_resources; i++)
+        wisp_map_add(ret_resources, user->resources[i].name, &user->resources[i]);
+    for (const struct interface *other = host->interfaces; other < host->interfaces + host->n_interfaces; other++)
+        for (size_t i = 0; i < other->entry->n_resources; i++)
+            if (count_resources(host, other->resources[i].name) == 1)
+                wisp_map_add(ret_resources, other->resources[i].name, &other->resources[i]);
 }
 
 static int check_sizes(const struct wisp_host_func *entry, const struct wisp_func_type *type, struct wisp_err *err)
@@ -91,9 +119,10 @@ static int check_unique(const struct wisp_host *host, const struct interface *in
 
 static int read_interface(struct wisp_host *host, struct interface *interface, struct wisp_err *err)
 {
-    struct wisp_signature_names names = {.arena = &host->arena, .resources = &host->resources};
-    int r = check_unique(host, interface, err);
-    if (r == 0) r = add_funcs(host, interface, &names, err);
+    WISP_CLEANUP_MAP struct wisp_map resources = {0};
+    list_resources(host, interface, &resources);
+    struct wisp_signature_names names = {.arena = &host->arena, .resources = &resources};
+    int r = add_funcs(host, interface, &names, err);
     wisp_map_deinit(&names.types);
     if (r == 0) return 0;
     /* Whatever is wrong with a table, it is our table. */
@@ -111,8 +140,9 @@ static int read_tables(struct wisp_host *host, const struct wisp_host_interface 
         host->interfaces[i].entry = interfaces[i];
         host->interfaces[i].name = wisp_str_from(interfaces[i]->name);
         host->interfaces[i].version = wisp_str_from(interfaces[i]->version);
-        int r = add_resources(host, &host->interfaces[i], err);
-        if (r < 0) return r;
+        int r = check_unique(host, &host->interfaces[i], err);
+        if (r == 0) r = add_resources(host, &host->interfaces[i], err);
+        if (r < 0) return wisp_err_wrap(err, "host interface `%s`", interfaces[i]->name);
     }
     for (size_t i = 0; i < n; i++) {
         int r = read_interface(host, &host->interfaces[i], err);
@@ -138,12 +168,18 @@ void wisp_host_free(struct wisp_host *host)
 {
     if (!host) return;
     for (size_t i = 0; i < host->n_interfaces; i++) wisp_map_deinit(&host->interfaces[i].funcs);
-    wisp_map_deinit(&host->resources);
     wisp_arena_deinit(&host->arena);
     free(host);
 }
 
 void wisp_host_freep(struct wisp_host **host) { wisp_host_free(*host); }
+
+void wisp_host_set_fallback(struct wisp_host *host, const struct wisp_host_fallback *fallback)
+{
+    host->fallback = fallback;
+}
+
+const struct wisp_host_fallback *wisp_host_get_fallback(const struct wisp_host *host) { return host->fallback; }
 
 /* --- comparing types --- */
 
@@ -270,32 +306,73 @@ static int refuse_root(struct wisp_err *err)
     return wisp_err_set(err, WISP_ERR_NOT_FOUND, "it is imported outside of any interface, this host has only those");
 }
 
+/* An interface that a table has is never the fallback's, not even in a version that the table doesn't satisfy. */
+static bool falls_back(const struct wisp_host *host, struct wisp_str want)
+{
+    if (!host->fallback) return false;
+    struct wisp_str name = want, version;
+    (void)wisp_str_split(want, '@', &name, &version);
+    for (size_t i = 0; i < host->n_interfaces; i++)
+        if (wisp_str_equal(host->interfaces[i].name, name)) return false;
+    return host->fallback->accepts(want, host->fallback->env);
+}
+
+static int refuse_resource(const struct wisp_host *host, struct wisp_str name, struct wisp_err *err)
+{
+    for (size_t i = 0; i < host->n_interfaces; i++)
+        if (find_resource(&host->interfaces[i], name))
+            return wisp_err_set(err, WISP_ERR_INVALID, "in this host the resource belongs to `%.*s`",
+                                WISP_STR_ARG(host->interfaces[i].name));
+    return wisp_err_set(err, WISP_ERR_NOT_FOUND, "this host has no such resource");
+}
+
 static int bind_resource(const struct wisp_host *host, struct wisp_resource *resource, struct wisp_err *err)
 {
-    const struct wisp_resource *have = wisp_map_get(&host->resources, resource->name);
+    /* Its handles can't come into being: bind_func sees to that. */
+    if (falls_back(host, resource->owner)) return 0;
     const struct interface *interface = find_interface(host, resource->owner);
+    const struct wisp_resource *have = interface ? find_resource(interface, resource->name) : NULL;
+    if (have) {
+        resource->host = have->host;
+        return 0;
+    }
     int r;
     if (!resource->owner.len)
         r = refuse_root(err);
     else if (!interface)
         r = refuse_interface(host, resource->owner, err);
-    else if (!have)
-        r = wisp_err_set(err, WISP_ERR_NOT_FOUND, "this host has no such resource");
-    else if (!wisp_str_equal(have->owner, interface->name))
-        r = wisp_err_set(err, WISP_ERR_INVALID, "in this host the resource belongs to `%.*s`",
-                         WISP_STR_ARG(have->owner));
-    else {
-        resource->host = have->host;
-        return 0;
-    }
+    else
+        r = refuse_resource(host, resource->name, err);
     (void)wisp_err_wrap(err, "import of resource `%.*s` of `%.*s`", WISP_STR_ARG(resource->name),
                         WISP_STR_ARG(resource->owner));
     return r;
 }
 
+static int refuse_handles(const char *where, const struct wisp_type *type, struct wisp_err *err)
+{
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    return wisp_err_set(err, WISP_ERR_UNSUPPORTED,
+                        "resource handles can't be passed to other components or providers yet; %s has one: `%s`",
+                        where, wisp_type_text(&arena, type));
+}
+
+static int check_fallback(const struct wisp_func_type *type, struct wisp_err *err)
+{
+    for (uint32_t i = 0; i < type->n_params; i++) {
+        char where[32];
+        snprintf(where, sizeof where, "parameter %u", i + 1);
+        if (type->params[i].type->has_handles) return refuse_handles(where, type->params[i].type, err);
+    }
+    return type->result && type->result->has_handles ? refuse_handles("the result", type->result, err) : 0;
+}
+
 static int bind_func(const struct wisp_host *host, const struct wisp_import_func *import,
                      const struct wisp_host_func **ret_func, struct wisp_err *err)
 {
+    if (falls_back(host, import->interface)) {
+        *ret_func = NULL;
+        return check_fallback(import->type, err);
+    }
     if (!import->interface.len) return refuse_root(err);
     const struct interface *interface = find_interface(host, import->interface);
     if (!interface) return refuse_interface(host, import->interface, err);

@@ -244,7 +244,70 @@ TEST(other_types_are_refused_and_shown)
                        "the component has `nothing`, this host `result<_, header-error>`");
 }
 
-/* --- tables that contradict themselves --- */
+/* --- the fallback --- */
+
+static bool accepts_shop(struct wisp_str interface, void *env)
+{
+    (*(int *)env)++;
+    return wisp_str_starts_with(interface, WISP_STR("shop:")) || !interface.len;
+}
+
+static int n_asked;
+static const struct wisp_host_fallback fallback = {.accepts = accepts_shop, .env = &n_asked};
+
+static void start_with_fallback(void)
+{
+    start();
+    n_asked = 0;
+    CHECK(!wisp_host_get_fallback(f.host));
+    wisp_host_set_fallback(f.host, &fallback);
+}
+
+TEST(fallback_gets_what_no_table_has)
+{
+    start_with_fallback();
+    /* A resource type that no function uses. */
+    struct wisp_resource *basket = import_resource("shop:cart/types@1.0.0", "basket");
+    import_func("shop:cart/items@1.0.0", "list", "(string) -> result<list<string>, enum(3)>");
+    import_func("", "run", "()");
+    f.funcs[0] = f.funcs[1] = &types_funcs[0];
+    CHECK_OK(bind(), &err);
+    CHECK(!f.funcs[0] && !f.funcs[1] && !basket->host);
+    CHECK_INT(n_asked, 3);
+    import_func("bank:account/items@1.0.0", "list", "()");
+    CHECK_FAILS(bind(), NOT_FOUND);
+    CHECK_HAS(err.text, "this host has nothing of that package");
+    end();
+}
+
+TEST(fallback_never_gets_what_a_table_has)
+{
+    start_with_fallback();
+    import_func("wasi:io/streams@0.3.0", "read", "()");
+    CHECK_FAILS(bind(), NOT_FOUND);
+    CHECK_HAS(err.text, "in another version: 0.2.8");
+    CHECK_INT(n_asked, 0);
+    end();
+}
+
+TEST(handles_do_not_go_through_the_fallback)
+{
+    start_with_fallback();
+    import_resource("shop:cart/items@1.0.0", "basket");
+    import_func("shop:cart/items@1.0.0", "[method]basket.add", "(borrow<basket>, u32)");
+    CHECK_FAILS(bind(), UNSUPPORTED);
+    CHECK_HAS(err.text, "import of function `[method]basket.add` of `shop:cart/items@1.0.0`: resource handles can't be "
+                        "passed to other components or providers yet; parameter 1 has one: `borrow<basket>`");
+    end();
+    start_with_fallback();
+    import_resource("wasi:io/streams@0.2.0", "input-stream");
+    import_func("shop:cart/items@1.0.0", "open", "() -> result<own<input-stream>>");
+    CHECK_FAILS(bind(), UNSUPPORTED);
+    CHECK_HAS(err.text, "the result has one: `result<own<input-stream>>`");
+    end();
+}
+
+/* --- resources of the same name --- */
 
 static void check_table_refused(const struct wisp_host_interface *const *interfaces, size_t n, const char *words)
 {
@@ -254,6 +317,40 @@ static void check_table_refused(const struct wisp_host_interface *const *interfa
     CHECK(!host);
     CHECK_FAILS(wisp_host_new(&host, interfaces, n, NULL), INTERNAL);
 }
+
+static const struct wisp_host_resource target_resources[] = {{.name = "target"}};
+static const struct wisp_host_func target_funcs[] = {{"use", "(borrow<target>)", nothing, sizeof(struct self_args), 0}};
+#define TARGETS(name_, version_)                                                                                       \
+    {.name = (name_),                                                                                                  \
+     .version = (version_),                                                                                            \
+     .funcs = target_funcs,                                                                                            \
+     .n_funcs = 1,                                                                                                     \
+     .resources = target_resources,                                                                                    \
+     .n_resources = 1}
+
+TEST(interfaces_may_have_resources_of_the_same_name)
+{
+    static const struct wisp_host_resource newer_resources[] = {{.name = "target"}};
+    struct wisp_host_interface older = TARGETS("bus:api/links", "1.0.0"), newer = TARGETS("bus:api/links", "2.0.0");
+    newer.resources = newer_resources;
+    const struct wisp_host_interface *const list[] = {&older, &newer};
+    start();
+    wisp_host_freep(&f.host);
+    CHECK_OK(wisp_host_new(&f.host, list, 2, &err), &err);
+    struct wisp_resource *target = import_resource("bus:api/links@2.0.0", "target");
+    import_func("bus:api/links@2.0.0", "use", "(borrow<target>)");
+    CHECK_OK(bind(), &err);
+    CHECK(target->host == &newer_resources[0]);
+    end();
+    /* Nobody else can say which one is meant. */
+    struct wisp_host_interface user = TARGETS("bus:api/user", "1.0.0");
+    user.resources = NULL;
+    user.n_resources = 0;
+    const struct wisp_host_interface *const list_with_user[] = {&older, &newer, &user};
+    check_table_refused(list_with_user, 3, "host interface `bus:api/user`: function `use`: signature");
+}
+
+/* --- tables that contradict themselves --- */
 
 static void check_func_refused(const struct wisp_host_func *func, const char *words)
 {
@@ -285,7 +382,12 @@ TEST(bad_signatures_are_named)
 TEST(nothing_is_registered_twice)
 {
     const struct wisp_host_interface *const list[] = {&streams, &types, &streams};
-    check_table_refused(list, 3, "resource `input-stream` is defined twice");
+    check_table_refused(list, 3, "host interface `wasi:io/streams`: registered twice");
+    static const struct wisp_host_resource same_resources[] = {{.name = "r"}, {.name = "r"}};
+    struct wisp_host_interface two = {
+        .name = "a:b/c", .version = "1.0.0", .resources = same_resources, .n_resources = 2};
+    const struct wisp_host_interface *const list_of_two[] = {&two};
+    check_table_refused(list_of_two, 1, "host interface `a:b/c`: resource `r` is defined twice");
     struct wisp_host_interface empty = {.name = "a:b/c", .version = "1.0.0"};
     const struct wisp_host_interface *const twice[] = {&empty, &empty};
     check_table_refused(twice, 2, "host interface `a:b/c`: registered twice");

@@ -111,19 +111,26 @@ static int check_bag(struct wisp_linker *l, const struct wisp_link_instance *bag
     return wisp_link_check_unique(l, bag, "export");
 }
 
-int wisp_link_instantiate(struct wisp_linker *l, const struct wisp_link_component *component,
+static uint32_t add_instance(struct wisp_linker *l, uint32_t parent)
+{
+    struct wisp_component *component = l->component;
+    *WISP_PUSH(&component->arena, component->instance_parents, component->n_instances, l->capacity.instances) = parent;
+    return component->n_instances - 1;
+}
+
+int wisp_link_instantiate(struct wisp_linker *l, const struct wisp_link_component *component, uint32_t parent,
                           const struct wisp_link_instance *args, struct wisp_link_instance **ret_instance)
 {
     struct wisp_link_eval eval = {.body = component->body, .outer = component->outer, .args = args};
     if (component->actual) {
         /* Through the type that it was asked for, so that nothing else of it shows. */
-        int r = wisp_link_instantiate(l, component->actual, args, ret_instance);
+        int r = wisp_link_instantiate(l, component->actual, parent, args, ret_instance);
         if (r < 0) return r;
         eval.source = *ret_instance;
     } else if (component->body->kind == WISP_AST_BODY_COMPONENT_TYPE && !l->dry) {
         return wisp_err_set(l->err, WISP_ERR_UNSUPPORTED, "instantiating an imported component");
     }
-    if (component->body->kind == WISP_AST_BODY_COMPONENT && !l->dry) eval.instance = l->component->n_instances++;
+    if (component->body->kind == WISP_AST_BODY_COMPONENT && !l->dry) eval.instance = add_instance(l, parent);
     return wisp_link_eval(l, &eval, ret_instance);
 }
 
@@ -135,7 +142,7 @@ static int define_instance(struct wisp_linker *l, struct wisp_link_env *env, con
     if (def->instance.is_instantiate) {
         struct wisp_link_value component;
         r = wisp_link_get(l, env, WISP_SORT_COMPONENT, def->instance.index, &component);
-        if (r == 0) r = wisp_link_instantiate(l, component.component, members, &instance);
+        if (r == 0) r = wisp_link_instantiate(l, component.component, env->instance, members, &instance);
         if (r < 0 && l->depth <= OUTER_SHOWN) wisp_err_wrap(l->err, "instance of component %u", def->instance.index);
         if (r < 0) return r;
     } else if (env->checks) {
@@ -314,7 +321,7 @@ int wisp_component_link(struct wisp_component *component, const struct wisp_ast 
     struct wisp_linker l = {.component = component, .scratch = &scratch, .err = err, .work_left = WISP_LINK_WORK_MAX};
     l.plan_modules = WISP_NEW_ARRAY(&scratch, int32_t, ast->n_modules);
     for (uint32_t i = 0; i < ast->n_modules; i++) l.plan_modules[i] = -1;
-    component->n_instances = 1;
+    (void)add_instance(&l, UINT32_MAX);
     component->producers = ast->producers.items;
     component->n_producers = ast->producers.n;
     struct wisp_link_instance imports, *exports;

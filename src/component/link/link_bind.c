@@ -101,7 +101,7 @@ static int match_component(struct wisp_linker *l, const struct wisp_link_compone
     struct wisp_link_instance imports = {0}, *exports;
     struct wisp_link_eval eval = {.body = want->body, .outer = want->outer, .ret_imports = &imports};
     int r = wisp_link_eval(l, &eval, &exports);
-    if (r == 0) r = wisp_link_instantiate(l, have, &imports, &exports);
+    if (r == 0) r = wisp_link_instantiate(l, have, 0, &imports, &exports);
     if (r < 0) return r;
     eval.args = &imports;
     eval.source = exports;

@@ -155,7 +155,8 @@ struct wisp_linker {
     uint32_t work_left;
     int32_t *plan_modules; /* by ordinal: position in the plan, or -1 */
     struct {
-        uint32_t resources, import_funcs, export_funcs, lifted_funcs, modules, trampolines, steps, destructors;
+        uint32_t resources, import_funcs, export_funcs, lifted_funcs, modules, trampolines, steps, destructors,
+            instances;
     } capacity;
 };
 
@@ -175,8 +176,8 @@ struct wisp_link_eval {
 };
 int wisp_link_eval(struct wisp_linker *l, const struct wisp_link_eval *eval, struct wisp_link_instance **ret_exports)
     __attribute__((warn_unused_result));
-/* A component's type or body with these arguments. */
-int wisp_link_instantiate(struct wisp_linker *l, const struct wisp_link_component *component,
+/* A component's type or body with these arguments, by the component instance `parent`. */
+int wisp_link_instantiate(struct wisp_linker *l, const struct wisp_link_component *component, uint32_t parent,
                           const struct wisp_link_instance *args, struct wisp_link_instance **ret_instance)
     __attribute__((warn_unused_result));
 

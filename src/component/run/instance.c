@@ -73,6 +73,16 @@ static const struct wisp_wasm_extern *extern_at(struct wisp_instance *instance, 
     return &instance->externs[slot];
 }
 
+uint64_t wisp_instance_memory_bytes(struct wisp_instance *instance)
+{
+    uint32_t slot = instance->linked->memory;
+    uint8_t *base;
+    uint64_t size = 0;
+    if (slot != NO_SLOT && instance->has_extern[slot])
+        wisp_wasm_memory(instance->store, &instance->externs[slot], &base, &size);
+    return size;
+}
+
 /* --- the guest side of one call --- */
 
 struct guest_side {
@@ -162,17 +172,26 @@ static int check_may_leave(struct wisp_instance *instance, const struct trampoli
     return 0;
 }
 
+static int refuse_entry(struct wisp_err *err)
+{
+    return wisp_err_set(err, WISP_ERR_GUEST,
+                        "cannot enter component instance: the caller is the same, within it, or around it");
+}
+
+/* Room for a native value: on the stack when it is small. */
+static void *native_space(struct wisp_arena *arena, char *small, uint32_t size)
+{
+    return size <= NATIVE_ON_STACK ? small : wisp_arena_alloc(arena, size);
+}
+
 static int call_host(const struct trampoline *trampoline, struct guest_side *side, union wisp_raw *values)
 {
     struct wisp_instance *instance = side->instance;
     const struct wisp_func_type *type = trampoline->plan->type;
     uint32_t result_size = type->result ? type->result->native_size : 0;
     _Alignas(16) char args_space[NATIVE_ON_STACK], result_space[NATIVE_ON_STACK];
-    void *args = type->native_params_size <= sizeof args_space
-                     ? args_space
-                     : wisp_arena_alloc(&instance->call_arena, type->native_params_size);
-    void *result =
-        result_size <= sizeof result_space ? result_space : wisp_arena_alloc(&instance->call_arena, result_size);
+    void *args = native_space(&instance->call_arena, args_space, type->native_params_size);
+    void *result = native_space(&instance->call_arena, result_space, result_size);
     memset(result, 0, result_size);
     int r = wisp_canon_lift_params(&side->canon, type, values, args);
     if (r < 0) return r;
@@ -181,9 +200,11 @@ static int call_host(const struct trampoline *trampoline, struct guest_side *sid
         .context = instance->options.context,
         .arena = &instance->call_arena,
         .interface = trampoline->interface,
-        .func = trampoline->func->name,
+        .func = trampoline->name,
     };
-    r = trampoline->func->fn(&call, args, result);
+    const struct wisp_host_fallback *fallback = instance->linked->fallback;
+    r = trampoline->func ? trampoline->func->fn(&call, args, result)
+                         : fallback->call(&call, trampoline->import, args, result, fallback->env);
     wisp_canon_end_borrows(&side->canon);
     if (r < 0) return r;
     if (!type->result) return 0;
@@ -205,7 +226,7 @@ int wisp_instance_enter_host(void *env, struct wisp_wasm_store *store, union wis
     r = call_host(trampoline, &side, values);
     if (instance->call_arena.chunks) wisp_arena_reset(&instance->call_arena);
     if (r < 0 && err->kind != WISP_ERR_CANCELLED)
-        return wisp_err_wrap(err, "%s#%s", trampoline->interface, trampoline->func->name);
+        return wisp_err_wrap(err, "%s#%s", trampoline->interface, trampoline->name);
     return r;
 }
 
@@ -273,13 +294,14 @@ int wisp_instance_resource_drop(void *env, struct wisp_wasm_store *store, union 
         if (resource->host->drop) resource->host->drop(rep, instance->options.context);
         return 0;
     }
+    if (trampoline->is_recursive) return refuse_entry(err);
     if (resource->destructor < 0) return 0;
     union wisp_raw arg = {.u32 = (uint32_t)(uintptr_t)rep};
     uint32_t slot = instance->linked->destructors[resource->destructor];
     return wisp_wasm_call(store, extern_at(instance, slot), &arg, 1, err);
 }
 
-/* --- calls of the host to the guest --- */
+/* --- calls into the guest: of the host, or of another guest within the component --- */
 
 static int post_return(struct wisp_instance *instance, const struct wisp_linked_export *export_, union wisp_raw *values,
                        struct wisp_err *err)
@@ -290,6 +312,64 @@ static int post_return(struct wisp_instance *instance, const struct wisp_linked_
                            export_->lifted->type->lift.n_results, err);
     instance->may_not_leave = false;
     return r < 0 ? wisp_err_wrap(err, "post-return") : 0;
+}
+
+/* The core function, once its arguments are in `values`; the result goes to `result`, and to `values` for
+ * post_return. */
+static int call_lifted(struct guest_side *side, const struct wisp_linked_export *export_, union wisp_raw *values,
+                       void *result)
+{
+    struct wisp_instance *instance = side->instance;
+    const struct wisp_func_type *type = export_->lifted->type;
+    size_t n_values = type->lift.n_params > type->lift.n_results ? type->lift.n_params : type->lift.n_results;
+    int r = wisp_wasm_call(instance->store, extern_at(instance, export_->core), values, n_values, side->canon.err);
+    if (r < 0 || !type->result) return r;
+    load_memory(side);
+    r = wisp_canon_lift_result(&side->canon, type, values, result);
+    return r < 0 ? wisp_err_wrap(side->canon.err, "result of `%s`", export_->name) : 0;
+}
+
+/* From the caller's core values to the callee's and back; native values in between are views of either memory. */
+static int call_guest(const struct trampoline *trampoline, struct guest_side *caller, struct guest_side *callee,
+                      union wisp_raw *values)
+{
+    struct wisp_instance *instance = caller->instance;
+    const struct wisp_linked_export *export_ = trampoline->callee;
+    const struct wisp_func_type *type = trampoline->plan->type;
+    struct wisp_borrow_scope scope = {0};
+    _Alignas(16) char args_space[NATIVE_ON_STACK], result_space[NATIVE_ON_STACK];
+    union wisp_raw inner[WISP_FLAT_PARAMS_MAX + 1];
+    void *args = native_space(caller->canon.arena, args_space, type->native_params_size);
+    void *result = native_space(caller->canon.arena, result_space, type->result ? type->result->native_size : 0);
+    callee->canon.scope = &scope;
+    int r = wisp_canon_lift_params(&caller->canon, type, values, args);
+    if (r == 0) r = wisp_canon_lower_params(&callee->canon, export_->lifted->type, args, inner);
+    if (r == 0) r = call_lifted(callee, export_, inner, result);
+    if (r < 0) return r;
+    wisp_canon_end_borrows(&caller->canon);
+    load_memory(caller);
+    r = wisp_canon_lower_result(&caller->canon, type, result, values);
+    if (r == 0) r = post_return(instance, export_, inner, caller->canon.err);
+    return r < 0 ? r : wisp_borrow_scope_end(&scope, caller->canon.err);
+}
+
+int wisp_instance_enter_guest(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values)
+{
+    (void)n_values;
+    const struct trampoline *trampoline = env;
+    struct wisp_instance *instance = wisp_wasm_store_data(store);
+    const struct wisp_canon_options *from = &trampoline->plan->options, *to = &trampoline->callee->lifted->options;
+    struct wisp_err *err = wisp_wasm_store_err(store);
+    err->kind = WISP_ERR_NONE;
+    int r = check_may_leave(instance, trampoline);
+    if (r < 0) return r;
+    if (trampoline->is_recursive) return refuse_entry(err);
+    /* Not the instance's: calls of the callee to the host empty that. */
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct guest_side caller, callee;
+    open_side(&caller, instance, from, &trampoline->slots, &arena, err);
+    open_side(&callee, instance, to, &trampoline->callee->slots, &arena, err);
+    return call_guest(trampoline, &caller, &callee, values);
 }
 
 static int run_start(struct wisp_instance *instance, struct wisp_err *err)
@@ -317,18 +397,9 @@ static int run_call(void *env, struct wisp_err *err)
     load_memory(&side);
     r = wisp_canon_lower_params(&side.canon, type, instance->args, values);
     if (r < 0) return r;
-    size_t n_values = type->lift.n_params > type->lift.n_results ? type->lift.n_params : type->lift.n_results;
-    r = wisp_wasm_call(instance->store, extern_at(instance, export_->core), values, n_values, err);
-    if (r < 0) return r;
-    union wisp_raw core_result = values[0];
-    if (type->result) {
-        load_memory(&side);
-        r = wisp_canon_lift_result(&side.canon, type, values, instance->result);
-        if (r < 0) return wisp_err_wrap(err, "result of `%s`", export_->name);
-    }
-    r = post_return(instance, export_, &core_result, err);
-    if (r < 0) return r;
-    return wisp_borrow_scope_end(&scope, err);
+    r = call_lifted(&side, export_, values, instance->result);
+    if (r == 0) r = post_return(instance, export_, values, err);
+    return r < 0 ? r : wisp_borrow_scope_end(&scope, err);
 }
 
 static enum wisp_instance_state translate(struct wisp_instance *instance, enum wisp_wasm_state state)

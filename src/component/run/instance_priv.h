@@ -23,9 +23,13 @@ struct option_slots {
 struct trampoline {
     const struct wisp_trampoline *plan;
     const struct wisp_linked *linked;
-    const struct wisp_host_func *func; /* HOST */
-    const char *interface;             /* HOST: for messages */
-    struct option_slots slots;
+    /* HOST */
+    const struct wisp_import_func *import;
+    const struct wisp_host_func *func;       /* NULL: the fallback's */
+    const char *interface, *name;            /* for messages */
+    const struct wisp_linked_export *callee; /* GUEST */
+    struct option_slots slots;               /* HOST, GUEST: of the caller */
+    bool is_recursive;       /* GUEST, RESOURCE_DROP: from a component instance into itself, a parent or child: traps */
     uint32_t n_steps_needed; /* steps that must be made before it can be called */
     struct wisp_wasm_host_func core;
 };
@@ -43,27 +47,29 @@ struct step {
     bool has_start;
 };
 
+/* A function that a guest defines: exported, or for other components within this one. */
 struct wisp_linked_export {
     const struct wisp_lifted_func *lifted;
-    const char *name;
+    const char *name; /* for messages */
     struct option_slots slots;
     uint32_t core; /* slot */
-    struct wisp_linked_export *next;
 };
 
 struct wisp_linked {
     struct wisp_arena arena;
     struct wisp_wasm_engine *engine;
     const struct wisp_component *component;
-    struct wisp_wasm_module **modules; /* by the component's module index; NULL where no step uses it */
+    const struct wisp_host_fallback *fallback; /* NULL: no import needs it */
+    struct wisp_wasm_module **modules;         /* by the component's module index; NULL where no step uses it */
     struct trampoline *trampolines;
     struct step *steps;
     struct wisp_wasm_hosts *hosts; /* the trampolines, for steps without prelinking; NULL when there are none */
     struct slot *slots;
     uint32_t n_slots, slots_capacity;
-    uint32_t start;        /* slot of component->start */
-    uint32_t *destructors; /* slots of component->destructors */
-    struct wisp_linked_export *exports;
+    uint32_t start;                    /* slot of component->start */
+    uint32_t memory;                   /* slot of the memory that host calls use; NO_SLOT: none does */
+    uint32_t *destructors;             /* slots of component->destructors */
+    struct wisp_linked_export *lifted; /* by the component's index of lifted functions */
 };
 
 struct wisp_instance {
@@ -91,6 +97,7 @@ struct wisp_instance {
 
 /* The core function behind every trampoline (instance.c). */
 int wisp_instance_enter_host(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);
+int wisp_instance_enter_guest(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);
 int wisp_instance_resource_new(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);
 int wisp_instance_resource_rep(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);
 int wisp_instance_resource_drop(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);

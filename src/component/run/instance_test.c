@@ -14,7 +14,7 @@ struct state {
     int n_dropped, n_woken;
     bool must_wait;
     char last_text[100];
-    struct wisp_instance *instance;
+    struct wisp_instance *instance, *caller;
 };
 
 struct counter {
@@ -140,8 +140,10 @@ struct fixture {
     struct wisp_buf binary;
     struct wisp_component *component;
     struct wisp_wasm_engine *engine;
+    const struct wisp_host_fallback *fallback;
     struct wisp_host *host;
     struct wisp_linked *linked;
+    struct wisp_instance_options instance_options;
     struct wisp_instance *instance;
     struct state state;
     struct wisp_err err;
@@ -154,9 +156,15 @@ static void on_wake(struct wisp_instance *instance, void *context)
     state->n_woken++;
 }
 
+static void make_instance(struct fixture *f)
+{
+    CHECK_OK(wisp_instance_new(&f->instance, f->linked, &f->instance_options, &f->err), &f->err);
+    f->state.instance = f->instance;
+}
+
 static void set_up_text(struct fixture *f, const char *text, uint64_t memory_bytes_max)
 {
-    *f = (struct fixture){0};
+    *f = (struct fixture){.fallback = f->fallback};
     const struct wisp_host_interface *const interfaces[] = {&interface};
     CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(text), &f->binary, &f->err), &f->err);
     CHECK_OK(wisp_component_new(&f->component, wisp_buf_str(&f->binary), NULL, &f->err), &f->err);
@@ -164,11 +172,11 @@ static void set_up_text(struct fixture *f, const char *text, uint64_t memory_byt
     wisp_component_pool_needs(f->component, &options);
     CHECK_OK(wisp_wasm_engine_new(&f->engine, &options, &f->err), &f->err);
     CHECK_OK(wisp_host_new(&f->host, interfaces, 1, &f->err), &f->err);
+    wisp_host_set_fallback(f->host, f->fallback);
     CHECK_OK(wisp_linked_new(&f->linked, f->engine, f->component, f->host, &f->err), &f->err);
-    struct wisp_instance_options instance_options = {
-        .context = &f->state, .memory_bytes_max = memory_bytes_max, .on_wake = on_wake};
-    CHECK_OK(wisp_instance_new(&f->instance, f->linked, &instance_options, &f->err), &f->err);
-    f->state.instance = f->instance;
+    f->instance_options =
+        (struct wisp_instance_options){.context = &f->state, .memory_bytes_max = memory_bytes_max, .on_wake = on_wake};
+    make_instance(f);
 }
 
 static void tear_down(struct fixture *f)
@@ -192,7 +200,7 @@ static enum wisp_instance_state call(struct fixture *f, const char *name, const 
 
 TEST(resources_live_and_die)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     int32_t n = 7, result = 0;
     CHECK_INT(call(&f, "count", &n, &result), WISP_INSTANCE_DONE);
@@ -206,7 +214,7 @@ TEST(resources_live_and_die)
 
 TEST(handle_used_after_drop_traps)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     int32_t n = 7;
     CHECK_INT(call(&f, "twice", &n, NULL), WISP_INSTANCE_FAILED);
@@ -218,7 +226,7 @@ TEST(handle_used_after_drop_traps)
 
 TEST(host_may_refuse_a_drop)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     int32_t n = 13, result;
     CHECK_INT(call(&f, "count", &n, &result), WISP_INSTANCE_FAILED);
@@ -229,7 +237,7 @@ TEST(host_may_refuse_a_drop)
 
 TEST(strings_go_both_ways)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     struct wisp_str text = WISP_STR("gr\xc3\xbc\xc3\x9f"), result = {0};
     CHECK_INT(call(&f, "echo", &text, &result), WISP_INSTANCE_DONE);
@@ -240,7 +248,7 @@ TEST(strings_go_both_ways)
 
 TEST(host_trap_names_the_function)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     struct wisp_str text = WISP_STR("fail"), result;
     CHECK_INT(call(&f, "echo", &text, &result), WISP_INSTANCE_FAILED);
@@ -250,7 +258,7 @@ TEST(host_trap_names_the_function)
 
 TEST(waiting_call_goes_on_after_wake)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     int32_t n = 5, result = 0;
     f.state.must_wait = true;
@@ -269,7 +277,7 @@ TEST(waiting_call_goes_on_after_wake)
 
 TEST(waiting_call_can_be_cancelled)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     int32_t n = 5, result = 0;
     f.state.must_wait = true;
@@ -279,7 +287,7 @@ TEST(waiting_call_can_be_cancelled)
 
 TEST(busy_and_broken_guests)
 {
-    struct fixture f;
+    struct fixture f = {0};
     set_up(&f, 0);
     CHECK_INT(call(&f, "spin", NULL, NULL), WISP_INSTANCE_PREEMPTED);
     CHECK_INT(wisp_instance_resume(f.instance), WISP_INSTANCE_PREEMPTED);
@@ -293,7 +301,7 @@ TEST(busy_and_broken_guests)
 
 TEST(memory_limit_is_kept)
 {
-    struct fixture f;
+    struct fixture f = {0};
     int32_t result = 0;
     set_up(&f, 1 << 20);
     CHECK_INT(call(&f, "grow", NULL, &result), WISP_INSTANCE_DONE);
@@ -325,9 +333,124 @@ TEST(start_function_may_not_use_memory_that_is_not_there)
         " (core instance (instantiate $fixup (with \"\" (instance (export \"$imports\" (table $shim \"$imports\"))"
         "  (export \"0\" (func $say))))))"
         " (func (export \"run\") (canon lift (core func $main \"run\"))))";
-    struct fixture f;
+    struct fixture f = {0};
     set_up_text(&f, text, 0);
     CHECK_INT(call(&f, "run", NULL, NULL), WISP_INSTANCE_FAILED);
     CHECK_INT(f.err.kind, WISP_ERR_GUEST);
     tear_down(&f);
+}
+
+/* --- imports that another component serves --- */
+
+static const char caller_text[] =
+    "(component\n"
+    " (import \"test:echo/api@1.2.0\" (instance $api\n"
+    "  (export \"echo\" (func (param \"t\" string) (result string)))\n"
+    "  (export \"wait\" (func (param \"n\" s32) (result s32)))))\n"
+    " (core module $libc (memory (export \"memory\") 1) (func (export \"realloc\") (param i32 i32 i32 i32) (result i32)"
+    "  (i32.const 4096)))\n"
+    " (core instance $libc (instantiate $libc))\n"
+    " (core func $echo (canon lower (func $api \"echo\") (memory (core memory $libc \"memory\"))\n"
+    "  (realloc (core func $libc \"realloc\"))))\n"
+    " (core func $wait (canon lower (func $api \"wait\")))\n"
+    " (core module $main (import \"h\" \"echo\" (func $echo (param i32 i32 i32)))\n"
+    "  (import \"h\" \"wait\" (func $wait (param i32) (result i32)))\n"
+    "  (func (export \"echo\") (param i32 i32) (result i32) (call $echo (local.get 0) (local.get 1) (i32.const 16))\n"
+    "   (i32.const 16))\n"
+    "  (func (export \"wait\") (param i32) (result i32) (i32.add (call $wait (local.get 0)) (i32.const 1))))\n"
+    " (core instance $main (instantiate $main (with \"h\" (instance (export \"echo\" (func $echo))\n"
+    "  (export \"wait\" (func $wait))))))\n"
+    " (func (export \"echo\") (param \"text\" string) (result string) (canon lift (core func $main \"echo\")\n"
+    "  (memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\"))))\n"
+    " (func (export \"wait\") (param \"n\" s32) (result s32) (canon lift (core func $main \"wait\"))))\n";
+
+static bool accepts_all(struct wisp_str name, void *env)
+{
+    (void)env;
+    CHECK_STR(name, "test:echo/api@1.2.0");
+    return true;
+}
+
+static void wake_caller(struct wisp_instance *callee, void *context)
+{
+    struct state *state = context;
+    CHECK(callee == state->instance);
+    wisp_instance_wake(state->caller);
+}
+
+/* Runs the other component's instance on this fiber until it waits; then this one waits for it. */
+static int call_callee(struct wisp_call *call, const struct wisp_import_func *func, const void *args, void *result,
+                       void *env)
+{
+    struct fixture *callee = env;
+    callee->state.caller = call->instance;
+    const struct wisp_export_func *export_ =
+        wisp_component_export_exact(callee->component, (struct wisp_str){0}, func->name);
+    CHECK(export_ && wisp_func_type_equal(func->type, export_->type));
+    enum wisp_instance_state state = wisp_instance_call(
+        callee->instance, wisp_linked_export_of(callee->linked, export_), args, result, &callee->err);
+    int r = 0;
+    while (state == WISP_INSTANCE_SUSPENDED && r == 0) {
+        r = wisp_call_suspend(call);
+        if (r == 0) state = wisp_instance_resume(callee->instance);
+    }
+    if (r == 0 && state != WISP_INSTANCE_DONE) r = wisp_call_trap(call, "%s", callee->err.text);
+    if (r == 0) wisp_value_copy(call->arena, func->type->result, result, result);
+    wisp_instance_free(callee->instance);
+    callee->instance = NULL;
+    return r;
+}
+
+static void set_up_pair(struct fixture *caller, struct fixture *callee, struct wisp_host_fallback *fallback)
+{
+    *callee = (struct fixture){0};
+    set_up(callee, 0);
+    callee->instance_options.on_wake = wake_caller;
+    wisp_instance_free(callee->instance);
+    make_instance(callee);
+    *fallback = (struct wisp_host_fallback){.accepts = accepts_all, .call = call_callee, .env = callee};
+    *caller = (struct fixture){.fallback = fallback};
+    set_up_text(caller, caller_text, 0);
+}
+
+TEST(other_component_is_called_with_the_same_structs)
+{
+    struct fixture caller, callee;
+    struct wisp_host_fallback fallback;
+    set_up_pair(&caller, &callee, &fallback);
+    struct wisp_str text = WISP_STR("hello"), result = {0};
+    CHECK_INT(call(&caller, "echo", &text, &result), WISP_INSTANCE_DONE);
+    CHECK_STR(result, "<hello>");
+    CHECK_TEXT(callee.state.last_text, "hello");
+    tear_down(&caller);
+    tear_down(&callee);
+    set_up_pair(&caller, &callee, &fallback);
+    text = WISP_STR("fail");
+    CHECK_INT(call(&caller, "echo", &text, &result), WISP_INSTANCE_FAILED);
+    CHECK_TEXT(caller.err.text, "test:echo/api@1.2.0#echo: test:host/api@0.2.1#say: `fail` was asked for");
+    tear_down(&caller);
+    tear_down(&callee);
+}
+
+TEST(caller_waits_with_the_other_component)
+{
+    struct fixture caller, callee;
+    struct wisp_host_fallback fallback;
+    set_up_pair(&caller, &callee, &fallback);
+    callee.state.must_wait = true;
+    int32_t n = 41, result = 0;
+    CHECK_INT(call(&caller, "wait", &n, &result), WISP_INSTANCE_SUSPENDED);
+    callee.state.must_wait = false;
+    wisp_instance_wake(callee.instance);
+    CHECK_INT(caller.state.n_woken, 1);
+    CHECK_INT(wisp_instance_resume(caller.instance), WISP_INSTANCE_DONE);
+    CHECK_INT(result, 42);
+    tear_down(&caller);
+    tear_down(&callee);
+    set_up_pair(&caller, &callee, &fallback);
+    callee.state.must_wait = true;
+    CHECK_INT(call(&caller, "wait", &n, &result), WISP_INSTANCE_SUSPENDED);
+    tear_down(&caller); /* cancelled: frees the other one on its way out */
+    CHECK(!callee.instance);
+    tear_down(&callee);
 }

@@ -43,18 +43,16 @@ static int option_slots(struct wisp_linked *linked, const struct wisp_canon_opti
     return r;
 }
 
-static int bind_trampoline(struct wisp_linked *linked, const struct wisp_trampoline *plan,
-                           const struct wisp_host_func *const *funcs, struct wisp_err *err)
+static void bind_trampoline(struct wisp_linked *linked, const struct wisp_trampoline *plan,
+                            const struct wisp_host_func *const *funcs)
 {
     static wisp_wasm_host_fn *const entries[] = {
         [WISP_TRAMPOLINE_HOST] = wisp_instance_enter_host,
+        [WISP_TRAMPOLINE_GUEST] = wisp_instance_enter_guest,
         [WISP_TRAMPOLINE_RESOURCE_NEW] = wisp_instance_resource_new,
         [WISP_TRAMPOLINE_RESOURCE_REP] = wisp_instance_resource_rep,
         [WISP_TRAMPOLINE_RESOURCE_DROP] = wisp_instance_resource_drop,
     };
-    if (plan->kind == WISP_TRAMPOLINE_GUEST)
-        return wisp_err_set(err, WISP_ERR_UNSUPPORTED,
-                            "the component calls from one nested component into another, which is not implemented yet");
     struct trampoline *trampoline = &linked->trampolines[plan->index];
     trampoline->plan = plan;
     trampoline->linked = linked;
@@ -68,25 +66,24 @@ static int bind_trampoline(struct wisp_linked *linked, const struct wisp_trampol
     trampoline->slots = (struct option_slots){NO_SLOT, NO_SLOT, NO_SLOT};
     if (plan->kind == WISP_TRAMPOLINE_HOST) {
         const struct wisp_import_func *import = &linked->component->import_funcs[plan->import];
+        trampoline->import = import;
         trampoline->func = funcs[plan->import];
         trampoline->interface = wisp_arena_cstr(&linked->arena, import->interface);
+        trampoline->name = wisp_arena_cstr(&linked->arena, import->name);
     }
-    return 0;
+    if (plan->kind == WISP_TRAMPOLINE_GUEST) trampoline->callee = &linked->lifted[plan->lifted];
 }
 
 static_assert(sizeof((struct wisp_wasm_func_type){0}.params) == sizeof((struct wisp_core_func_type){0}.params), "same");
 static_assert(sizeof((struct wisp_wasm_func_type){0}.results) == sizeof((struct wisp_core_func_type){0}.results),
               "same");
 
-static int bind_trampolines(struct wisp_linked *linked, const struct wisp_host_func *const *funcs, struct wisp_err *err)
+static void bind_trampolines(struct wisp_linked *linked, const struct wisp_host_func *const *funcs)
 {
     const struct wisp_component *component = linked->component;
     linked->trampolines = WISP_NEW_ARRAY(&linked->arena, struct trampoline, component->n_trampolines);
-    for (uint32_t i = 0; i < component->n_trampolines; i++) {
-        int r = bind_trampoline(linked, &component->trampolines[i], funcs, err);
-        if (r < 0) return r;
-    }
-    return 0;
+    linked->lifted = WISP_NEW_ARRAY(&linked->arena, struct wisp_linked_export, component->n_lifted_funcs);
+    for (uint32_t i = 0; i < component->n_trampolines; i++) bind_trampoline(linked, &component->trampolines[i], funcs);
 }
 
 static int compile_modules(struct wisp_linked *linked, struct wisp_err *err)
@@ -167,46 +164,96 @@ static uint32_t steps_needed(const struct wisp_linked *linked, const uint32_t *s
     return needed;
 }
 
-/* Slots of everything that calls need at run time. After the steps, whose imports come first. */
-static int link_options(struct wisp_linked *linked, struct wisp_err *err)
+static void name_exports(struct wisp_linked *linked)
 {
     const struct wisp_component *component = linked->component;
-    int r = slot_of(linked, &component->start, &linked->start, err);
-    if (r < 0) return r;
-    for (uint32_t i = 0; i < component->n_trampolines; i++) {
-        struct trampoline *trampoline = &linked->trampolines[i];
-        if (trampoline->plan->kind != WISP_TRAMPOLINE_HOST) continue;
-        r = option_slots(linked, &trampoline->plan->options, &trampoline->slots, err);
-        if (r < 0) return r;
-        trampoline->n_steps_needed =
-            steps_needed(linked, (uint32_t[]){trampoline->slots.memory, trampoline->slots.realloc}, 2);
-    }
-    linked->destructors = WISP_NEW_ARRAY(&linked->arena, uint32_t, component->n_destructors);
-    for (uint32_t i = 0; i < component->n_destructors; i++) {
-        r = slot_of(linked, &component->destructors[i], &linked->destructors[i], err);
-        if (r < 0) return r;
-    }
-    for (uint32_t i = 0; i < component->n_trampolines; i++) {
-        struct trampoline *trampoline = &linked->trampolines[i];
-        if (trampoline->plan->kind != WISP_TRAMPOLINE_RESOURCE_DROP || trampoline->plan->resource->destructor < 0)
-            continue;
-        trampoline->n_steps_needed =
-            steps_needed(linked, &linked->destructors[trampoline->plan->resource->destructor], 1);
-    }
+    for (uint32_t i = 0; i < component->n_lifted_funcs; i++) linked->lifted[i].name = "of a component within this one";
     for (uint32_t i = 0; i < component->n_export_funcs; i++) {
         const struct wisp_export_func *func = &component->export_funcs[i];
         if (func->lifted == UINT32_MAX) continue;
-        struct wisp_linked_export *export_ = WISP_NEW(&linked->arena, struct wisp_linked_export);
-        export_->lifted = &component->lifted_funcs[func->lifted];
-        export_->name = wisp_arena_printf(&linked->arena, "%.*s%s%.*s", WISP_STR_ARG(func->interface),
-                                          func->interface.len ? "#" : "", WISP_STR_ARG(func->name));
-        r = option_slots(linked, &export_->lifted->options, &export_->slots, err);
-        if (r == 0) r = slot_of(linked, &export_->lifted->core, &export_->core, err);
-        if (r < 0) return wisp_err_wrap(err, "export `%s`", export_->name);
-        export_->next = linked->exports;
-        linked->exports = export_;
+        linked->lifted[func->lifted].name =
+            wisp_arena_printf(&linked->arena, "%.*s%s%.*s", WISP_STR_ARG(func->interface),
+                              func->interface.len ? "#" : "", WISP_STR_ARG(func->name));
+    }
+}
+
+static int link_lifted(struct wisp_linked *linked, struct wisp_err *err)
+{
+    name_exports(linked);
+    for (uint32_t i = 0; i < linked->component->n_lifted_funcs; i++) {
+        struct wisp_linked_export *lifted = &linked->lifted[i];
+        lifted->lifted = &linked->component->lifted_funcs[i];
+        int r = option_slots(linked, &lifted->lifted->options, &lifted->slots, err);
+        if (r == 0) r = slot_of(linked, &lifted->lifted->core, &lifted->core, err);
+        if (r < 0) return wisp_err_wrap(err, "function `%s`", lifted->name);
     }
     return 0;
+}
+
+static int link_destructors(struct wisp_linked *linked, struct wisp_err *err)
+{
+    const struct wisp_component *component = linked->component;
+    linked->destructors = WISP_NEW_ARRAY(&linked->arena, uint32_t, component->n_destructors);
+    for (uint32_t i = 0; i < component->n_destructors; i++) {
+        int r = slot_of(linked, &component->destructors[i], &linked->destructors[i], err);
+        if (r < 0) return r;
+    }
+    return 0;
+}
+
+/* Is `inner` the component instance `outer`, or somewhere within it? */
+static bool is_within(const struct wisp_component *component, uint32_t inner, uint32_t outer)
+{
+    while (inner != outer && inner != UINT32_MAX) inner = component->instance_parents[inner];
+    return inner == outer;
+}
+
+/* The specification forbids calls between component instances of which one is within the other: both may be in the
+ * middle of something then. */
+static bool is_recursive(const struct wisp_component *component, uint32_t caller, uint32_t callee)
+{
+    return is_within(component, caller, callee) || is_within(component, callee, caller);
+}
+
+static int link_trampoline(struct wisp_linked *linked, struct trampoline *trampoline, struct wisp_err *err)
+{
+    const struct wisp_trampoline *plan = trampoline->plan;
+    uint32_t needed[6], n = 0;
+    if (plan->kind == WISP_TRAMPOLINE_HOST || plan->kind == WISP_TRAMPOLINE_GUEST) {
+        int r = option_slots(linked, &plan->options, &trampoline->slots, err);
+        if (r < 0) return r;
+        needed[n++] = trampoline->slots.memory;
+        needed[n++] = trampoline->slots.realloc;
+    }
+    if (plan->kind == WISP_TRAMPOLINE_GUEST) {
+        needed[n++] = trampoline->callee->slots.memory;
+        needed[n++] = trampoline->callee->slots.realloc;
+        needed[n++] = trampoline->callee->slots.post_return;
+        needed[n++] = trampoline->callee->core;
+        trampoline->is_recursive =
+            is_recursive(linked->component, plan->options.instance, trampoline->callee->lifted->options.instance);
+    }
+    if (plan->kind == WISP_TRAMPOLINE_RESOURCE_DROP && !plan->resource->is_imported)
+        trampoline->is_recursive = plan->options.instance != plan->resource->instance &&
+                                   is_recursive(linked->component, plan->options.instance, plan->resource->instance);
+    if (plan->kind == WISP_TRAMPOLINE_RESOURCE_DROP && plan->resource->destructor >= 0)
+        needed[n++] = linked->destructors[plan->resource->destructor];
+    trampoline->n_steps_needed = steps_needed(linked, needed, n);
+    return 0;
+}
+
+/* Slots of everything that calls need at run time. After the steps, whose imports come first. */
+static int link_options(struct wisp_linked *linked, struct wisp_err *err)
+{
+    int r = slot_of(linked, &linked->component->start, &linked->start, err);
+    if (r == 0) r = link_lifted(linked, err);
+    if (r == 0) r = link_destructors(linked, err);
+    linked->memory = NO_SLOT;
+    for (uint32_t i = 0; i < linked->component->n_trampolines && r == 0; i++) {
+        r = link_trampoline(linked, &linked->trampolines[i], err);
+        if (linked->memory == NO_SLOT) linked->memory = linked->trampolines[i].slots.memory;
+    }
+    return r;
 }
 
 int wisp_linked_new(struct wisp_linked **ret_linked, struct wisp_wasm_engine *engine, struct wisp_component *component,
@@ -215,10 +262,11 @@ int wisp_linked_new(struct wisp_linked **ret_linked, struct wisp_wasm_engine *en
     struct wisp_linked *linked = wisp_mem_calloc(1, sizeof *linked);
     linked->engine = engine;
     linked->component = component;
+    linked->fallback = wisp_host_get_fallback(host);
     WISP_CLEANUP_FREE const struct wisp_host_func **funcs = wisp_mem_calloc(component->n_import_funcs, sizeof *funcs);
     int r = wisp_host_bind(host, component, funcs, err);
     if (r == 0) r = compile_modules(linked, err);
-    if (r == 0) r = bind_trampolines(linked, funcs, err);
+    if (r == 0) bind_trampolines(linked, funcs);
     if (r == 0) r = link_steps(linked, err);
     if (r == 0) r = link_options(linked, err);
     if (r < 0) {
@@ -253,10 +301,13 @@ const struct wisp_linked_export *wisp_linked_export_find(struct wisp_linked *lin
                                                          const char *name)
 {
     const struct wisp_export_func *func = wisp_component_export(linked->component, interface, name);
-    if (!func || func->lifted == UINT32_MAX) return NULL;
-    for (const struct wisp_linked_export *export_ = linked->exports; export_; export_ = export_->next)
-        if (export_->lifted == &linked->component->lifted_funcs[func->lifted]) return export_;
-    return NULL;
+    return func ? wisp_linked_export_of(linked, func) : NULL;
+}
+
+const struct wisp_linked_export *wisp_linked_export_of(const struct wisp_linked *linked,
+                                                       const struct wisp_export_func *func)
+{
+    return func->lifted == UINT32_MAX ? NULL : &linked->lifted[func->lifted];
 }
 
 void wisp_component_pool_needs(const struct wisp_component *component, struct wisp_wasm_engine_options *options)

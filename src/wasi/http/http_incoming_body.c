@@ -17,7 +17,7 @@ static void fill_gone_error(struct wisp_io_error *error)
     *error = (struct wisp_io_error){
         .text = "the HTTP exchange has ended before the request's body was read",
         .origin = WISP_IO_ERROR_HTTP,
-        .code = WISP_WASI_HTTP_ERROR_CONNECTION_TERMINATED,
+        .code = WISP_HTTP_ERROR_CONNECTION_TERMINATED,
     };
 }
 
@@ -188,7 +188,7 @@ int wisp_wasi_http_host_trailers_get(struct wisp_call *call, const void *args, v
     trailers->is_taken = true;
     if (!exchange) {
         ret->taken.value.is_error = WISP_ABI_ERROR;
-        ret->taken.value.of.error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_CONNECTION_TERMINATED};
+        ret->taken.value.of.error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_CONNECTION_TERMINATED};
     } else if (exchange->n_trailers) {
         trailers->fields = wisp_fields_from_headers(trailers->object.http, exchange->trailers, exchange->n_trailers);
         wisp_wasi_http_object_ref(trailers->fields);

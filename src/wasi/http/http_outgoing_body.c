@@ -95,9 +95,9 @@ static struct wisp_outgoing_body *body_of(struct wisp_output_stream *stream)
     return (struct wisp_outgoing_body *)(void *)((char *)stream - offsetof(struct wisp_outgoing_body, stream));
 }
 
-static enum wisp_wasi_http_error_code size_error(const struct wisp_outgoing_body *body)
+static enum wisp_http_error_code size_error(const struct wisp_outgoing_body *body)
 {
-    return body->is_request ? WISP_WASI_HTTP_ERROR_REQUEST_BODY_SIZE : WISP_WASI_HTTP_ERROR_RESPONSE_BODY_SIZE;
+    return body->is_request ? WISP_HTTP_ERROR_REQUEST_BODY_SIZE : WISP_HTTP_ERROR_RESPONSE_BODY_SIZE;
 }
 
 static enum wisp_stream_status check_write(struct wisp_output_stream *stream, size_t *ret_room,
@@ -285,7 +285,7 @@ static int finish(struct wisp_call *call, struct wisp_outgoing_body *body, struc
     struct wisp_err err;
     if (body->sink == WISP_WASI_HTTP_SINK_EXCHANGE && end(call, body, trailers, &err) < 0) {
         ret->is_error = WISP_ABI_ERROR;
-        ret->error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_INTERNAL_ERROR};
+        ret->error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_INTERNAL_ERROR};
         ret->error.of.text =
             (struct wisp_abi_option_str){WISP_ABI_SOME, wisp_arena_str(call->arena, wisp_str_from(err.text))};
     }

@@ -293,7 +293,7 @@ int wisp_wasi_http_host_send(struct wisp_call *call, const void *args, void *res
     const char *refusal = wisp_outgoing_request_refuse_drop(arg->request);
     if (!refusal) {
         ret->is_error = WISP_ABI_ERROR;
-        ret->of.error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_REQUEST_DENIED};
+        ret->of.error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_REQUEST_DENIED};
         /* Nobody will read what the guest goes on to write. */
         if (arg->request->body) wisp_outgoing_body_close(arg->request->body);
     }

@@ -217,7 +217,7 @@ TEST(sending_is_denied)
     struct wisp_abi_send_result result;
     CHECK_INT(INVOKE(wisp_wasi_http_outgoing_handler, "handle", &args, &result), 0);
     CHECK(result.is_error);
-    CHECK_INT(result.of.error.tag, WISP_WASI_HTTP_ERROR_REQUEST_DENIED);
+    CHECK_INT(result.of.error.tag, WISP_HTTP_ERROR_REQUEST_DENIED);
     /* What is written for it from now on has no reader. */
     struct wisp_output_stream *output = stream.value;
     struct wisp_io_error error;

@@ -149,12 +149,12 @@ static void set_error(struct wisp_wasi_http *http, const struct wisp_abi_error_c
         const char *name;
         uint16_t status;
     } codes[] = {
-#define X(code, name, status) [WISP_WASI_HTTP_ERROR_##code] = {name, status},
-        WISP_WASI_HTTP_ERROR_CODES(X)
+#define X(code, name, status) [WISP_HTTP_ERROR_##code] = {name, status},
+        WISP_HTTP_ERROR_CODES(X)
 #undef X
     };
     http->response = WISP_WASI_HTTP_REPLIED;
-    if (error->tag == WISP_WASI_HTTP_ERROR_INTERNAL_ERROR && error->of.text.is_some)
+    if (error->tag == WISP_HTTP_ERROR_INTERNAL_ERROR && error->of.text.is_some)
         wisp_wasi_http_problem_set(http, "it answered with the error-code internal-error: %.*s",
                                    WISP_STR_ARG(error->of.text.value));
     else
@@ -185,10 +185,10 @@ int wisp_wasi_http_host_outparam_informational(struct wisp_call *call, const voi
     wisp_wasi_http_object_unref(arg->headers);
     ret->is_error = WISP_ABI_ERROR;
     if (arg->status < 100 || arg->status > 199) {
-        ret->error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_PROTOCOL_ERROR};
+        ret->error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_PROTOCOL_ERROR};
         return 0;
     }
-    ret->error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_INTERNAL_ERROR};
+    ret->error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_INTERNAL_ERROR};
     ret->error.of.text =
         (struct wisp_abi_option_str){WISP_ABI_SOME, WISP_STR("informational responses are not supported")};
     return 0;

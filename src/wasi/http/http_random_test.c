@@ -138,7 +138,7 @@ static void set_step(void)
     struct wisp_abi_set_response_args args = {.response.is_error = draw(5) == 0};
     if (!peek(OUTPARAM) || draw(3)) return;
     if (args.response.is_error)
-        args.response.of.error = (struct wisp_abi_error_code){.tag = draw(WISP_WASI_HTTP_ERROR_COUNT)};
+        args.response.of.error = (struct wisp_abi_error_code){.tag = draw(WISP_HTTP_ERROR_COUNT)};
     else if (!(args.response.of.response = take(RESPONSE)))
         return;
     args.outparam = take(OUTPARAM);

@@ -200,7 +200,7 @@ TEST(client_that_leaves_fails_reads_and_closes_writes)
     CHECK(scene.is_closed && scene.outcome == WISP_HTTP_CLIENT_GONE && fake.is_woken);
     CHECK(input->ops->is_ready(input) && output->ops->is_ready(output));
     CHECK_INT(input->ops->read(input, buffer, sizeof buffer, &n, &error), WISP_STREAM_FAILED);
-    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_WASI_HTTP_ERROR_CONNECTION_TERMINATED);
+    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_HTTP_ERROR_CONNECTION_TERMINATED);
     CHECK_INT(output->ops->check_write(output, &n, &error), WISP_STREAM_CLOSED);
     CHECK_INT(write_text(output, "x"), WISP_STREAM_CLOSED);
     input->ops->drop(input);

@@ -131,7 +131,7 @@ TEST(length_is_held_to)
     CHECK_INT(write_text(stream, "four"), WISP_STREAM_OK);
     stream->ops->drop(stream);
     struct wisp_abi_result_error_code result = finish_body(body, NULL);
-    CHECK(result.is_error && result.error.tag == WISP_WASI_HTTP_ERROR_RESPONSE_BODY_SIZE);
+    CHECK(result.is_error && result.error.tag == WISP_HTTP_ERROR_RESPONSE_BODY_SIZE);
     CHECK(result.error.of.body_size.is_some && result.error.of.body_size.value == 4);
     CHECK_INT(wisp_wasi_http_response(scene.http), WISP_WASI_HTTP_BROKEN);
     turn();
@@ -150,11 +150,11 @@ TEST(more_than_the_length_is_refused)
     CHECK_INT(write_text(stream, "four"), WISP_STREAM_OK);
     struct wisp_io_error error;
     CHECK_INT(stream->ops->write(stream, "more", 4, &error), WISP_STREAM_FAILED);
-    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_WASI_HTTP_ERROR_RESPONSE_BODY_SIZE);
+    CHECK(error.origin == WISP_IO_ERROR_HTTP && error.code == WISP_HTTP_ERROR_RESPONSE_BODY_SIZE);
     struct wisp_io_error *self = &error;
     struct wisp_abi_option_error_code code;
     CHECK_INT(INVOKE(TYPES, "http-error-code", &self, &code), 0);
-    CHECK(code.is_some && code.value.tag == WISP_WASI_HTTP_ERROR_RESPONSE_BODY_SIZE);
+    CHECK(code.is_some && code.value.tag == WISP_HTTP_ERROR_RESPONSE_BODY_SIZE);
     CHECK_INT(write_text(stream, "x"), WISP_STREAM_CLOSED);
     stream->ops->drop(stream);
     CHECK(finish_body(body, NULL).is_error);
@@ -229,7 +229,7 @@ TEST(error_code_instead_of_a_response)
     drop_request();
     struct wisp_abi_set_response_args args = {.outparam = scene.http};
     args.response.is_error = WISP_ABI_ERROR;
-    args.response.of.error = (struct wisp_abi_error_code){.tag = WISP_WASI_HTTP_ERROR_RESPONSE_TIMEOUT};
+    args.response.of.error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_RESPONSE_TIMEOUT};
     CHECK_INT(fake_invoke(&TYPES, "[static]response-outparam.set", &args, sizeof args, NULL, 0), 0);
     CHECK_INT(wisp_wasi_http_response(scene.http), WISP_WASI_HTTP_REPLIED);
     CHECK_HAS(wisp_wasi_http_problem(scene.http), "HTTP-response-timeout");
@@ -290,7 +290,7 @@ TEST(informational_responses_are_refused)
     static const struct {
         uint16_t status;
         uint32_t error;
-    } cases[] = {{103, WISP_WASI_HTTP_ERROR_INTERNAL_ERROR}, {200, WISP_WASI_HTTP_ERROR_PROTOCOL_ERROR}};
+    } cases[] = {{103, WISP_HTTP_ERROR_INTERNAL_ERROR}, {200, WISP_HTTP_ERROR_PROTOCOL_ERROR}};
     for (size_t i = 0; i < WISP_COUNT(cases); i++) {
         struct wisp_abi_informational_args args = {scene.http, cases[i].status, NULL};
         CHECK_INT(fake_invoke(&TYPES, "[constructor]fields", NULL, 0, &args.headers, sizeof(void *)), 0);
