@@ -28,6 +28,7 @@ static struct wisp_http_exchange_full *exchange_new(struct wisp_http_conn *conn)
     struct wisp_http_exchange_full *full = wisp_http_recycler_get(&conn->shared->exchanges);
     memset(full, 0, offsetof(struct wisp_http_exchange_full, peer));
     full->peer.ss_family = AF_UNSPEC;
+    full->exchange.ops = &wisp_http_conn_ops;
     full->conn = conn;
     conn->exchange = full;
     return full;
@@ -93,7 +94,7 @@ static void reset(struct wisp_http_conn *conn, enum wisp_http_outcome outcome)
 /* The exchange cannot go on, by the client's fault. */
 static void fail(struct wisp_http_conn *conn, enum wisp_http_outcome outcome, int status)
 {
-    if (!wisp_http_retract(&conn->exchange->exchange)) {
+    if (!wisp_http_response_retract(&conn->exchange->exchange)) {
         reset(conn, outcome);
         return;
     }
@@ -344,7 +345,7 @@ void wisp_http_conn_eof(struct wisp_http_conn *conn)
     conn->is_eof = true;
     bool can_go_on = conn->body.is_complete && conn->shared->options.serve_half_closed;
     if (conn->phase == WISP_HTTP_PHASE_EXCHANGE && !can_go_on) {
-        if (wisp_http_retract(&conn->exchange->exchange)) {
+        if (wisp_http_response_retract(&conn->exchange->exchange)) {
             /* Responses to requests before this one may still be on their way. */
             exchange_close(conn, WISP_HTTP_CLIENT_GONE);
             begin_closing(conn);

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "http/chunked.h"
+#include "http/exchange.h"
 #include "http/head.h"
 #include "http/recycler.h"
 
@@ -201,6 +202,13 @@ static inline size_t wisp_http_conn_output_size(const struct wisp_http_conn *con
 char *wisp_http_conn_reserve(struct wisp_http_conn *conn, size_t size);
 /* Decides the framing of an OPEN response with what is known now. */
 void wisp_http_response_seal(struct wisp_http_exchange_full *full);
+/* What exchanges of a connection do. */
+extern const struct wisp_http_exchange_ops wisp_http_conn_ops;
+bool wisp_http_response_retract(struct wisp_http_exchange *exchange);
+enum wisp_http_body wisp_http_incoming_peek(struct wisp_http_exchange *exchange, struct wisp_str *ret_bytes);
+void wisp_http_incoming_consume(struct wisp_http_exchange *exchange, size_t size);
+bool wisp_http_incoming_limit(struct wisp_http_exchange *exchange, uint64_t bytes_max);
+const struct sockaddr *wisp_http_incoming_peer(struct wisp_http_exchange *exchange);
 /* Puts the server's own answer to a request in error into the output. */
 void wisp_http_response_refuse(struct wisp_http_conn *conn, int status, bool is_head_request);
 /* Takes what came in for the body out of its framing. Returns 0, or the status for a body in error. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP/1.1 server: streaming exchanges with backpressure both ways.
+/* HTTP/1.1 server: streaming exchanges with backpressure both ways. Exchanges may also come from other transports
+ * (exchange.h); what is said of "the server" and "the connection" holds for their maker then.
  *
  * A server belongs to one uv_loop_t and its thread; everything here is called on that thread, and nothing here blocks.
  * Several servers may share a loop. An exchange is one request and its response:
@@ -45,7 +46,8 @@ enum wisp_http_outcome {
 
 /* All fields but `user` are for reading. What they point to is valid until on_close has returned. */
 struct wisp_http_exchange {
-    void *user; /* the handler's; NULL in on_request */
+    void *user;                               /* the handler's; NULL in on_request */
+    const struct wisp_http_exchange_ops *ops; /* its maker's: exchange.h */
 
     struct wisp_str method;    /* any token, case as sent */
     struct wisp_str target;    /* path and query as sent: begins with '/', or is "*" */
@@ -134,7 +136,12 @@ int wisp_http_server_listen(struct wisp_http_server *server, const struct wisp_h
 int wisp_http_server_listen_fd_take(struct wisp_http_server *server, int fd, struct wisp_err *err)
     __attribute__((warn_unused_result));
 
-/* Graceful end, once: stops accepting, closes idle connections, lets exchanges in flight finish (their responses say
+/* From now on the kernel drops attempts to connect to the server's sockets, whoever else has them: for sockets that
+ * nobody will listen on after this server. Those that connected before are still accepted until stop. */
+void wisp_http_server_turn_away(struct wisp_http_server *server);
+
+/* Graceful end, once: accepts who waits in the listen queues now and nobody later, closes idle connections (new ones
+ * have half a second for their first request), lets exchanges in flight finish (their responses say
  * `connection: close` if their head is not out yet), after grace_ms resets what is left. on_stopped comes when all
  * connections and handles are gone, always from the loop; the server may be freed in it. */
 void wisp_http_server_stop(struct wisp_http_server *server, uint64_t grace_ms, void (*on_stopped)(void *env),

@@ -5,7 +5,6 @@
  * goes into the output with a gap where the framing belongs, and small pieces of body behind it. A response that ends
  * before the output is sent gets a content-length; one that goes on becomes chunked (or, for HTTP/1.0, ends with the
  * connection). Then the framing is written into the gap and the body closes up to it. */
-#include "http/chars.h"
 #include "http/conn.h"
 
 #include <assert.h>
@@ -46,49 +45,7 @@ static char *put_chunk_line(char *at, size_t size)
     return PUT(at, "\r\n");
 }
 
-/* --- checks --- */
-
-/* Headers that say how this connection and message are carried: never the handler's. */
-static bool is_reserved(struct wisp_str name)
-{
-    switch (name.len) {
-    case 2:
-        return wisp_str_equal_nocase(name, WISP_STR("te"));
-    case 7:
-        return wisp_str_equal_nocase(name, WISP_STR("upgrade"));
-    case 10:
-        return wisp_str_equal_nocase(name, WISP_STR("connection")) ||
-               wisp_str_equal_nocase(name, WISP_STR("keep-alive"));
-    case 14:
-        return wisp_str_equal_nocase(name, WISP_STR("content-length"));
-    case 16:
-        return wisp_str_equal_nocase(name, WISP_STR("proxy-connection"));
-    case 17:
-        return wisp_str_equal_nocase(name, WISP_STR("transfer-encoding"));
-    default:
-        return false;
-    }
-}
-
-static int check_headers(const struct wisp_http_header *headers, size_t n, size_t *ret_size, bool *ret_has_date,
-                         struct wisp_err *err)
-{
-    *ret_size = 0;
-    *ret_has_date = false;
-    for (size_t i = 0; i < n; i++) {
-        struct wisp_str name = headers[i].name;
-        if (name.len == 0 || !wisp_http_is_all(name, WISP_HTTP_TOKEN))
-            return wisp_err_set(err, WISP_ERR_INVALID, "a header name has characters that names may not have");
-        if (is_reserved(name))
-            return wisp_err_set(err, WISP_ERR_INVALID, "header `%.*s` is set by the server only", WISP_STR_ARG(name));
-        if (!wisp_http_is_all(headers[i].value, WISP_HTTP_VALUE))
-            return wisp_err_set(err, WISP_ERR_INVALID, "the value of header `%.*s` has control characters",
-                                WISP_STR_ARG(name));
-        *ret_has_date |= name.len == 4 && wisp_str_equal_nocase(name, WISP_STR("date"));
-        *ret_size += name.len + headers[i].value.len + 4;
-    }
-    return 0;
-}
+/* --- framing --- */
 
 static char *put_headers(char *at, const struct wisp_http_header *headers, size_t n)
 {
@@ -100,8 +57,6 @@ static char *put_headers(char *at, const struct wisp_http_header *headers, size_
     }
     return at;
 }
-
-/* --- framing --- */
 
 static char *put_status_line(char *at, uint16_t status)
 {
@@ -176,27 +131,24 @@ static bool is_bodiless(const struct wisp_http_exchange_full *full, uint16_t sta
 
 /* --- what the handler calls --- */
 
-int wisp_http_start(struct wisp_http_exchange *exchange, const struct wisp_http_response *response,
-                    struct wisp_err *err)
+static int start(struct wisp_http_exchange *exchange, const struct wisp_http_response *response, struct wisp_err *err)
 {
     struct wisp_http_exchange_full *full = wisp_http_full(exchange);
     struct wisp_http_conn *conn = full->conn;
-    size_t headers_size;
-    bool has_date;
+    struct wisp_http_headers_facts facts;
     if (full->response.state != WISP_HTTP_RESPONSE_NONE)
         return wisp_err_set(err, WISP_ERR_INVALID, "the response was started already");
-    if (response->status < 200 || response->status > 599)
-        return wisp_err_set(err, WISP_ERR_INVALID, "status %u cannot end a request", response->status);
-    int result = check_headers(response->headers, response->n_headers, &headers_size, &has_date, err);
+    int result = wisp_http_status_check(response->status, err);
+    if (result == 0) result = wisp_http_headers_check(response->headers, response->n_headers, &facts, err);
     if (result < 0) return result;
 
     exchange->status = response->status;
     full->response.length = response->content_length;
-    char *start = wisp_http_conn_reserve(conn, HEAD_OVERHEAD_BYTES + headers_size + WISP_HTTP_DATE_BYTES + GAP_BYTES);
+    char *at = wisp_http_conn_reserve(conn, HEAD_OVERHEAD_BYTES + facts.size + WISP_HTTP_DATE_BYTES + GAP_BYTES);
     full->response.start = conn->out_end;
-    char *at = put_status_line(start, response->status);
+    at = put_status_line(at, response->status);
     at = put_headers(at, response->headers, response->n_headers);
-    if (!has_date) at = put(at, conn->shared->date, WISP_HTTP_DATE_BYTES);
+    if (!facts.has_date) at = put(at, conn->shared->date, WISP_HTTP_DATE_BYTES);
     full->response.framing = is_bodiless(full, response->status)                    ? WISP_HTTP_RESPONSE_BODILESS
                              : response->content_length != WISP_HTTP_LENGTH_UNKNOWN ? WISP_HTTP_RESPONSE_SIZED
                                                                                     : WISP_HTTP_RESPONSE_UNDECIDED;
@@ -213,7 +165,7 @@ int wisp_http_start(struct wisp_http_exchange *exchange, const struct wisp_http_
     return 0;
 }
 
-size_t wisp_http_room(struct wisp_http_exchange *exchange)
+static size_t room(struct wisp_http_exchange *exchange)
 {
     struct wisp_http_exchange_full *full = wisp_http_full(exchange);
     size_t window = full->conn->shared->options.output_window_bytes;
@@ -247,7 +199,7 @@ static int check_writable(const struct wisp_http_exchange_full *full, struct wis
     return 0;
 }
 
-int wisp_http_write(struct wisp_http_exchange *exchange, const void *bytes, size_t size, struct wisp_err *err)
+static int write_body(struct wisp_http_exchange *exchange, const void *bytes, size_t size, struct wisp_err *err)
 {
     struct wisp_http_exchange_full *full = wisp_http_full(exchange);
     struct wisp_http_outgoing *response = &full->response;
@@ -279,15 +231,14 @@ static void append_last_chunk(struct wisp_http_conn *conn, const struct wisp_htt
     conn->out_end += (size_t)(at - start);
 }
 
-int wisp_http_end(struct wisp_http_exchange *exchange, const struct wisp_http_header *trailers, size_t n_trailers,
-                  struct wisp_err *err)
+static int end(struct wisp_http_exchange *exchange, const struct wisp_http_header *trailers, size_t n_trailers,
+               struct wisp_err *err)
 {
     struct wisp_http_exchange_full *full = wisp_http_full(exchange);
     struct wisp_http_outgoing *response = &full->response;
-    size_t trailers_size = 0;
-    bool has_date;
+    struct wisp_http_headers_facts facts = {0};
     int result = check_writable(full, err);
-    if (result == 0) result = check_headers(trailers, n_trailers, &trailers_size, &has_date, err);
+    if (result == 0) result = wisp_http_headers_check(trailers, n_trailers, &facts, err);
     if (result < 0) return result;
     if (response->framing == WISP_HTTP_RESPONSE_SIZED && exchange->bytes_out < response->length)
         return wisp_err_set(err, WISP_ERR_INVALID, "%llu of %llu bytes of content-length were written",
@@ -301,23 +252,13 @@ int wisp_http_end(struct wisp_http_exchange *exchange, const struct wisp_http_he
         close_gap(full);
     }
     if (response->framing == WISP_HTTP_RESPONSE_CHUNKED)
-        append_last_chunk(full->conn, trailers, n_trailers, trailers_size);
+        append_last_chunk(full->conn, trailers, n_trailers, facts.size);
     response->state = WISP_HTTP_RESPONSE_ENDED;
     wisp_http_conn_touch(full->conn);
     return 0;
 }
 
-int wisp_http_reply(struct wisp_http_exchange *exchange, uint16_t status, const struct wisp_http_header *headers,
-                    size_t n_headers, struct wisp_str body, struct wisp_err *err)
-{
-    struct wisp_http_response response = {status, headers, n_headers, body.len};
-    int result = wisp_http_start(exchange, &response, err);
-    if (result == 0) result = wisp_http_write(exchange, body.ptr, body.len, err);
-    if (result == 0) result = wisp_http_end(exchange, NULL, 0, err);
-    return result;
-}
-
-bool wisp_http_retract(struct wisp_http_exchange *exchange)
+bool wisp_http_response_retract(struct wisp_http_exchange *exchange)
 {
     struct wisp_http_exchange_full *full = wisp_http_full(exchange);
     struct wisp_http_outgoing *response = &full->response;
@@ -330,13 +271,26 @@ bool wisp_http_retract(struct wisp_http_exchange *exchange)
     return true;
 }
 
-void wisp_http_abort(struct wisp_http_exchange *exchange)
+static void abort_exchange(struct wisp_http_exchange *exchange)
 {
     struct wisp_http_exchange_full *full = wisp_http_full(exchange);
     if (full->response.state == WISP_HTTP_RESPONSE_ENDED) return;
     full->is_aborted = true;
     wisp_http_conn_touch(full->conn);
 }
+
+const struct wisp_http_exchange_ops wisp_http_conn_ops = {
+    .body_peek = wisp_http_incoming_peek,
+    .body_consume = wisp_http_incoming_consume,
+    .body_limit = wisp_http_incoming_limit,
+    .start = start,
+    .room = room,
+    .write = write_body,
+    .end = end,
+    .retract = wisp_http_response_retract,
+    .abort = abort_exchange,
+    .peer = wisp_http_incoming_peer,
+};
 
 /* --- the server's own answers --- */
 

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@ enum {
     TICK_MS_MAX = 1000,
     KEPT_SOCKETS = 1024,
     BACKLOG = 1024,
+    NEWCOMER_GRACE_MS = 500, /* for the first request of a connection that is made when the server stops */
 };
 
 /* --- time --- */
@@ -38,6 +40,13 @@ static uint64_t tick_of(const struct wisp_http_options *options)
 }
 
 static void end_if_empty(struct wisp_http_server *server);
+static void close_listeners(struct wisp_http_server *server);
+
+/* A client that has just connected, and whose request is on its way, is no idle one. */
+static bool is_newcomer(const struct wisp_http_server *server, const struct wisp_http_socket *socket)
+{
+    return !socket->conn.has_served && server->shared.now_ms < server->stop_began_ms + NEWCOMER_GRACE_MS;
+}
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -50,15 +59,18 @@ static void on_timer(uv_timer_t *timer)
     if (was_held_up) return;
     bool is_stopping = server->shared.is_stopping;
     bool is_late = is_stopping && now >= server->stop_deadline_ms;
+    /* The loop has looked at them since the stop: whoever waited in their queues was accepted. */
+    if (is_stopping) close_listeners(server);
     /* Closing is asynchronous: no socket leaves the list within this loop. */
     for (struct wisp_http_socket *socket = server->sockets; socket; socket = socket->next) {
         if (is_late) {
             wisp_http_socket_reset(socket, WISP_HTTP_STOPPED);
         } else {
-            if (is_stopping) wisp_http_socket_stop(socket);
+            if (is_stopping && !is_newcomer(server, socket)) wisp_http_socket_stop(socket);
             wisp_http_socket_tick(socket);
         }
     }
+    if (is_stopping) end_if_empty(server);
 }
 
 /* --- before the loop sleeps --- */
@@ -111,7 +123,8 @@ void wisp_http_server_add(struct wisp_http_server *server, struct wisp_http_sock
     if (!server->sockets) {
         server->ticked_at_ms = server->shared.now_ms;
         uv_prepare_start(&server->before_sleep, before_sleep);
-        uv_timer_start(&server->timer, on_timer, server->tick_ms, server->tick_ms);
+        if (!server->shared.is_stopping)
+            uv_timer_start(&server->timer, on_timer, server->tick_ms, server->tick_ms);
     }
     socket->next = server->sockets;
     if (socket->next) socket->next->previous = socket;
@@ -260,6 +273,8 @@ int wisp_http_server_listen_fd_take(struct wisp_http_server *server, int fd, str
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &(socklen_t){sizeof is_listening}) < 0)
         return wisp_err_os(err, errno, "listen on descriptor %d", fd);
     if (!is_listening) return wisp_err_set(err, WISP_ERR_INVALID, "descriptor %d is no listening socket", fd);
+    /* Whoever had it before may have turned clients away. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &is_listening, sizeof is_listening);
     /* libuv closes its descriptor when it fails, but the caller's is the caller's until we succeed. */
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0) return wisp_err_os(err, errno, "listen on descriptor %d", fd);
@@ -331,11 +346,33 @@ static void on_listener_closed(uv_handle_t *handle)
 
 static void end_if_empty(struct wisp_http_server *server)
 {
-    if (server->sockets || server->is_ending) return;
+    if (server->sockets || server->listeners || server->is_ending) return;
     server->is_ending = true;
     uv_close((uv_handle_t *)&server->timer, on_handle_closed);
     uv_close((uv_handle_t *)&server->before_sleep, on_handle_closed);
     uv_close((uv_handle_t *)&server->stay_awake, on_handle_closed);
+}
+
+static void close_listeners(struct wisp_http_server *server)
+{
+    while (server->listeners) {
+        struct wisp_http_listener *listener = server->listeners;
+        server->listeners = listener->next;
+        uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
+    }
+}
+
+/* A filter that takes nothing: the kernel drops what would make new connections. Their clients try again a little
+ * later, and find nobody. */
+void wisp_http_server_turn_away(struct wisp_http_server *server)
+{
+    struct sock_filter nothing = {BPF_RET | BPF_K, 0, 0, 0};
+    const struct sock_fprog program = {1, &nothing};
+    for (struct wisp_http_listener *listener = server->listeners; listener; listener = listener->next) {
+        int fd;
+        if (uv_fileno((uv_handle_t *)&listener->tcp, &fd) == 0)
+            (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    }
 }
 
 void wisp_http_server_stop(struct wisp_http_server *server, uint64_t grace_ms, void (*on_stopped)(void *env), void *env)
@@ -346,15 +383,12 @@ void wisp_http_server_stop(struct wisp_http_server *server, uint64_t grace_ms, v
     server->shared.is_stopping = true;
     server->on_stopped = on_stopped;
     server->on_stopped_env = env;
+    server->stop_began_ms = server->shared.now_ms;
     server->stop_deadline_ms = wisp_http_after(&server->shared, grace_ms);
-    while (server->listeners) {
-        struct wisp_http_listener *listener = server->listeners;
-        server->listeners = listener->next;
-        uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
-    }
+    if (!grace_ms) close_listeners(server);
     /* Idle connections are closed by the timer, after the loop has looked for input once more: a request that is here
      * already is still answered. */
-    server->tick_ms = min_u64(server->tick_ms, grace_ms / 4 + 1);
+    server->tick_ms = min_u64(min_u64(server->tick_ms, grace_ms / 4 + 1), NEWCOMER_GRACE_MS / 4);
     server->ticked_at_ms = server->shared.now_ms;
     uv_timer_start(&server->timer, on_timer, 1, server->tick_ms);
     uv_ref((uv_handle_t *)&server->timer);

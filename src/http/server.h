@@ -38,7 +38,7 @@ struct wisp_http_server {
     struct wisp_http_socket *scheduled;
     struct wisp_http_recycler spare_sockets;
     unsigned n_handles; /* of the server itself, open; 0 before the first listen */
-    uint64_t stop_deadline_ms;
+    uint64_t stop_began_ms, stop_deadline_ms;
     bool is_ending; /* all connections are gone; the handles are being closed */
     void (*on_stopped)(void *env);
     void *on_stopped_env;

@@ -11,10 +11,10 @@ static void stop_with_requests_in_flight(struct world *world)
     say(busy, GET);
     sleep_ms(50); /* busy is held for 200 */
     uv_async_send(&world->stop);
-    expect(idle, NULL, "");
     say(begun, "T / HTTP/1.1\r\nHost: a\r\n\r\n");
     expect(begun, NULL, "connection: close\r\ncontent-length: 5\r\n\r\nhello");
     expect(busy, NULL, "connection: close\r\ncontent-length: 5\r\n\r\nlater");
+    expect(idle, NULL, ""); /* a newcomer has a moment for its first request */
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(world->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int late = socket(AF_INET, SOCK_STREAM, 0);
