@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions served by their type, with native values. */
+#include "base/log.h"
+#include "wrpc/collect.h"
+#include "wrpc/serve_priv.h"
+
+#include <stdlib.h>
+
+/* What an endpoint knows of its function. */
+struct typed {
+    const struct wisp_func_type *type;
+    wisp_wrpc_on_call *on_call;
+    void *env;
+};
+
+struct typed_call {
+    struct wisp_wrpc_incoming incoming;
+    struct typed function;
+    struct wisp_wrpc_collector collector; /* the native arguments point into it */
+    void *args;                           /* NULL: they are not complete */
+};
+
+static struct typed_call *typed_of(struct wisp_wrpc_session *session)
+{
+    return WISP_WRPC_OWNER(struct typed_call, incoming.session, session);
+}
+
+static void typed_free(struct typed_call *call)
+{
+    wisp_wrpc_collector_deinit(&call->collector);
+    wisp_wrpc_incoming_free(&call->incoming);
+}
+
+void wisp_wrpc_incoming_fail(struct wisp_wrpc_incoming *incoming)
+{
+    struct typed_call *call = typed_of(&incoming->session);
+    struct wisp_err err;
+    if (incoming->session.inbox && wisp_wrpc_session_end(&incoming->session, "", &err) < 0)
+        WISP_LOG(DEBUG, "wrpc", "a caller can't be told that its call failed", WISP_TEXT("cause", err.text));
+    typed_free(call);
+}
+
+int wisp_wrpc_incoming_finish(struct wisp_wrpc_incoming *incoming, const void *result, struct wisp_err *err)
+{
+    struct typed_call *call = typed_of(&incoming->session);
+    struct wisp_wrpc *wrpc = incoming->session.wrpc;
+    const struct wisp_type *type = call->function.type->result;
+    struct wisp_buf *bytes = &wrpc->scratch;
+    bytes->len = 0;
+    int r = type ? wisp_wrpc_value_encode(type, result, wrpc->value_bytes_max, bytes, err) : 0;
+    if (r == 0) r = wisp_wrpc_session_send(&incoming->session, "", wisp_buf_str(bytes), err);
+    if (r < 0) wisp_err_wrap(err, "the result of %s", incoming->session.label);
+    wisp_wrpc_incoming_fail(incoming); /* the same end, whether the result is before it or not */
+    return r;
+}
+
+/* --- parameters --- */
+
+static void refuse(struct typed_call *call, const struct wisp_err *err)
+{
+    WISP_LOG(WARN, "wrpc", "call refused", WISP_TEXT("function", call->incoming.session.label),
+             WISP_BYTES("source", call->incoming.caller.source_id), WISP_TEXT("cause", err->text));
+    wisp_wrpc_incoming_fail(&call->incoming);
+}
+
+static int try_to_decode(struct typed_call *call, bool is_end, struct wisp_err *err)
+{
+    const struct wisp_func_type *type = call->function.type;
+    struct wisp_str bytes = wisp_buf_str(&call->collector.bytes);
+    size_t used;
+    void *args = wisp_arena_alloc(&call->incoming.arena, type->native_params_size);
+    int r = wisp_wrpc_params_decode(type, bytes, &call->incoming.arena, args, &used, err);
+    if (r < 0) return wisp_err_wrap(err, "its parameters can't be understood");
+    if (r == WISP_WRPC_MORE)
+        return is_end ? wisp_err_set(err, WISP_ERR_INVALID, "its parameters ended in the middle") : WISP_WRPC_MORE;
+    if (used < bytes.len)
+        return wisp_err_set(err, WISP_ERR_INVALID, "%zu bytes follow the end of its parameters", bytes.len - used);
+    call->args = args;
+    return 0;
+}
+
+static void take_params(struct typed_call *call, struct wisp_str bytes, bool is_end)
+{
+    struct wisp_wrpc_session *session = &call->incoming.session;
+    struct wisp_err err = {0};
+    int r = wisp_wrpc_collect(&call->collector, bytes, session->wrpc->value_bytes_max, &err);
+    if (r == 0) {
+        if (!wisp_wrpc_collector_is_worth_a_try(&call->collector, is_end)) return;
+        r = try_to_decode(call, is_end, &err);
+        if (r == WISP_WRPC_MORE) return;
+    }
+    if (r < 0) {
+        refuse(call, &err);
+        return;
+    }
+    wisp_wrpc_session_set_timeout(session, 0);
+    call->function.on_call(&call->incoming, call->args, call->function.env);
+}
+
+static void on_bytes(struct wisp_wrpc_session *session, struct wisp_str path, struct wisp_str bytes)
+{
+    struct typed_call *call = typed_of(session);
+    if (path.len > 0 || call->args) return;
+    wisp_wrpc_session_set_timeout(session, session->wrpc->idle_timeout_ms);
+    take_params(call, bytes, bytes.len == 0);
+}
+
+/* The rest of the parameters did not come. */
+static void on_failed(struct wisp_wrpc_session *session, const struct wisp_err *err)
+{
+    struct typed_call *call = typed_of(session);
+    WISP_LOG(WARN, "wrpc", "call given up: its parameters did not come", WISP_TEXT("cause", err->text));
+    typed_free(call);
+}
+
+/* Nobody has it yet, and nobody will. */
+static void on_service_gone(struct wisp_wrpc_incoming *incoming)
+{
+    if (!typed_of(&incoming->session)->args) wisp_wrpc_incoming_fail(incoming);
+}
+
+static const struct wisp_wrpc_session_ops ops = {.on_bytes = on_bytes, .on_failed = on_failed};
+
+static void on_invoke(struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus_message *message)
+{
+    struct typed_call *call = wisp_mem_calloc(1, sizeof *call);
+    struct wisp_err err = {0};
+    call->function = *(const struct typed *)endpoint->context;
+    call->incoming.on_service_gone = on_service_gone;
+    if (wisp_wrpc_incoming_open(&call->incoming, &ops, endpoint, message, &err) < 0) {
+        WISP_LOG(WARN, "wrpc", "call not accepted", WISP_TEXT("cause", err.text));
+        free(call);
+        return;
+    }
+    wisp_wrpc_session_set_timeout(&call->incoming.session, call->incoming.session.wrpc->idle_timeout_ms);
+    take_params(call, message->payload, false);
+}
+
+int wisp_wrpc_service_add(struct wisp_wrpc_service *service, const struct wisp_wrpc_function *function,
+                          const struct wisp_func_type *type, wisp_wrpc_on_call *on_call, void *env,
+                          struct wisp_err *err)
+{
+    int r = wisp_wrpc_func_check(type, err);
+    if (r < 0) return wisp_err_wrap(err, "`%.*s`", WISP_STR_ARG(function->name));
+    struct typed *typed = wisp_mem_alloc(sizeof *typed);
+    *typed = (struct typed){type, on_call, env};
+    struct wisp_wrpc_endpoint endpoint = {.on_invoke = on_invoke, .free = free, .context = typed};
+    r = wisp_wrpc_service_add_endpoint(service, function, &endpoint, err);
+    if (r < 0) free(typed);
+    return r;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One side of one call, as bytes: the handshake, who sends what to which subject, limits in time. What the bytes mean
+ * is the business of those above. Streams within parameters and results have paths ("0.1": second field of the first
+ * parameter); the parameters and results themselves are the empty path. */
+#pragma once
+
+#include "wrpc/call.h"
+#include "wrpc/list.h"
+
+struct wisp_wrpc_session;
+
+struct wisp_wrpc_session_ops {
+    /* The other side accepted the call: sending may begin. The caller's side only; may be NULL. */
+    void (*on_open)(struct wisp_wrpc_session *session);
+    /* Bytes of a path; its end when there are none. May close the session. The path is the peer's choice: it may be one
+     * that does not exist, which is nothing to complain of. */
+    void (*on_bytes)(struct wisp_wrpc_session *session, struct wisp_str path, struct wisp_str bytes);
+    /* There is room again, after wisp_wrpc_session_room said 0. May be NULL. */
+    void (*on_room)(struct wisp_wrpc_session *session);
+    /* The time that was set is over, the session still open. NULL: it fails. */
+    void (*on_timeout)(struct wisp_wrpc_session *session);
+    /* UNAVAILABLE: nobody serves it; TIMEOUT; INVALID: the other side broke the protocol. The session is closed. */
+    void (*on_failed)(struct wisp_wrpc_session *session, const struct wisp_err *err);
+};
+
+/* First in what the two sides are. Zeroed: closed. Fields are the business of session.c. */
+struct wisp_wrpc_session {
+    const struct wisp_wrpc_session_ops *ops;
+    struct wisp_wrpc *wrpc;
+    struct wisp_bus_inbox *inbox; /* NULL: closed */
+    bool is_caller;
+    char *label;  /* "`wasi:keyvalue/store@0.2.0.get` at `kv`", for errors */
+    char *peer;   /* the other side's inbox, S or C; NULL: not known yet */
+    char *unsent; /* parameters that did not fit into the first message */
+    size_t unsent_size;
+    uint64_t timeout_ms, deadline_ms;
+    struct wisp_wrpc_link timed, waiting; /* for the deadline; for room */
+    uint64_t sent, sent_max;              /* bytes of streams; UINT64_MAX: the other side does not say */
+    uint64_t window, granted;             /* what we allow ahead of reading, and in all; window 0: unlimited */
+    bool is_short_of_credit;
+};
+
+/* Calls. `params` are the encoded parameters, without what their streams carry; copied. The target's timeout is set. A
+ * call of a function with streams asks for flow control. */
+int wisp_wrpc_session_call(struct wisp_wrpc_session *session, const struct wisp_wrpc_session_ops *ops,
+                           struct wisp_wrpc *wrpc, const struct wisp_wrpc_target *target, struct wisp_str params,
+                           bool has_streams, struct wisp_err *err) __attribute__((warn_unused_result));
+/* Accepts the call that `message` begins, and is open. The message's payload is for the caller of this to look at.
+ * INVALID: there is no way to answer it. */
+int wisp_wrpc_session_accept(struct wisp_wrpc_session *session, const struct wisp_wrpc_session_ops *ops,
+                             struct wisp_wrpc *wrpc, const struct wisp_bus_message *message, const char *label,
+                             struct wisp_err *err) __attribute__((warn_unused_result));
+/* No callback comes any more, nothing can be sent. Harmless on a closed one. */
+void wisp_wrpc_session_close(struct wisp_wrpc_session *session);
+/* From now on; 0: none. */
+void wisp_wrpc_session_set_timeout(struct wisp_wrpc_session *session, uint64_t timeout_ms);
+/* As on_failed. */
+void wisp_wrpc_session_fail(struct wisp_wrpc_session *session, const struct wisp_err *err);
+
+/* Sends bytes (at least one) to a path, in as many messages as it takes. Only when open. Errors are the bus's. */
+int wisp_wrpc_session_send(struct wisp_wrpc_session *session, const char *path, struct wisp_str bytes,
+                           struct wisp_err *err) __attribute__((warn_unused_result));
+/* Ends a path. */
+int wisp_wrpc_session_end(struct wisp_wrpc_session *session, const char *path, struct wisp_err *err)
+    __attribute__((warn_unused_result));
+/* How many bytes should be sent now: what the bus may have in hand for all sessions of a lattice, and what the other
+ * side allows. 0: wait for on_room. */
+size_t wisp_wrpc_session_room(struct wisp_wrpc_session *session);
+/* That many of the bytes sent were content of a stream. */
+void wisp_wrpc_session_count(struct wisp_wrpc_session *session, size_t size);
+/* That many such bytes, since the beginning, were received and are done with: the other side may send more. */
+void wisp_wrpc_session_allow(struct wisp_wrpc_session *session, uint64_t consumed);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wRPC over NATS as wasmCloud 1.6 speaks it: calls between components and providers of one lattice, on any host.
+ *
+ *     caller                                          callee
+ *       ── {L}.{id}.wrpc.0.0.1.{interface}.{function} ──▶   reply: C; parameters, as many bytes as fit
+ *       ◀── C ──                                            empty, reply: S: the call was accepted
+ *       ── S.params ──▶                                     more of the parameters; then an empty message
+ *       ── S.params.{path} ──▶                              streams among the parameters; each ends empty
+ *       ◀── C.results ──                                    the result; then an empty message
+ *       ◀── C.results.{path} ──                             streams in the result; each ends empty
+ *
+ * C and S are inboxes, one of each per call. A callee that fails ends C.results without a (whole) result; no cause is
+ * sent.
+ *
+ * The bus does not slow a sender down. What a receiver does not read in time is kept up to a limit, and beyond it the
+ * call is broken off. Two of our own do better: a call that has streams carries the header `wisp-window: BYTES`, its
+ * accept answers with another, and that many bytes of streams may be sent before a message to C.credit or S.credit
+ * (LEB128: bytes since the beginning) allows more. Others ignore header and messages, and do without.
+ *
+ * value.h has the encoding, call.h calls, serve.h serves, http.h puts HTTP exchanges on top, session.h is below all of
+ * them. One loop, one thread; callbacks come from the loop only. */
+#pragma once
+
+#include "bus/client.h"
+
+/* A lattice as reached through one bus client. */
+struct wisp_wrpc;
+
+struct wisp_wrpc_options {
+    uv_loop_t *loop;
+    struct wisp_bus_client *bus; /* borrowed; outlives it */
+    const char *lattice;         /* one token of a subject: "default" */
+    size_t value_bytes_max;      /* of one call's parameters or result; 0: WISP_WRPC_VALUE_BYTES_MAX */
+    size_t stream_bytes_max;     /* of one call's stream that waits to be read here; 0: 16 MiB */
+    /* A callee gives up on a caller whose parameters stop coming, an exchange on the other side's body; 0: 30 s. */
+    uint64_t idle_timeout_ms;
+};
+
+/* INVALID when the lattice can't be part of a subject. */
+int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *options, struct wisp_err *err)
+    __attribute__((warn_unused_result));
+/* After all services, calls and forwards of it, and before its bus client. Its handles close in the loop's next turns.
+ * NULL is fine. */
+void wisp_wrpc_free(struct wisp_wrpc *wrpc);
+
+/* What is called: "wasi:keyvalue/store@0.2.0" (empty for functions of the world) and "get"; names of methods
+ * ("[method]bucket.get") go without their prefix. */
+struct wisp_wrpc_function {
+    struct wisp_str interface, name;
+};
+/* Appends the subject of a call. INVALID when one of the parts can't be in a subject. */
+int wisp_wrpc_subject(struct wisp_str lattice, struct wisp_str target, const struct wisp_wrpc_function *function,
+                      struct wisp_buf *out, struct wisp_err *err) __attribute__((warn_unused_result));

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share of a lattice. */
+#pragma once
+
+#include "base/arena.h"
+#include "wrpc/session.h"
+#include "wrpc/value.h"
+
+enum {
+    WISP_WRPC_STREAM_BYTES_MAX = 16 << 20,
+    WISP_WRPC_IDLE_TIMEOUT_MS = 30 * 1000,
+    WISP_WRPC_WINDOW_BYTES = 2 << 20, /* of all streams that may be on their way to the bus */
+    WISP_WRPC_CREDIT_BYTES = 1 << 20, /* of one stream that may be on its way here, unless stream_bytes_max is less */
+};
+
+/* Something to do before the loop sleeps. Embedded in what it is done for. */
+struct wisp_wrpc_task {
+    void (*run)(struct wisp_wrpc_task *task);
+    struct wisp_wrpc_link link;
+};
+
+struct wisp_wrpc_http_types;
+
+struct wisp_wrpc {
+    uv_loop_t *loop;
+    struct wisp_bus_client *bus;
+    char *lattice;
+    size_t value_bytes_max, stream_bytes_max;
+    uint64_t idle_timeout_ms;
+    unsigned n_open_handles; /* the last one that closes frees */
+
+    uv_timer_t timer;     /* armed for the first deadline or earlier */
+    uint64_t armed_at_ms; /* UINT64_MAX: not armed */
+    struct wisp_wrpc_link timed;
+
+    uv_prepare_t before_sleep;
+    uv_idle_t stay_awake; /* active while there are tasks */
+    struct wisp_wrpc_link tasks;
+
+    /* Sent since the bus last said that it has everything; what is behind the mark it was last asked with. */
+    size_t n_unconfirmed, n_behind_mark;
+    struct wisp_bus_request *mark;
+    char *mark_subject;
+    struct wisp_wrpc_link waiting;
+
+    struct wisp_buf scratch; /* for encoding; nobody keeps it across a callback */
+    struct wisp_arena arena;
+    const struct wisp_wrpc_http_types *http_types;
+};
+
+/* Once; harmless when queued already. From within a task: in the loop's next turn. */
+void wisp_wrpc_defer(struct wisp_wrpc *wrpc, struct wisp_wrpc_task *task);
+void wisp_wrpc_undefer(struct wisp_wrpc *wrpc, struct wisp_wrpc_task *task);
+
+/* Sees that wisp_wrpc_session_on_due is called, perhaps too early. */
+void wisp_wrpc_watch(struct wisp_wrpc *wrpc, struct wisp_wrpc_session *session);
+void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session);
+
+/* Bytes were handed to the bus. */
+void wisp_wrpc_count_sent(struct wisp_wrpc *wrpc, size_t size);
+/* How many more should be; 0: the session's on_room follows. */
+size_t wisp_wrpc_room(struct wisp_wrpc *wrpc, struct wisp_wrpc_session *session);
