@@ -7,8 +7,8 @@
  *     pidfd: readable when it is gone
  *
  * The child has a process group of its own, no descriptors but those it was given, default signal dispositions, and is
- * killed by the kernel when the thread that spawned it ends, however that comes about: so spawn from a thread that
- * lives as long as the program does. One loop, one thread. */
+ * killed by the kernel when the thread that spawned it ends, however that comes about (unless it may outlive us): so
+ * spawn from a thread that lives as long as the program does. One loop, one thread. */
 #pragma once
 
 #include "base/err.h"
@@ -19,7 +19,7 @@
 
 enum {
     WISP_PROCESS_LINE_MAX = 4096, /* longer lines of a child arrive in pieces of this size */
-    WISP_PROCESS_FDS_MAX = 64,
+    WISP_PROCESS_FDS_MAX = 320, /* a host's worker has one for each other worker */
 };
 
 /* The parent's `fd` is the child's `as`. */
@@ -36,6 +36,7 @@ struct wisp_process_spec {
     size_t n_fds;
     int control_as;      /* the child's end of the control channel; 0: there is none */
     bool capture_output; /* 1 and 2 come to on_output; otherwise they are the parent's. 0 is /dev/null */
+    bool outlives_parent; /* when the parent dies, the child is left alone: it sees the end of its control channel */
 };
 
 /* Called from the loop only. Lines come without their end. Any may be NULL but on_exit. */

@@ -256,27 +256,39 @@ TEST(kill_reaches_the_group_and_term_the_process)
 }
 
 /* In a process of its own: spawns, tells the child's pid, waits to be killed. */
-static void spawn_and_wait(int pid_fd)
+static void spawn_and_wait(int pid_fd, bool outlives_parent)
 {
     struct watched watched;
-    start_shell(&watched, "exec sleep 1000", (struct wisp_process_spec){0});
+    start_shell(&watched, "exec sleep 1000", (struct wisp_process_spec){.outlives_parent = outlives_parent});
     pid_t pid = wisp_process_pid(watched.process);
     CHECK(write(pid_fd, &pid, sizeof pid) == sizeof pid);
     for (;;) pause();
 }
 
-TEST(child_dies_with_its_parent)
+/* The child of a parent that was killed. */
+static pid_t orphan(bool outlives_parent)
 {
     int fds[2];
     CHECK(pipe(fds) == 0);
     pid_t parent = fork();
     CHECK(parent >= 0);
-    if (parent == 0) spawn_and_wait(fds[1]);
+    if (parent == 0) spawn_and_wait(fds[1], outlives_parent);
     pid_t child;
     CHECK(read(fds[0], &child, sizeof child) == sizeof child);
     CHECK(is_alive(child));
     kill(parent, SIGKILL);
     CHECK(waitpid(parent, NULL, 0) == parent);
+    return child;
+}
+
+TEST(child_dies_with_its_parent) { CHECK(dies_soon(orphan(false))); }
+
+TEST(child_outlives_its_parent_when_it_may)
+{
+    pid_t child = orphan(true);
+    usleep(200000);
+    CHECK(is_alive(child));
+    kill(child, SIGKILL);
     CHECK(dies_soon(child));
 }
 

@@ -29,6 +29,7 @@ struct plan {
     size_t n_fds;
     int error_fd;
     pid_t parent;
+    bool outlives_parent;
 };
 
 /* Both ends of everything that parent and child share; closed unless taken. */
@@ -99,6 +100,7 @@ static void plan_init(struct plan *plan, const struct wisp_process_spec *spec, c
     else
         plan->env = environ;
     plan->parent = getpid();
+    plan->outlives_parent = spec->outlives_parent;
     plan_add(plan, channels->null_fd, STDIN_FILENO);
     plan_add(plan, spec->capture_output ? channels->output_write : STDOUT_FILENO, STDOUT_FILENO);
     plan_add(plan, spec->capture_output ? channels->output_write : STDERR_FILENO, STDERR_FILENO);
@@ -151,9 +153,11 @@ static void child_reset_signals(void)
 
 __attribute__((noreturn)) static void child_run(struct plan *plan)
 {
-    /* The parent may have died before the kernel was told what to do then: in that case it is not our parent now. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) child_fail(plan->error_fd);
-    if (getppid() != plan->parent) _exit(127);
+    if (!plan->outlives_parent) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) child_fail(plan->error_fd);
+        /* The parent may have died before the kernel was told: in that case it is not our parent now. */
+        if (getppid() != plan->parent) _exit(127);
+    }
     setpgid(0, 0);
     child_place_fds(plan);
     child_reset_signals();
