@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/worker_config.h"
 
+#include "worker/shared.h"
+
 /* Numbers are 8 bytes as they are in memory; texts are a number and as many bytes; lists are a number and the items.
  * The number of a text is its length plus one, 0 for NULL. */
 
@@ -42,8 +44,37 @@ static void put_limits(struct wisp_buf *out, const struct wisp_worker_limits *li
     put_number(out, limits->body_bytes_max);
 }
 
+static void put_bus(struct wisp_buf *out, const struct wisp_worker_bus *bus)
+{
+    put_number(out, bus->n_urls);
+    for (size_t i = 0; i < bus->n_urls; i++) put_text(out, bus->urls[i]);
+    put_text(out, bus->jwt);
+    put_text(out, bus->seed);
+    put_text(out, bus->creds_path);
+    put_text(out, bus->token);
+    put_text(out, bus->tls_ca_path);
+    put_number(out, bus->is_tls);
+    put_number(out, bus->is_tls_first);
+}
+
+static void put_host(struct wisp_buf *out, const struct wisp_worker_host *host)
+{
+    put_number(out, host != NULL);
+    if (!host) return;
+    put_number(out, host->n_shared_fds);
+    put_number(out, host->index);
+    put_number(out, host->instances_max);
+    put_number(out, host->memory_bytes_max);
+    put_number(out, host->grace_ms);
+    put_text(out, host->handover_dir);
+    put_text(out, host->lattice);
+    put_text(out, host->host_id);
+    put_bus(out, &host->bus);
+}
+
 void wisp_worker_config_encode(const struct wisp_worker_config *config, struct wisp_buf *bytes)
 {
+    put_host(bytes, config->options.host);
     put_component(bytes, &config->options.component);
     put_limits(bytes, &config->options.component.limits);
     put_number(bytes, config->options.n_workers);
@@ -131,11 +162,44 @@ static void get_limits(struct reader *reader, struct wisp_worker_limits *limits)
     limits->body_bytes_max = get_number(reader, UINT64_MAX);
 }
 
+static void get_bus(struct reader *reader, struct wisp_worker_bus *bus)
+{
+    /* Each takes eight bytes at least. */
+    bus->n_urls = get_number(reader, reader->rest.len / 8);
+    const char **urls = WISP_NEW_ARRAY(reader->arena, const char *, bus->n_urls);
+    for (size_t i = 0; i < bus->n_urls; i++) urls[i] = get_text(reader);
+    bus->urls = urls;
+    bus->jwt = get_text(reader);
+    bus->seed = get_text(reader);
+    bus->creds_path = get_text(reader);
+    bus->token = get_text(reader);
+    bus->tls_ca_path = get_text(reader);
+    bus->is_tls = get_number(reader, 1);
+    bus->is_tls_first = get_number(reader, 1);
+}
+
+static const struct wisp_worker_host *get_host(struct reader *reader)
+{
+    if (!get_number(reader, 1)) return NULL;
+    struct wisp_worker_host *host = WISP_NEW(reader->arena, struct wisp_worker_host);
+    host->n_shared_fds = (uint32_t)get_number(reader, WISP_SHARED_WORKERS_MAX + 1);
+    host->index = (uint32_t)get_number(reader, WISP_SHARED_WORKERS_MAX - 1);
+    host->instances_max = (uint32_t)get_number(reader, UINT32_MAX);
+    host->memory_bytes_max = get_number(reader, UINT64_MAX);
+    host->grace_ms = (uint32_t)get_number(reader, UINT32_MAX);
+    host->handover_dir = get_text(reader);
+    host->lattice = get_text(reader);
+    host->host_id = get_text(reader);
+    get_bus(reader, &host->bus);
+    return host;
+}
+
 int wisp_worker_config_decode(struct wisp_arena *arena, struct wisp_str bytes, struct wisp_worker_config *ret_config,
                               struct wisp_err *err)
 {
     struct reader reader = {.arena = arena, .rest = bytes};
     struct wisp_worker_config config = {0};
+    config.options.host = get_host(&reader);
     get_component(&reader, &config.options.component);
     get_limits(&reader, &config.options.component.limits);
     config.options.n_workers = (uint32_t)get_number(&reader, UINT32_MAX);

@@ -9,17 +9,21 @@
 #include "base/mem.h"
 #include "worker/worker.h"
 
-/* Descriptors of a worker, by number. Preopened directories follow the last of these. */
+/* Descriptors of a worker, by number. */
 enum {
     WISP_WORKER_FD_CONTROL = 3,
     WISP_WORKER_FD_CONFIG,
+    /* Of `wisp run`. */
     WISP_WORKER_FD_COMPONENT,
     WISP_WORKER_FD_LISTENER,
     WISP_WORKER_FD_FIRST_DIR,
+    /* Of a host. */
+    WISP_WORKER_FD_ORDERS = WISP_WORKER_FD_COMPONENT,
+    WISP_WORKER_FD_FIRST_SHARED, /* wisp_shared_fds, in their order */
 };
 
 struct wisp_worker_config {
-    struct wisp_worker_options options; /* descriptors and their array are not part of the bytes */
+    struct wisp_worker_options options; /* descriptors and their arrays are not part of the bytes, their numbers are */
     enum wisp_log_level log_level;
     enum wisp_log_format log_format;
 };

@@ -46,11 +46,45 @@ TEST(what_is_written_is_read)
     CHECK_TEXT(component->preopens[0].guest_path, "/data");
     CHECK(component->preopens[0].read_only && !component->preopens[1].read_only);
     CHECK(memcmp(&component->limits, &sample.options.component.limits, sizeof component->limits) == 0);
+    CHECK(!read.options.host);
     CHECK_INT(read.options.n_workers, 3);
     CHECK_INT(read.options.drain_ms, 1234);
     CHECK_TEXT(read.options.cache_dir, "");
     CHECK_INT(read.log_level, WISP_LOG_DEBUG);
     CHECK_INT(read.log_format, WISP_LOG_JSON);
+}
+
+TEST(what_a_host_says_is_read)
+{
+    static const char *const urls[] = {"unix:/run/bus.sock", "nats://h:4222"};
+    static const struct wisp_worker_host host = {.n_shared_fds = 3,
+                                                 .index = 1,
+                                                 .instances_max = 500,
+                                                 .memory_bytes_max = 1 << 28,
+                                                 .grace_ms = 30000,
+                                                 .handover_dir = "/state/host-0",
+                                                 .lattice = "default",
+                                                 .host_id = "NABC",
+                                                 .bus = {.urls = urls, .n_urls = 2, .seed = "SU", .is_tls = true}};
+    WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_worker_config read;
+    struct wisp_err err = {0};
+    wisp_worker_config_encode(&(struct wisp_worker_config){.options.host = &host}, &bytes);
+    CHECK_OK(wisp_worker_config_decode(&arena, wisp_buf_str(&bytes), &read, &err), &err);
+    const struct wisp_worker_host *got = read.options.host;
+    CHECK_INT(got->n_shared_fds, 3);
+    CHECK_INT(got->index, 1);
+    CHECK_INT(got->instances_max, 500);
+    CHECK_INT(got->memory_bytes_max, 1 << 28);
+    CHECK_INT(got->grace_ms, 30000);
+    CHECK_TEXT(got->handover_dir, "/state/host-0");
+    CHECK_TEXT(got->lattice, "default");
+    CHECK_TEXT(got->host_id, "NABC");
+    CHECK_INT(got->bus.n_urls, 2);
+    CHECK_TEXT(got->bus.urls[1], "nats://h:4222");
+    CHECK_TEXT(got->bus.seed, "SU");
+    CHECK(!got->bus.jwt && got->bus.is_tls && !got->bus.is_tls_first);
 }
 
 TEST(nothing_stays_nothing)
@@ -90,4 +124,34 @@ TEST(flipped_bytes_never_crash)
             bytes.data[i] ^= (char)flip;
         }
     }
+}
+
+TEST(host_part_is_read_back)
+{
+    static const char *const urls[] = {"unix:/s/bus.sock", "nats://127.0.0.1:4222"};
+    const struct wisp_worker_host host = {.n_shared_fds = 3,
+                                          .index = 1,
+                                          .instances_max = 7,
+                                          .memory_bytes_max = 1 << 20,
+                                          .grace_ms = 30000,
+                                          .handover_dir = "/s/host-0",
+                                          .lattice = "default",
+                                          .host_id = "NABC",
+                                          .bus = {.urls = urls, .n_urls = 2, .seed = "S", .is_tls_first = true}};
+    struct wisp_worker_config config = sample, read;
+    WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_err err = {0};
+    config.options.host = &host;
+    wisp_worker_config_encode(&config, &bytes);
+    CHECK_OK(wisp_worker_config_decode(&arena, wisp_buf_str(&bytes), &read, &err), &err);
+    CHECK(read.options.host != NULL);
+    CHECK_INT(read.options.host->n_shared_fds, 3);
+    CHECK_INT(read.options.host->grace_ms, 30000);
+    CHECK_TEXT(read.options.host->handover_dir, "/s/host-0");
+    CHECK_TEXT(read.options.host->host_id, "NABC");
+    CHECK_INT(read.options.host->bus.n_urls, 2);
+    CHECK_TEXT(read.options.host->bus.urls[1], "nats://127.0.0.1:4222");
+    CHECK(!read.options.host->bus.jwt);
+    CHECK(read.options.host->bus.is_tls_first && !read.options.host->bus.is_tls);
 }

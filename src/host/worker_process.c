@@ -3,6 +3,7 @@
 #include "host/worker_config.h"
 
 #include "host/listener.h"
+#include "worker/shared.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,9 +27,29 @@ static int read_config(struct wisp_arena *arena, struct wisp_worker_config *ret_
     return r;
 }
 
-int wisp_worker_process_main(void)
+static int serve_component(struct wisp_worker_options *options, struct wisp_err *err)
 {
     static const int listen_fds[] = {WISP_WORKER_FD_LISTENER};
+    options->listen_fds = listen_fds;
+    options->n_listen_fds = WISP_COUNT(listen_fds);
+    /* From here on connections are ours as well; whether it works out is found by the worker. */
+    (void)listen(WISP_WORKER_FD_LISTENER, WISP_LISTEN_BACKLOG);
+    return wisp_worker_run(options, err);
+}
+
+static int serve_host(struct wisp_worker_options *options, struct wisp_err *err)
+{
+    int shared_fds[WISP_SHARED_WORKERS_MAX + 1];
+    struct wisp_worker_host host = *options->host;
+    for (uint32_t i = 0; i < host.n_shared_fds; i++) shared_fds[i] = WISP_WORKER_FD_FIRST_SHARED + (int)i;
+    host.orders_fd = WISP_WORKER_FD_ORDERS;
+    host.shared_fds = shared_fds;
+    options->host = &host;
+    return wisp_worker_run(options, err);
+}
+
+int wisp_worker_process_main(void)
+{
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
     struct wisp_worker_config config;
     struct wisp_err err = {0};
@@ -39,10 +60,7 @@ int wisp_worker_process_main(void)
     }
     wisp_log_configure(config.log_level, config.log_format);
     config.options.control_fd = WISP_WORKER_FD_CONTROL;
-    config.options.listen_fds = listen_fds;
-    config.options.n_listen_fds = WISP_COUNT(listen_fds);
-    /* From here on connections are ours as well; whether it works out is found by the worker. */
-    (void)listen(WISP_WORKER_FD_LISTENER, WISP_LISTEN_BACKLOG);
     /* What goes wrong is told on the control channel; the control process owns the error. */
-    return wisp_worker_run(&config.options, &err) < 0 ? wisp_err_exit_code(err.kind) : 0;
+    int r = config.options.host ? serve_host(&config.options, &err) : serve_component(&config.options, &err);
+    return r < 0 ? wisp_err_exit_code(err.kind) : 0;
 }

@@ -290,6 +290,7 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
 {
     struct wisp_wasm_engine *engine = wisp_mem_calloc(1, sizeof *engine);
     engine->compile_only = options->compile_only;
+    engine->never_compiles = options->never_compiles;
     engine->memory_bytes_max = options->memory_bytes_max ? options->memory_bytes_max : memory_reservation;
     if (engine->memory_bytes_max > memory_reservation) engine->memory_bytes_max = memory_reservation;
 

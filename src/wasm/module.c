@@ -32,6 +32,8 @@ int wisp_wasm_module_new(struct wisp_wasm_module **ret_module, struct wisp_wasm_
     wisp_wasm_cache_key(engine, binary, key);
     wasmtime_module_t *compiled = wisp_wasm_cache_load(engine, key);
     if (ret_was_cached) *ret_was_cached = compiled;
+    if (!compiled && engine->never_compiles)
+        return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "its compiled code is not in the code cache");
     if (!compiled) {
         wasmtime_error_t *error =
             wasmtime_module_new(engine->engine, (const uint8_t *)binary.ptr, binary.len, &compiled);

@@ -46,6 +46,7 @@ struct wisp_wasm_engine_options {
     uint64_t table_elements_max; /* 0: 20,000 */
     const char *cache_dir; /* code cache; NULL: the user's (below $WISP_CACHE, $XDG_CACHE_HOME or ~/.cache); "": none */
     bool compile_only;     /* makes modules and fills the cache, can't instantiate; needs no pool */
+    bool never_compiles;   /* modules come from the code cache only */
 };
 
 struct wisp_wasm_engine;
@@ -69,7 +70,8 @@ int wisp_wasm_text_to_binary(struct wisp_str text, struct wisp_buf *ret_binary, 
 
 struct wisp_wasm_module;
 /* From the code cache, or compiled and put there. *ret_was_cached may be NULL. A cache that can't be used (full,
- * read-only, writable by others) costs time, never correctness. */
+ * read-only, writable by others) costs time, never correctness. UNAVAILABLE when it isn't in the cache and the engine
+ * never compiles. */
 int wisp_wasm_module_new(struct wisp_wasm_module **ret_module, struct wisp_wasm_engine *engine, struct wisp_str binary,
                          bool *ret_was_cached, struct wisp_err *err) __attribute__((warn_unused_result));
 void wisp_wasm_module_free(struct wisp_wasm_module *module);

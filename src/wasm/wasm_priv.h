@@ -14,7 +14,7 @@ struct wisp_wasm_engine {
     char *cache_dir;           /* NULL: no cache */
     char tunables[160];        /* whatever compiled code depends on, part of the cache key */
     char allocation[200];
-    bool is_reduced, is_pooled, compile_only;
+    bool is_reduced, is_pooled, compile_only, never_compiles;
     uint32_t instances_max;
     uint64_t memory_bytes_max;
     struct wisp_wasm_ticker {

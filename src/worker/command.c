@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One run of a command component, in the foreground. */
 #include "worker/program.h"
+#include "worker/surroundings.h"
 
 #include "wasi/http.h"
 
@@ -9,7 +10,11 @@
 #include <unistd.h>
 
 struct command {
+    const struct wisp_worker_component *what;
+    struct wisp_surroundings surroundings;
+    struct wisp_runtime runtime;
     struct wisp_program program;
+    const struct wisp_linked_export *entry;
     uv_loop_t loop;
     uv_timer_t deadline;
     struct wisp_wasi wasi;
@@ -44,7 +49,7 @@ static bool wait_for_wake(struct command *command)
 static enum wisp_instance_state run_to_end(struct command *command)
 {
     enum wisp_instance_state state =
-        wisp_instance_call(command->instance, command->program.entry, NULL, &command->result, &command->err);
+        wisp_instance_call(command->instance, command->entry, NULL, &command->result, &command->err);
     for (;;) {
         if (state == WISP_INSTANCE_PREEMPTED) {
             uv_run(&command->loop, UV_RUN_NOWAIT);
@@ -61,10 +66,10 @@ static enum wisp_instance_state run_to_end(struct command *command)
 
 static int exit_code(struct command *command, enum wisp_instance_state state)
 {
-    const char *name = command->program.what->name;
+    const char *name = command->what->name;
     if (command->is_expired && (state == WISP_INSTANCE_SUSPENDED || state == WISP_INSTANCE_PREEMPTED)) {
         fprintf(stderr, "wisp: `%s` was stopped: not done within %llu ms\n", name,
-                (unsigned long long)command->program.what->limits.timeout_ms);
+                (unsigned long long)command->what->limits.timeout_ms);
         return WISP_WORKER_EXIT_TIMEOUT;
     }
     if (command->wasi.has_exited) return command->wasi.exit_code;
@@ -76,19 +81,18 @@ static int exit_code(struct command *command, enum wisp_instance_state state)
 
 static int run(struct command *command)
 {
-    struct wisp_program *program = &command->program;
-    uint64_t timeout_ms = program->what->limits.timeout_ms;
-    wisp_wasi_init(&command->wasi, &program->config, &command->loop);
+    const struct wisp_worker_limits *limits = &command->what->limits;
+    wisp_wasi_init(&command->wasi, &command->surroundings.config, &command->loop);
     wisp_wasi_http_attach(command->http, &command->wasi, NULL);
-    if (timeout_ms) uv_timer_start(&command->deadline, on_deadline, timeout_ms, 0);
+    if (limits->timeout_ms) uv_timer_start(&command->deadline, on_deadline, limits->timeout_ms, 0);
 
     const struct wisp_instance_options options = {
         .context = &command->wasi,
-        .memory_bytes_max = program->what->limits.memory_bytes_max,
+        .memory_bytes_max = limits->memory_bytes_max,
         .on_wake = on_wake,
     };
     enum wisp_instance_state state = WISP_INSTANCE_FAILED;
-    if (wisp_instance_new(&command->instance, program->linked, &options, &command->err) == 0) {
+    if (wisp_instance_new(&command->instance, command->program.linked, &options, &command->err) == 0) {
         command->wasi.instance = command->instance;
         state = run_to_end(command);
     }
@@ -99,18 +103,34 @@ static int run(struct command *command)
     return code;
 }
 
+static int prepare(struct command *command, const char *cache_dir, struct wisp_err *err)
+{
+    const struct wisp_worker_component *what = command->what;
+    int r = wisp_runtime_init(&command->runtime, NULL, err);
+    if (r == 0) r = wisp_surroundings_init(&command->surroundings, what, err);
+    if (r == 0) r = wisp_program_load(&command->program, what->path, err);
+    if (r == 0) r = wisp_program_check_memory(&command->program, what->limits.memory_bytes_max, err);
+    const struct wisp_wasm_engine_options engine = {
+        .instances_max = 1, .memory_bytes_max = what->limits.memory_bytes_max, .cache_dir = cache_dir};
+    if (r == 0) r = wisp_runtime_start_for(&command->runtime, command->program.component, &engine, err);
+    if (r == 0) r = wisp_program_link(&command->program, &command->runtime, err);
+    if (r == 0) command->entry = wisp_program_entry(&command->program, WISP_PROGRAM_COMMAND, err);
+    if (r == 0 && !command->entry) r = -WISP_ERR_INVALID;
+    if (r < 0) (void)wisp_err_wrap(err, "component `%s`", what->name);
+    return r;
+}
+
 int wisp_worker_command_run(const struct wisp_worker_component *component, const char *cache_dir, int *ret_exit_code,
                             struct wisp_err *err)
 {
-    struct command command = {.http = NULL};
-    const struct wisp_program_options options = {
-        .world = WISP_PROGRAM_COMMAND, .instances_max = 1, .cache_dir = cache_dir};
+    struct command command = {.what = component};
     signal(SIGPIPE, SIG_IGN);
-    int r = wisp_program_init(&command.program, component, &options, err);
+    int r = prepare(&command, cache_dir, err);
     if (r == 0) {
-        command.program.config.stdin_fd = STDIN_FILENO;
-        command.program.config.stdout_fd = STDOUT_FILENO;
-        command.program.config.stderr_fd = STDERR_FILENO;
+        struct wisp_wasi_config *config = &command.surroundings.config;
+        config->stdin_fd = STDIN_FILENO;
+        config->stdout_fd = STDOUT_FILENO;
+        config->stderr_fd = STDERR_FILENO;
         command.http = wisp_wasi_http_new();
         uv_loop_init(&command.loop);
         uv_timer_init(&command.loop, &command.deadline);
@@ -122,5 +142,7 @@ int wisp_worker_command_run(const struct wisp_worker_component *component, const
         wisp_wasi_http_free(command.http);
     }
     wisp_program_deinit(&command.program);
+    wisp_surroundings_deinit(&command.surroundings);
+    wisp_runtime_deinit(&command.runtime);
     return r;
 }

@@ -10,9 +10,8 @@
 /* --- the file --- */
 
 /* Mapped, so that workers share its pages and what is compiled already is never read. */
-static int map_file(struct wisp_program *program, struct wisp_err *err)
+static int map_file(struct wisp_program *program, const char *path, struct wisp_err *err)
 {
-    const char *path = program->what->path;
     WISP_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (fd < 0 || fstat(fd, &status) < 0) return wisp_err_os(err, errno, "open `%s`", path);
@@ -27,9 +26,10 @@ static int map_file(struct wisp_program *program, struct wisp_err *err)
     return 0;
 }
 
-static int load(struct wisp_program *program, struct wisp_err *err)
+int wisp_program_load(struct wisp_program *program, const char *path, struct wisp_err *err)
 {
-    int r = map_file(program, err);
+    *program = (struct wisp_program){0};
+    int r = map_file(program, path, err);
     if (r < 0) return r;
     struct wisp_str binary = {program->mapping, program->mapping_size};
     if (!wisp_str_starts_with(binary, (struct wisp_str)WISP_STR_INIT("\0asm"))) {
@@ -40,30 +40,34 @@ static int load(struct wisp_program *program, struct wisp_err *err)
     return wisp_component_new(&program->component, binary, &(struct wisp_component_options){0}, err);
 }
 
-/* --- the engine --- */
+/* --- linking --- */
 
-/* A pool whose slots are what this component needs, and no larger. */
-static int make_engine(struct wisp_program *program, const struct wisp_program_options *options, struct wisp_err *err)
+int wisp_program_check_memory(const struct wisp_program *program, uint64_t memory_bytes_max, struct wisp_err *err)
 {
     const struct wisp_component *component = program->component;
-    uint64_t limit = program->what->limits.memory_bytes_max;
-    for (uint32_t i = 0; i < component->n_steps; i++) {
+    for (uint32_t i = 0; memory_bytes_max && i < component->n_steps; i++) {
         uint64_t pages = component->modules[component->steps[i].module].memory_pages_min;
-        if (limit && pages > limit >> 16)
+        if (pages > memory_bytes_max >> 16)
             return wisp_err_set(err, WISP_ERR_LIMIT,
                                 "the component starts with %llu KiB of memory, the limit is %llu KiB",
-                                (unsigned long long)(pages << 6), (unsigned long long)(limit >> 10));
+                                (unsigned long long)(pages << 6), (unsigned long long)(memory_bytes_max >> 10));
     }
-    struct wisp_wasm_engine_options engine = {.instances_max = options->instances_max,
-                                              .processes = options->n_workers,
-                                              .memory_bytes_max = limit,
-                                              .cache_dir = options->cache_dir};
-    wisp_component_pool_needs(component, &engine);
-    int r = wisp_wasm_engine_new(&program->engine, &engine, err);
-    if (r < 0) return r;
-    uint32_t fits = wisp_wasm_engine_instances_max(program->engine);
-    program->instances_max = options->instances_max < fits ? options->instances_max : fits;
     return 0;
+}
+
+int wisp_program_link(struct wisp_program *program, const struct wisp_runtime *runtime, struct wisp_err *err)
+{
+    int r = wisp_runtime_check(runtime, program->component, err);
+    return r < 0 ? r : wisp_linked_new(&program->linked, runtime->engine, program->component, runtime->host, err);
+}
+
+void wisp_program_deinit(struct wisp_program *program)
+{
+    wisp_linked_free(program->linked);
+    wisp_component_free(program->component);
+    wisp_buf_deinit(&program->converted);
+    if (program->mapping) munmap(program->mapping, program->mapping_size);
+    *program = (struct wisp_program){0};
 }
 
 /* --- the entry --- */
@@ -87,7 +91,8 @@ static bool is_run_func(const struct wisp_func_type *type)
 }
 
 /* The type is the component's word; what we pass and get must fit to it. */
-static int find_entry(struct wisp_program *program, enum wisp_program_world world, struct wisp_err *err)
+const struct wisp_linked_export *wisp_program_entry(const struct wisp_program *program, enum wisp_program_entry entry,
+                                                    struct wisp_err *err)
 {
     static const struct {
         const char *interface, *func;
@@ -96,83 +101,14 @@ static int find_entry(struct wisp_program *program, enum wisp_program_world worl
         [WISP_PROGRAM_HTTP] = {"wasi:http/incoming-handler", "handle", is_handle_func},
         [WISP_PROGRAM_COMMAND] = {"wasi:cli/run", "run", is_run_func},
     };
-    const char *interface = entries[world].interface, *func = entries[world].func;
-    const struct wisp_export_func *export_ = wisp_component_export(program->component, interface, func);
-    program->entry = wisp_linked_export_find(program->linked, interface, func);
-    if (!export_ || !program->entry)
-        return wisp_err_set(err, WISP_ERR_INVALID, "the component does not export %s", interface);
-    if (!entries[world].is_right(export_->type))
-        return wisp_err_set(err, WISP_ERR_INVALID, "the component's %s has a `%s` of another type", interface, func);
-    return 0;
-}
-
-/* --- what instances may see --- */
-
-static int open_preopens(struct wisp_program *program, struct wisp_err *err)
-{
-    const struct wisp_worker_component *what = program->what;
-    struct wisp_wasi_preopen *preopens = WISP_NEW_ARRAY(&program->arena, struct wisp_wasi_preopen, what->n_preopens);
-    program->config.preopens = preopens;
-    for (size_t i = 0; i < what->n_preopens; i++) {
-        int fd = open(what->preopens[i].host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) return wisp_err_os(err, errno, "open directory `%s`", what->preopens[i].host_path);
-        preopens[i] = (struct wisp_wasi_preopen){
-            .fd = fd,
-            .guest_path = wisp_str_from(what->preopens[i].guest_path),
-            .read_only = what->preopens[i].read_only,
-        };
-        program->config.n_preopens++;
+    const char *interface = entries[entry].interface, *func = entries[entry].func;
+    const struct wisp_export_func *found = wisp_component_export(program->component, interface, func);
+    const struct wisp_linked_export *export_ = wisp_linked_export_find(program->linked, interface, func);
+    if (!found || !export_) {
+        wisp_err_set(err, WISP_ERR_INVALID, "the component does not export %s", interface);
+        return NULL;
     }
-    return 0;
-}
-
-static int make_config(struct wisp_program *program, struct wisp_err *err)
-{
-    const struct wisp_worker_component *what = program->what;
-    struct wisp_str *args = WISP_NEW_ARRAY(&program->arena, struct wisp_str, what->n_args + 1);
-    args[0] = wisp_str_from(what->name);
-    for (size_t i = 0; i < what->n_args; i++) args[i + 1] = wisp_str_from(what->args[i]);
-    struct wisp_wasi_env *env = WISP_NEW_ARRAY(&program->arena, struct wisp_wasi_env, what->n_env);
-    for (size_t i = 0; i < what->n_env; i++)
-        env[i] = (struct wisp_wasi_env){wisp_str_from(what->env[i].name), wisp_str_from(what->env[i].value)};
-    program->config = (struct wisp_wasi_config){
-        .args = args,
-        .n_args = what->n_args + 1,
-        .env = env,
-        .n_env = what->n_env,
-        .stdin_fd = -1,
-        .stdout_fd = -1,
-        .stderr_fd = -1,
-    };
-    int r = open_preopens(program, err);
-    return r < 0 ? r : wisp_wasi_config_check(&program->config, err);
-}
-
-/* --- all of it --- */
-
-int wisp_program_init(struct wisp_program *program, const struct wisp_worker_component *what,
-                      const struct wisp_program_options *options, struct wisp_err *err)
-{
-    *program = (struct wisp_program){.what = what};
-    int r = wisp_host_new(&program->host, wisp_wasi_interfaces, wisp_wasi_n_interfaces, err);
-    if (r == 0) r = make_config(program, err);
-    if (r < 0) return r;
-    r = load(program, err);
-    if (r == 0) r = make_engine(program, options, err);
-    if (r == 0) r = wisp_linked_new(&program->linked, program->engine, program->component, program->host, err);
-    if (r == 0) r = find_entry(program, options->world, err);
-    return r < 0 ? wisp_err_wrap(err, "component `%s`", what->name) : 0;
-}
-
-void wisp_program_deinit(struct wisp_program *program)
-{
-    wisp_linked_free(program->linked);
-    wisp_wasm_engine_free(program->engine);
-    wisp_component_free(program->component);
-    wisp_host_free(program->host);
-    wisp_buf_deinit(&program->converted);
-    if (program->mapping) munmap(program->mapping, program->mapping_size);
-    for (size_t i = 0; i < program->config.n_preopens; i++) close(program->config.preopens[i].fd);
-    wisp_arena_deinit(&program->arena);
-    *program = (struct wisp_program){0};
+    if (entries[entry].is_right(found->type)) return export_;
+    wisp_err_set(err, WISP_ERR_INVALID, "the component's %s has a `%s` of another type", interface, func);
+    return NULL;
 }

@@ -6,21 +6,21 @@
 enum { LINES_PER_WINDOW = 20, WINDOW_MS = 1000 };
 
 /* Says how many lines were held back, if any. */
-static void report_held_back(struct wisp_worker *worker)
+void wisp_report_flush(struct wisp_tenant *tenant)
 {
-    struct wisp_reporter *reporter = &worker->reporter;
+    struct wisp_reporter *reporter = &tenant->reporter;
     if (reporter->n_held_back)
         WISP_LOG(WARN, "worker", "more requests failed in the same second", WISP_INT("requests", reporter->n_held_back),
-                 WISP_TEXT("component", worker->program.what->name));
+                 WISP_TEXT("component", tenant->id));
     reporter->n_held_back = 0;
 }
 
-static bool may_report(struct wisp_worker *worker)
+static bool may_report(struct wisp_tenant *tenant)
 {
-    struct wisp_reporter *reporter = &worker->reporter;
-    uint64_t now_ms = uv_now(&worker->loop);
+    struct wisp_reporter *reporter = &tenant->reporter;
+    uint64_t now_ms = uv_now(&tenant->worker->loop);
     if (now_ms >= reporter->window_end_ms) {
-        report_held_back(worker);
+        wisp_report_flush(tenant);
         reporter->window_end_ms = now_ms + WINDOW_MS;
         reporter->n_in_window = 0;
     }
@@ -32,22 +32,26 @@ static bool may_report(struct wisp_worker *worker)
     return true;
 }
 
+static void report_request(const struct wisp_tenant *tenant, const struct wisp_http_exchange *exchange,
+                           const char *message, const char *cause)
+{
+    struct wisp_str path = exchange->target, query;
+    wisp_str_split(path, '?', &path, &query); /* a query may hold secrets */
+    WISP_LOG(ERROR, "worker", message, WISP_TEXT("cause", cause), WISP_TEXT("component", tenant->id),
+             WISP_BYTES("method", exchange->method), WISP_BYTES("path", path));
+}
+
 void wisp_report_failure(struct wisp_invocation *invocation, const char *message, const char *cause)
 {
-    struct wisp_worker *worker = invocation->worker;
-    if (!may_report(worker)) return;
-    const char *name = worker->program.what->name;
-    struct wisp_str method = {0}, path = {0}, query;
-    if (invocation->exchange) {
-        method = invocation->exchange->method;
-        path = invocation->exchange->target;
-        wisp_str_split(path, '?', &path, &query); /* a query may hold secrets */
-    }
-    WISP_LOG(ERROR, "worker", message, WISP_TEXT("cause", cause), WISP_TEXT("component", name),
-             WISP_BYTES("method", method), WISP_BYTES("path", path));
+    struct wisp_tenant *tenant = invocation->tenant;
+    if (!may_report(tenant)) return;
+    if (invocation->exchange)
+        report_request(tenant, invocation->exchange, message, cause);
+    else
+        WISP_LOG(ERROR, "worker", message, WISP_TEXT("cause", cause), WISP_TEXT("component", tenant->id));
     const char *backtrace = invocation->instance ? wisp_instance_backtrace(invocation->instance) : "";
     if (*backtrace)
-        WISP_LOG(DEBUG, "worker", "backtrace", WISP_TEXT("component", name), WISP_TEXT("frames", backtrace));
+        WISP_LOG(DEBUG, "worker", "backtrace", WISP_TEXT("component", tenant->id), WISP_TEXT("frames", backtrace));
 }
 
 const char *wisp_report_outcome(enum wisp_http_outcome outcome)
@@ -67,10 +71,14 @@ const char *wisp_report_outcome(enum wisp_http_outcome outcome)
 
 void wisp_report_end(struct wisp_worker *worker)
 {
-    const struct wisp_worker_counters *counters = &worker->counters;
-    report_held_back(worker);
-    WISP_LOG(DEBUG, "worker", "stopped", WISP_TEXT("component", worker->program.what->name),
-             WISP_INT("requests", counters->requests), WISP_INT("answered", counters->answered),
-             WISP_INT("failed", counters->failed), WISP_INT("refused", counters->refused),
-             WISP_INT("instances_peak", counters->instances_peak), WISP_INT("guest_ms", counters->guest_ns / 1000000));
+    for (struct wisp_link *at = worker->tenants.next; at != &worker->tenants; at = at->next) {
+        struct wisp_tenant *tenant = WISP_RING_OWNER(at, struct wisp_tenant, all);
+        const struct wisp_shared_counters *counters = tenant->counters;
+        wisp_report_flush(tenant);
+        if (!counters->calls) continue;
+        WISP_LOG(DEBUG, "worker", "stopped", WISP_TEXT("component", tenant->id), WISP_INT("calls", counters->calls),
+                 WISP_INT("answered", counters->answered), WISP_INT("failed", counters->errors),
+                 WISP_INT("refused", counters->refused), WISP_INT("instances_peak", counters->instances_peak),
+                 WISP_INT("guest_ms", counters->guest_ns / 1000000));
+    }
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data plane: one process that answers HTTP requests with fresh instances of a component, on one loop and one
- * thread. Beside it, the one-shot sibling that runs a command component to its end.
+/* The data plane: one process that answers calls, HTTP requests and others, with fresh instances of components, on one
+ * loop and one thread. Beside it, the one-shot sibling that runs a command component to its end.
  *
- * A worker is told everything at its start and talks to whoever started it over one descriptor, the control channel:
+ * The worker of `wisp run` is told at its start what to run. That of a host starts empty and takes orders while it
+ * runs (orders.h). Both talk to whoever started them over one descriptor, the control channel:
  *
  *     worker → parent   "ready\n"                it serves
  *                       "failed KIND TEXT\n"     it can't start, and trying again won't help; KIND as wisp_err_name
  *     parent → worker   "drain\n"                stop accepting, finish what is in flight, return
- *     end of file       the parent is gone: the worker returns at once
+ *     end of file       the parent is gone: the worker returns at once; that of a host goes on for grace_ms, drains,
+ *                       and returns
  *
  * SIGTERM drains as well, and a second one ends at once. SIGINT is ignored while there is a control channel, since a
  * terminal sends it to the whole process group and the parent decides; without a channel it is the same as SIGTERM. */
@@ -50,8 +52,8 @@ enum {
 };
 
 struct wisp_worker_component {
-    const char *name; /* for the log; the guest's argument 0 */
-    const char *path; /* a component, binary or text; must not change while it runs */
+    const char *name;        /* for the log; the guest's argument 0 */
+    const char *path;        /* a component, binary or text; must not change while it runs */
     const char *const *args; /* what follows the name */
     size_t n_args;
     const struct wisp_worker_env *env;
@@ -61,41 +63,44 @@ struct wisp_worker_component {
     struct wisp_worker_limits limits;
 };
 
-/* --- serving HTTP --- */
+/* --- serving --- */
+
+/* How a worker reaches the bus, for calls between hosts. Texts may be NULL; see struct wisp_bus_client_options. */
+struct wisp_worker_bus {
+    const char *const *urls;
+    size_t n_urls; /* 0: no bus */
+    const char *jwt, *seed, *creds_path, *token, *tls_ca_path;
+    bool is_tls, is_tls_first;
+};
+
+/* A worker of a host. */
+struct wisp_worker_host {
+    int orders_fd;         /* see orders.h; taken over */
+    const int *shared_fds; /* wisp_shared_fds, taken over */
+    uint32_t n_shared_fds;
+    uint32_t index;            /* in the shared memory; no other living worker has it */
+    uint32_t instances_max;    /* invocations alive at once in this worker, of all components; 0: 1000 */
+    uint64_t memory_bytes_max; /* what components may be given at most; 0: 4 GiB */
+    uint32_t grace_ms;         /* goes on for so long without its parent; 0: not at all */
+    const char *handover_dir;  /* see handover.h; NULL: no hand-over */
+    const char *lattice, *host_id;
+    struct wisp_worker_bus bus;
+};
+
+enum {
+    WISP_WORKER_HOPS_MAX = 32, /* components that call each other within this worker, one inside the other */
+};
 
 /* Everything is borrowed until wisp_worker_run returns. */
 struct wisp_worker_options {
-    struct wisp_worker_component component;
-    const int *listen_fds; /* bound and listening sockets, taken over: closed when draining starts */
+    const struct wisp_worker_host *host;    /* NULL: `wisp run` */
+    struct wisp_worker_component component; /* without a host */
+    const int *listen_fds; /* without a host: bound and listening sockets, taken over; closed when draining starts */
     size_t n_listen_fds;
     int control_fd;        /* connected stream socket or -1, taken over */
     uint32_t n_workers;    /* that share the machine's memory, this one included; 0: 1 */
     uint32_t drain_ms;     /* 0: WISP_WORKER_DRAIN_MS */
     const char *cache_dir; /* code cache, as in struct wisp_wasm_engine_options */
-};
-
-/* Since the worker's start. Written by the loop's thread only. */
-#define WISP_WORKER_COUNTERS(X)                                                                    \
-    X(requests, "requests whose head was complete and valid")                                      \
-    X(answered, "requests that the component answered to the end")                                 \
-    X(failed, "requests that the component did not answer to the end, for whatever reason")        \
-    X(traps, "invocations that ended in a trap")                                                   \
-    X(timeouts, "invocations ended by the wall deadline")                                          \
-    X(no_response, "invocations that returned without setting a response, or before finishing it") \
-    X(cancelled, "invocations ended because the client left")                                      \
-    X(refused, "requests answered with 503: no instance free and the queue full, or no memory")    \
-    X(queued, "requests that had to wait for an instance")                                         \
-    X(suspensions, "times an invocation waited for the host")                                      \
-    X(preemptions, "times an invocation used up its time slice")                                   \
-    X(guest_ns, "time in invocations: guest code and the host functions it called")                \
-    X(instances, "invocations alive now")                                                          \
-    X(instances_peak, "most invocations ever alive at once")                                       \
-    X(queue, "requests waiting for an instance now")
-
-struct wisp_worker_counters {
-#define X(name, help) uint64_t name;
-    WISP_WORKER_COUNTERS(X)
-#undef X
 };
 
 /* Loads the component, says that it is ready, and serves until it is drained or the parent is gone; then 0. Negative
@@ -116,5 +121,5 @@ int wisp_worker_run(const struct wisp_worker_options *options, struct wisp_err *
  *
  * SIGINT and SIGTERM have their default effect. Returns negative when the component can't be loaded; otherwise 0 and
  * *ret_exit_code. */
-int wisp_worker_command_run(const struct wisp_worker_component *component, const char *cache_dir,
-                            int *ret_exit_code, struct wisp_err *err) __attribute__((warn_unused_result));
+int wisp_worker_command_run(const struct wisp_worker_component *component, const char *cache_dir, int *ret_exit_code,
+                            struct wisp_err *err) __attribute__((warn_unused_result));

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control process of a host and its workers say to each other while they run: frames of one JSON object each,
+ * some with a descriptor attached, over a Unix socket pair. Reader and writer are the same program; a reader checks
+ * lengths and kinds all the same.
+ *
+ * Control to worker. All are idempotent: a worker that is started later gets the same ones and ends up the same.
+ *
+ *     {"do":"component", "id", "generation":N, "slot":N, "path", "digest", "reference",
+ *      "instances_max":N, "queue_max":N, "memory_bytes_max":N, "timeout_ms":N, "body_bytes_max":N,
+ *      "config":{K:V}, "secrets":{K: string | {"bytes": base64}}, "links":[{"name","interface","target"}]}
+ *          runs it. The same generation again: new limits, config, secrets, links for what runs already, from the next
+ *          invocation on. Another generation: the new code takes over when it is ready, the old one finishes what is in
+ *          flight. `slot` is its place in the shared memory (shared.h).
+ *     {"do":"remove", "id"}                    takes no more calls; what is in flight finishes
+ *     {"do":"listen", "address"} + descriptor  a bound socket, listening or not: serve HTTP on it. An address that is
+ *                                              served already gets one more socket
+ *     {"do":"unlisten", "address"}             closes its sockets; exchanges in flight finish
+ *     {"do":"routes", "routes":[{"address","host","path","component","settings":{}}]}   all of them (router.h)
+ *     {"do":"log"} + descriptor                becomes standard error (the log file was rotated)
+ *     {"do":"drain"}                           no new calls; end when what is in flight is finished
+ *
+ * Worker to control:
+ *
+ *     {"is":"ready"}                                    it takes orders
+ *     {"is":"component-ready", "id", "generation"}      it takes calls
+ *     {"is":"component-uncached", "id", "generation"}   its code is not in the cache: compile, then order it again
+ *     {"is":"component-failed", "id", "generation", "kind", "text"}
+ *     {"is":"component-gone", "id", "generation"}       the last invocation of that generation has ended
+ *     {"is":"listening", "address"}                     for each "listen"
+ *     {"is":"listen-failed", "address", "kind", "text"}
+ *
+ * A frame is four bytes, least significant first, then the JSON: the lower 31 bits are its size, the highest says that
+ * a descriptor comes with it, as ancillary data of its first byte. */
+#pragma once
+
+#include "base/err.h"
+#include "base/json.h"
+
+#include <uv.h>
+
+enum {
+    WISP_ORDER_SIZE_MAX = WISP_JSON_SIZE_MAX,
+    WISP_ORDERS_UNSENT_MAX = 256 << 20, /* more for a reader that is that slow ends the connection */
+};
+
+struct wisp_orders;
+
+struct wisp_orders_handler {
+    /* `fd` is -1 or the callee's to close. The order is borrowed. */
+    void (*on_order)(struct wisp_orders *orders, const json_t *order, int fd, void *env);
+    /* The other end is gone (kind NONE), or broke the protocol (`err` says how). The last call; free is allowed in
+     * both. */
+    void (*on_closed)(struct wisp_orders *orders, const struct wisp_err *err, void *env);
+};
+
+/* `fd` is one end of a Unix stream socket pair, taken over. */
+int wisp_orders_new(struct wisp_orders **ret_orders, uv_loop_t *loop, int fd, const struct wisp_orders_handler *handler,
+                    void *env, struct wisp_err *err) __attribute__((warn_unused_result));
+/* Without on_closed. Its handle closes in the loop's next turns. NULL is fine. */
+void wisp_orders_free(struct wisp_orders *orders);
+/* Takes the reference of `order`; `fd` (-1: none) is duplicated for the other process, the caller keeps its own. Sent
+ * at once as far as the other side takes it, the rest from the loop. */
+void wisp_orders_send(struct wisp_orders *orders, json_t *order_taken, int fd);

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bus: connection, services of editions, HTTP to components of other hosts. */
+#include "worker/remote.h"
+
+#include "base/log.h"
+#include "wrpc/http.h"
+
+#include <stdlib.h>
+
+enum { FLUSH_MS = 1000, SERVED_MS = 2000 };
+
+struct wisp_remote {
+    struct wisp_worker *worker;
+    struct wisp_bus_client *bus;
+    struct wisp_wrpc *wrpc;
+    struct wisp_link services, announcements;
+    bool is_flushing, is_flushed;
+};
+
+/* What is served of one edition. */
+struct wisp_remote_service {
+    struct wisp_link all; /* in remote->services */
+    struct wisp_remote *remote;
+    struct wisp_edition *edition; /* held */
+    struct wisp_wrpc_service *service;
+    struct served *functions; /* by the component's export_funcs */
+    bool is_draining;
+};
+
+struct served {
+    struct wisp_remote_service *service;
+    const struct wisp_export_func *func;
+    const struct wisp_linked_export *export_;
+};
+
+struct wisp_wrpc *wisp_remote_wrpc(const struct wisp_worker *worker)
+{
+    return worker->remote ? worker->remote->wrpc : NULL;
+}
+
+/* --- calls of functions --- */
+
+static int prepare(struct wisp_invocation *invocation)
+{
+    (void)invocation;
+    return 0;
+}
+
+static bool on_returned(struct wisp_invocation *invocation)
+{
+    struct wisp_err err = {0};
+    if (wisp_wrpc_incoming_finish(invocation->caller, invocation->result, &err) == 0) return true;
+    wisp_report_failure(invocation, "a result could not be sent", err.text);
+    return false;
+}
+
+static bool fail(struct wisp_invocation *invocation, const char *message, const char *cause)
+{
+    wisp_report_failure(invocation, message, cause);
+    wisp_wrpc_incoming_fail(invocation->caller);
+    return false;
+}
+
+static bool on_failed(struct wisp_invocation *invocation)
+{
+    struct wisp_shared_counters *counters = invocation->tenant->counters;
+    if (invocation->wasi.has_exited) return fail(invocation, "the component exited", "in a call");
+    if (invocation->err.kind == WISP_ERR_LIMIT) {
+        counters->refused++;
+        return fail(invocation, "no instance could be made", invocation->err.text);
+    }
+    counters->traps++;
+    return fail(invocation, "the component trapped", invocation->err.text);
+}
+
+static bool on_expired(struct wisp_invocation *invocation)
+{
+    return fail(invocation, "the component took too long", "in a call");
+}
+
+static void on_refused(struct wisp_invocation *invocation, const char *cause)
+{
+    (void)fail(invocation, "a call was refused", cause);
+}
+
+static bool on_given_up(struct wisp_invocation *invocation, const char *cause)
+{
+    return fail(invocation, "a call was given up", cause);
+}
+
+static const struct wisp_invocation_ops ops = {prepare, on_returned, on_failed, on_expired, on_refused, on_given_up};
+
+static void on_call(struct wisp_wrpc_incoming *call, const void *args, void *env)
+{
+    const struct served *served = env;
+    struct wisp_edition *edition = served->service->edition;
+    struct wisp_tenant *tenant = edition->tenant;
+    struct wisp_invocation *invocation = wisp_invocation_new(tenant, &ops);
+    const struct wisp_type *type = served->func->type->result;
+    tenant->counters->calls++;
+    invocation->caller = call;
+    invocation->edition = edition;
+    invocation->export_ = served->export_;
+    invocation->args = args;
+    invocation->result = type ? wisp_arena_calloc(wisp_wrpc_incoming_arena(call), 1, type->native_size) : NULL;
+    wisp_wasi_http_attach(invocation->http, &invocation->wasi, NULL);
+    wisp_deadline_begin(invocation, invocation->terms->deadlines);
+    if (!tenant->worker->is_hard && wisp_admission_enter(invocation)) return;
+    tenant->counters->refused++;
+    on_refused(invocation, "all instances are busy and the queue is full");
+    wisp_invocation_drop(invocation);
+}
+
+static void on_request(struct wisp_http_exchange *exchange, void *env)
+{
+    const struct wisp_remote_service *service = env;
+    wisp_http_call_begin(service->edition->tenant, service->edition, NULL, exchange);
+}
+
+/* --- services --- */
+
+static int serve_function(struct wisp_remote_service *service, uint32_t index, struct wisp_err *err)
+{
+    struct wisp_edition *edition = service->edition;
+    const struct wisp_export_func *func = &edition->program.component->export_funcs[index];
+    struct served *served = &service->functions[index];
+    *served = (struct served){service, func, wisp_linked_export_of(edition->program.linked, func)};
+    if (!served->export_) return 0; /* an import, exported again */
+    const struct wisp_wrpc_function function = {func->interface, func->name};
+    return wisp_wrpc_service_add(service->service, &function, func->type, on_call, served, err);
+}
+
+static int serve_http(struct wisp_remote_service *service, struct wisp_err *err)
+{
+    const struct wisp_wrpc_http_options options = {
+        .handler = {.on_request = on_request,
+                    .on_body = wisp_http_call_on_body,
+                    .on_drain = wisp_http_call_on_drain,
+                    .on_close = wisp_http_call_on_close},
+        .env = service,
+    };
+    return wisp_wrpc_http_serve(service->service, &options, err);
+}
+
+static void warn(const struct wisp_edition *edition, const struct wisp_export_func *func, const struct wisp_err *err)
+{
+    WISP_LOG(WARN, "worker", "an export is not served to other hosts", WISP_TEXT("component", edition->tenant->id),
+             WISP_BYTES("interface", func->interface), WISP_BYTES("function", func->name),
+             WISP_TEXT("cause", err->text));
+}
+
+static void serve_all(struct wisp_remote_service *service)
+{
+    const struct wisp_edition *edition = service->edition;
+    const struct wisp_component *component = edition->program.component;
+    for (uint32_t i = 0; i < component->n_export_funcs; i++) {
+        const struct wisp_export_func *func = &component->export_funcs[i];
+        struct wisp_err err = {0};
+        bool is_http = wisp_str_starts_with(func->interface, WISP_STR("wasi:http/incoming-handler@0.2"));
+        int r = 0;
+        if (!is_http)
+            r = serve_function(service, i, &err);
+        else if (edition->http_handler)
+            r = serve_http(service, &err);
+        if (r < 0) warn(edition, func, &err);
+    }
+}
+
+/* An edition whose subscriptions are on their way to the bus. */
+struct announcement {
+    struct wisp_link all; /* in remote->announcements */
+    struct wisp_worker *worker;
+    char *id;
+    uint64_t generation;
+};
+
+static void announcement_free(struct announcement *announcement)
+{
+    wisp_ring_remove(&announcement->all);
+    free(announcement->id);
+    free(announcement);
+}
+
+static void on_served(const struct wisp_err *err, void *env)
+{
+    (void)err; /* without the bus it takes calls of this host all the same */
+    struct announcement *announcement = env;
+    wisp_hosting_on_ready(announcement->worker, wisp_str_from(announcement->id), announcement->generation);
+    announcement_free(announcement);
+}
+
+static void announce(const struct wisp_edition *edition)
+{
+    struct wisp_worker *worker = edition->tenant->worker;
+    struct wisp_remote *remote = worker->remote;
+    struct wisp_str id = wisp_str_from(edition->tenant->id);
+    if (!remote || wisp_bus_client_state(remote->bus) != WISP_BUS_CONNECTED) {
+        wisp_hosting_on_ready(worker, id, edition->generation);
+        return;
+    }
+    struct announcement *announcement = wisp_mem_calloc(1, sizeof *announcement);
+    announcement->worker = worker;
+    announcement->id = wisp_mem_dup(id);
+    announcement->generation = edition->generation;
+    wisp_ring_append(&remote->announcements, &announcement->all);
+    wisp_bus_flush(remote->bus, SERVED_MS, on_served, announcement);
+}
+
+static void serve(struct wisp_edition *edition)
+{
+    struct wisp_remote *remote = edition->tenant->worker->remote;
+    struct wisp_remote_service *service = wisp_mem_calloc(1, sizeof *service);
+    struct wisp_err err = {0};
+    if (wisp_wrpc_service_new(&service->service, remote->wrpc, wisp_str_from(edition->tenant->id), &err) < 0) {
+        WISP_LOG(ERROR, "worker", "the component is not served to other hosts",
+                 WISP_TEXT("component", edition->tenant->id), WISP_TEXT("cause", err.text));
+        free(service);
+        return;
+    }
+    service->remote = remote;
+    service->edition = edition;
+    service->functions = wisp_mem_calloc(edition->program.component->n_export_funcs, sizeof *service->functions);
+    edition->n_refs++;
+    edition->service = service;
+    wisp_ring_append(&remote->services, &service->all);
+    serve_all(service);
+}
+
+void wisp_remote_serve(struct wisp_edition *edition)
+{
+    if (edition->tenant->worker->remote) serve(edition);
+    announce(edition);
+}
+
+static void service_free(struct wisp_remote_service *service)
+{
+    wisp_wrpc_service_free(service->service);
+    wisp_ring_remove(&service->all);
+    service->edition->service = NULL;
+    wisp_edition_unref(service->edition);
+    free(service->functions);
+    free(service);
+}
+
+static void on_drained(void *env)
+{
+    struct wisp_remote_service *service = env;
+    struct wisp_worker *worker = service->remote->worker;
+    service_free(service);
+    if (worker->is_stopping) wisp_worker_settle(worker);
+}
+
+static void drain(struct wisp_remote_service *service)
+{
+    if (service->is_draining) return;
+    service->is_draining = true;
+    wisp_wrpc_service_drain(service->service, on_drained, service);
+}
+
+void wisp_remote_unserve(struct wisp_edition *edition)
+{
+    if (edition->service) drain(edition->service);
+}
+
+/* --- HTTP to components of other hosts --- */
+
+struct forward {
+    struct wisp_answerer answerer;
+    struct wisp_wrpc_forward *forward;
+};
+
+static size_t add_header(struct wisp_bus_header *headers, size_t n, const struct wisp_http_exchange *exchange,
+                         const char *name)
+{
+    for (size_t i = 0; i < exchange->n_headers; i++) {
+        if (!wisp_str_is(exchange->headers[i].name, name)) continue;
+        headers[n++] = (struct wisp_bus_header){wisp_str_from(name), exchange->headers[i].value};
+        break;
+    }
+    return n;
+}
+
+void wisp_remote_forward(struct wisp_worker *worker, struct wisp_route *route, struct wisp_http_exchange *exchange)
+{
+    if (!worker->remote || worker->is_hard) {
+        static const struct wisp_http_header retry_after = {WISP_STR_INIT("retry-after"), WISP_STR_INIT("1")};
+        wisp_wasi_http_reply(exchange, 503, &retry_after);
+        return;
+    }
+    struct wisp_bus_header headers[4] = {{WISP_STR("source-id"), wisp_str_from(worker->options->host->host_id)},
+                                         {WISP_STR("target-id"), route->component}};
+    size_t n = add_header(headers, 2, exchange, "traceparent");
+    n = add_header(headers, n, exchange, "tracestate");
+    const struct wisp_wrpc_forward_options options = {
+        .target = route->component,
+        .headers = headers,
+        .n_headers = n,
+        .timeout_ms = route->deadlines ? route->deadlines->timeout_ms : WISP_WORKER_TIMEOUT_MS,
+    };
+    struct forward *forward = wisp_mem_calloc(1, sizeof *forward);
+    forward->answerer.is_forward = true;
+    exchange->user = &forward->answerer;
+    if (wisp_route_has_headers(route)) wisp_route_decorate(route, exchange, &forward->answerer);
+    forward->forward = wisp_wrpc_forward_new(worker->remote->wrpc, exchange, &options);
+}
+
+static struct forward *forward_of(const struct wisp_http_exchange *exchange)
+{
+    return WISP_RING_OWNER(exchange->user, struct forward, answerer);
+}
+
+void wisp_remote_on_body(struct wisp_http_exchange *exchange)
+{
+    wisp_wrpc_forward_on_body(forward_of(exchange)->forward);
+}
+
+void wisp_remote_on_drain(struct wisp_http_exchange *exchange)
+{
+    wisp_wrpc_forward_on_drain(forward_of(exchange)->forward);
+}
+
+void wisp_remote_on_close(struct wisp_http_exchange *exchange)
+{
+    struct forward *forward = forward_of(exchange);
+    wisp_wrpc_forward_free(forward->forward);
+    wisp_route_leave(&forward->answerer);
+    free(forward);
+}
+
+/* --- the connection --- */
+
+static void on_state(enum wisp_bus_state state, const struct wisp_err *reason, void *env)
+{
+    const struct wisp_remote *remote = env;
+    if (state == WISP_BUS_CONNECTED)
+        WISP_LOG(DEBUG, "worker", "on the bus", WISP_TEXT("url", wisp_bus_client_url(remote->bus)));
+    else
+        WISP_LOG(WARN, "worker", "the bus can't be reached; what is on this host goes on",
+                 WISP_TEXT("cause", reason ? reason->text : ""));
+}
+
+int wisp_remote_start(struct wisp_worker *worker, struct wisp_err *err)
+{
+    const struct wisp_worker_host *host = worker->options->host;
+    const struct wisp_worker_bus *bus = &host->bus;
+    if (!bus->n_urls) return 0;
+    struct wisp_remote *remote = worker->remote = wisp_mem_calloc(1, sizeof *remote);
+    remote->worker = worker;
+    wisp_ring_init(&remote->services);
+    wisp_ring_init(&remote->announcements);
+    const struct wisp_bus_client_options client = {
+        .urls = bus->urls,
+        .n_urls = bus->n_urls,
+        .fd = -1,
+        .name = "wisp worker",
+        .token = bus->token,
+        .jwt = bus->jwt,
+        .seed = bus->seed,
+        .creds_path = bus->creds_path,
+        .tls = {.is_required = bus->is_tls, .is_first = bus->is_tls_first, .ca_path = bus->tls_ca_path},
+        .on_state = on_state,
+        .env = remote,
+    };
+    int r = wisp_bus_client_new(&remote->bus, &worker->loop, &client, err);
+    if (r < 0) return r;
+    const struct wisp_wrpc_options wrpc = {
+        .loop = &worker->loop, .bus = remote->bus, .lattice = host->lattice ? host->lattice : "default"};
+    return wisp_wrpc_new(&remote->wrpc, &wrpc, err);
+}
+
+void wisp_remote_drain(struct wisp_worker *worker)
+{
+    if (!worker->remote) return;
+    struct wisp_link *services = &worker->remote->services;
+    for (struct wisp_link *at = services->next; at != services; at = at->next)
+        drain(WISP_RING_OWNER(at, struct wisp_remote_service, all));
+}
+
+static void on_flushed(void *env)
+{
+    struct wisp_remote *remote = env;
+    remote->is_flushed = true;
+    wisp_worker_settle(remote->worker);
+}
+
+bool wisp_remote_finish(struct wisp_worker *worker)
+{
+    struct wisp_remote *remote = worker->remote;
+    if (!remote || worker->is_hard) return true;
+    if (!wisp_ring_is_empty(&remote->services)) return false;
+    if (!remote->is_flushing) {
+        remote->is_flushing = true;
+        wisp_bus_client_drain(remote->bus, FLUSH_MS, on_flushed, remote);
+    }
+    return remote->is_flushed;
+}
+
+void wisp_remote_stop(struct wisp_worker *worker)
+{
+    struct wisp_remote *remote = worker->remote;
+    if (!remote) return;
+    while (!wisp_ring_is_empty(&remote->services))
+        service_free(WISP_RING_OWNER(remote->services.next, struct wisp_remote_service, all));
+    wisp_wrpc_free(remote->wrpc);
+    wisp_bus_client_free(remote->bus);
+    while (!wisp_ring_is_empty(&remote->announcements))
+        announcement_free(WISP_RING_OWNER(remote->announcements.next, struct announcement, all));
+    free(remote);
+    worker->remote = NULL;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Intrusive rings: lists whose members know their neighbours. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Member of a list, or its head. Out of any list: next is NULL. */
+struct wisp_link {
+    struct wisp_link *next, *previous;
+};
+
+static inline void wisp_ring_init(struct wisp_link *head) { head->next = head->previous = head; }
+static inline bool wisp_ring_is_empty(const struct wisp_link *head) { return head->next == head; }
+static inline void wisp_ring_append(struct wisp_link *head, struct wisp_link *link)
+{
+    *link = (struct wisp_link){head, head->previous};
+    head->previous = head->previous->next = link;
+}
+static inline void wisp_ring_prepend(struct wisp_link *head, struct wisp_link *link)
+{
+    wisp_ring_append(head->next, link);
+}
+static inline void wisp_ring_remove(struct wisp_link *link)
+{
+    if (!link->next) return;
+    link->next->previous = link->previous;
+    link->previous->next = link->next;
+    *link = (struct wisp_link){0};
+}
+#define WISP_RING_OWNER(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
