@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One host's part in a lattice, without I/O: messages, changes of state, outcomes and a time go in, actions come out.
+ * (wasmCloud 1.6 control interface, events, links, config, claims, policy and secrets; wire formats as there.)
+ *
+ *     struct wisp_lattice *lattice = wisp_lattice_new(&options);
+ *     wisp_lattice_on_message(lattice, now, ...);
+ *     while (wisp_lattice_next_action(lattice, &action)) perform(&action);
+ *
+ * Every action with an `id` is answered by exactly one call of wisp_lattice_on_done with that id, at once or much later,
+ * in any order. One thread. Nothing here blocks, sleeps, reads a clock or makes random numbers of its own: two machines
+ * that are fed the same give the same.
+ *
+ * What one host runs (components with their limits, providers) belongs to this machine. Links and configs belong to the
+ * lattice: they are what the replicated state says, and are written there by compare-and-swap. */
+#pragma once
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "bus/bus.h"
+
+#include <jansson.h>
+
+struct wisp_lattice;
+
+/* The buckets of the state, with state.h's numbers. */
+enum {
+    WISP_LATTICE_DATA,   /* LATTICEDATA_{lattice} */
+    WISP_LATTICE_CONFIG, /* CONFIGDATA_{lattice} */
+    WISP_LATTICE_BUCKET_COUNT
+};
+enum { WISP_LATTICE_ANY_REVISION = -1 }; /* of `expected` in a STATE_WRITE */
+
+struct wisp_lattice_label {
+    struct wisp_str key, value;
+};
+
+/* Everything is copied. Times in ms; zeros stand for the original's defaults. */
+struct wisp_lattice_options {
+    const char *lattice;       /* "default" */
+    const char *ctl_prefix;    /* "wasmbus.ctl" */
+    const char *host_seed;     /* nkey seed of a server key (SN…) */
+    const char *friendly_name, *version;
+    const struct wisp_lattice_label *labels; /* the user's; hostcore.* are added */
+    size_t n_labels;
+    const char *ctl_host, *rpc_host; /* "nats://127.0.0.1:4222", as ping shows them; the latter also for providers */
+    const char *log_level;           /* for providers; NULL: "info" */
+    bool structured_logging;         /* for providers */
+    const char *rpc_jwt, *rpc_seed;  /* for HostData; may be NULL */
+    const char *js_domain;           /* may be NULL */
+    const char *policy_topic, *policy_changes_topic, *secrets_topic; /* NULL: off */
+    uint64_t policy_timeout_ms, heartbeat_interval_ms, provider_shutdown_delay_ms, rpc_timeout_ms;
+    bool refuses_component_auctions, refuses_provider_auctions;
+    bool asks_config_service; /* once at start */
+    uint32_t components_max;  /* different components on this host; 0: 10,000 */
+    uint32_t providers_max;   /* 0: 1,000 */
+    uint32_t links_max, configs_max; /* that the machine keeps of the lattice; 0: 100,000 each */
+    size_t payload_max;       /* what the bus carries in one message; 0: WISP_BUS_PAYLOAD_MAX */
+    uint64_t seed;            /* of random choices: ids of events, jitter, keys when simulated */
+    bool keys_from_seed;      /* simulation: keys are made of `seed` instead of the system's randomness */
+};
+
+/* `now_ms` is monotonic and starts anywhere; `wall_ns` is ns since 1970 for the dates in events and claims. */
+struct wisp_lattice_now {
+    uint64_t now_ms;
+    int64_t wall_ns;
+};
+
+/* LIMIT or INVALID for options that can't be (seed, topic, lattice name). */
+int wisp_lattice_new(struct wisp_lattice **ret_lattice, const struct wisp_lattice_options *options,
+                     struct wisp_lattice_now now, struct wisp_err *err) __attribute__((warn_unused_result));
+void wisp_lattice_free(struct wisp_lattice *lattice);
+
+const char *wisp_lattice_host_id(const struct wisp_lattice *lattice); /* N… */
+/* The inventory, as host.get and heartbeats have it. The caller owns the reference. */
+json_t *wisp_lattice_inventory(const struct wisp_lattice *lattice, struct wisp_lattice_now now);
+
+/* --- in --- */
+
+/* A message on one of the subjects that SUBSCRIBE actions asked for. */
+void wisp_lattice_on_message(struct wisp_lattice *lattice, struct wisp_lattice_now now,
+                             const struct wisp_bus_message *message);
+/* As state.h tells it; buckets by the same numbers. `value` NULL: deleted. */
+void wisp_lattice_on_state(struct wisp_lattice *lattice, struct wisp_lattice_now now, int bucket, struct wisp_str key,
+                           const struct wisp_str *value, uint64_t revision);
+/* All that was there has been told: at start (then the host announces itself), and after each time the state could not
+ * be reached (then the host puts back what it runs and links it knows that are gone though nobody deleted them). */
+void wisp_lattice_on_state_loaded(struct wisp_lattice *lattice, struct wisp_lattice_now now);
+/* The state can't be reached, or can be reached again: deletions told from here to wisp_lattice_on_state_loaded may have
+ * been made by nobody. The loss of the bus (next function) implies it. */
+void wisp_lattice_on_state_reachable(struct wisp_lattice *lattice, struct wisp_lattice_now now, bool is_reachable);
+/* A state was opened in place of an earlier one: from here to wisp_lattice_on_state_loaded everything there is will be
+ * told, and what is not told is not there. For the first one it may be left out. */
+void wisp_lattice_on_state_opened(struct wisp_lattice *lattice, struct wisp_lattice_now now);
+/* The bus is there or not. Without it nothing is stopped, deleted or forgotten; what has to be said is said later if it
+ * still matters. */
+void wisp_lattice_on_bus(struct wisp_lattice *lattice, struct wisp_lattice_now now, bool is_connected);
+/* Time passes. Call at wisp_lattice_next_tick_ms at the latest; more often does no harm. */
+void wisp_lattice_on_tick(struct wisp_lattice *lattice, struct wisp_lattice_now now);
+uint64_t wisp_lattice_next_tick_ms(const struct wisp_lattice *lattice); /* UINT64_MAX: none */
+
+/* What came of an action. Only the fields of its kind count. `err` kind NONE: success. */
+struct wisp_lattice_done {
+    struct wisp_err err;
+    struct wisp_bus_message reply; /* REQUEST */
+    uint64_t revision;             /* STATE_WRITE */
+    struct {                       /* FETCH */
+        struct wisp_str path, digest, plain_reference;
+        json_t *claims; /* borrowed; NULL: unsigned. {token, issuer, subject, name, version, revision, call_alias, tags,
+                         * vendor, config_schema, issued_at, expires_at, not_before}, absent ones left out */
+    } artifact;
+};
+void wisp_lattice_on_done(struct wisp_lattice *lattice, struct wisp_lattice_now now, uint64_t id,
+                          const struct wisp_lattice_done *done);
+
+/* A provider process came up, went away, or answered (not) to a health check: told by whoever runs it. */
+enum wisp_lattice_provider_news {
+    WISP_LATTICE_PROVIDER_UP,     /* the process runs */
+    WISP_LATTICE_PROVIDER_EXITED, /* unasked; it will be started again */
+    WISP_LATTICE_PROVIDER_FAILED, /* too often in a row; still retried at the longest interval */
+};
+void wisp_lattice_on_provider(struct wisp_lattice *lattice, struct wisp_lattice_now now, struct wisp_str provider_id,
+                              enum wisp_lattice_provider_news news, const char *text);
+
+/* What the host ran before, as a SAVE action gave it: it is started again once the state is loaded, and what can't be is
+ * tried again until it runs or a command says otherwise. Once, before that. INVALID when it is nothing of the kind (then
+ * nothing is restored). */
+int wisp_lattice_restore(struct wisp_lattice *lattice, struct wisp_str saved, struct wisp_err *err)
+    __attribute__((warn_unused_result));
+
+/* The host is asked to end (signal): announces it, then gives STOP_HOST. */
+void wisp_lattice_stop(struct wisp_lattice *lattice, struct wisp_lattice_now now);
+
+/* --- out --- */
+
+enum wisp_lattice_action_kind {
+    WISP_LATTICE_SUBSCRIBE,   /* subject, queue */
+    WISP_LATTICE_UNSUBSCRIBE, /* subject */
+    WISP_LATTICE_PUBLISH,     /* subject, reply, headers, payload */
+    WISP_LATTICE_REQUEST,     /* id; subject, headers, payload, timeout_ms */
+    WISP_LATTICE_STATE_WRITE, /* id; bucket, key, value or none, expected */
+    WISP_LATTICE_FETCH,       /* id; reference, is_provider */
+    WISP_LATTICE_CREDENTIALS, /* registries: map of registry to {username, password, token} */
+    WISP_LATTICE_COMPONENT_PUT,    /* id; component: runs it, or changes what runs: done when the new one serves */
+    WISP_LATTICE_COMPONENT_REMOVE, /* id; component.id: done when it takes no more calls */
+    WISP_LATTICE_PROVIDER_START,   /* id; provider: done when the process runs */
+    WISP_LATTICE_PROVIDER_STOP,    /* id; provider.id: done when the process is gone */
+    WISP_LATTICE_PROVIDER_RESTART_READY, /* provider: fresh host data for the next start (same id) */
+    WISP_LATTICE_HTTP,        /* routes: all of them, replaces the earlier ones */
+    WISP_LATTICE_SAVE,        /* payload: JSON of what runs here, to be given to wisp_lattice_restore after a restart; after
+                               * every change of it. A host that was told to stop (host.stop) saves that it runs nothing */
+    WISP_LATTICE_STOP_HOST,   /* timeout_ms: finish what is in flight and end */
+    WISP_LATTICE_LOG,         /* level, text: something people should know */
+};
+
+struct wisp_lattice_pair {
+    struct wisp_str key, value;
+};
+
+struct wisp_lattice_secret {
+    struct wisp_str name, value;
+    bool is_bytes;
+};
+
+/* One entry of a component's link table. */
+struct wisp_lattice_target {
+    struct wisp_str link_name; /* "default" */
+    struct wisp_str interface; /* "wasi:keyvalue/store", without version */
+    struct wisp_str target;    /* component or provider id */
+};
+
+struct wisp_lattice_component {
+    struct wisp_str id;
+    uint64_t generation;              /* of the code: a new number for every new digest or start */
+    struct wisp_str reference, digest, path;
+    uint32_t instances_max;           /* on this host; UINT32_MAX: unbounded */
+    const struct wisp_lattice_pair *config; /* merged */
+    size_t n_config;
+    const struct wisp_lattice_secret *secrets;
+    size_t n_secrets;
+    const struct wisp_lattice_target *links; /* where its imports go */
+    size_t n_links;
+    /* Limits by annotation or config `wisp.max-memory`, `wisp.timeout`, `wisp.queue`, `wisp.max-body`; 0: the host's. */
+    uint64_t memory_bytes_max, timeout_ms, body_bytes_max;
+    uint32_t queue_max;
+};
+
+struct wisp_lattice_provider {
+    struct wisp_str id, reference, plain_reference, path;
+    struct wisp_str host_data; /* JSON, for its standard input; secret */
+    struct wisp_str xkey;      /* X…, whose subject gets its links */
+};
+
+/* A route of the built-in HTTP server: what a link from an http-server provider to a component says. */
+struct wisp_lattice_route {
+    struct wisp_str provider, link_name, component;
+    struct wisp_str address;   /* "0.0.0.0:8000" */
+    struct wisp_str host, path; /* empty: any */
+    json_t *settings;          /* borrowed: all keys of the link's and provider's config, lower case */
+};
+
+/* Views: valid until the next call on the lattice. */
+struct wisp_lattice_action {
+    enum wisp_lattice_action_kind kind;
+    uint64_t id; /* 0: no answer is expected */
+    struct wisp_str subject, queue, reply, payload;
+    const struct wisp_bus_header *headers;
+    size_t n_headers;
+    uint64_t timeout_ms;
+    int bucket;
+    struct wisp_str key, value;
+    bool has_value;
+    int64_t expected;
+    struct wisp_str reference;
+    bool is_provider;
+    json_t *registries; /* borrowed */
+    struct wisp_lattice_component component;
+    struct wisp_lattice_provider provider;
+    const struct wisp_lattice_route *routes;
+    size_t n_routes;
+    int level; /* enum wisp_log_level */
+    struct wisp_str text;
+};
+
+/* The oldest action not taken yet; false: none. */
+bool wisp_lattice_next_action(struct wisp_lattice *lattice, struct wisp_lattice_action *ret_action);
