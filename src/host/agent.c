@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Life of a host's control process: start, signals, clock, and the way out.
+ *
+ *     bus ─▶ state ─▶ lattice ─▶ (actions) ─▶ SIGTERM or host.stop ─▶ lattice says good-bye ─▶ workers drain ─▶ end
+ */
+#include "host/agent_priv.h"
+
+#include "base/log.h"
+#include "host/admin.h"
+#include "host/log_file.h"
+#include "host/machine.h"
+#include "host/providers.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LOG_CHECK_MS = 5000,
+    /* timeout(1) and some supervisors send a signal to the process and to its group: that is once, not twice. */
+    AGAIN_AFTER_MS = 500,
+};
+
+static const int stop_signals[WISP_AGENT_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
+struct wisp_lattice_now wisp_agent_now(const struct wisp_agent *agent)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (struct wisp_lattice_now){.now_ms = uv_now(&agent->loop),
+                                     .wall_ns = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec};
+}
+
+void wisp_agent_fail(struct wisp_agent *agent, const struct wisp_err *err)
+{
+    if (agent->failure.kind || agent->is_stopping) return;
+    agent->failure = *err;
+    if (agent->fleet)
+        wisp_agent_begin_stop(agent, 0);
+    else
+        uv_stop(&agent->loop);
+}
+
+/* --- clock --- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct wisp_agent *agent = timer->data;
+    if (agent->lattice) wisp_lattice_on_tick(agent->lattice, wisp_agent_now(agent));
+}
+
+/* Whatever happened in this turn of the loop may have left actions and moved the next deadline. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct wisp_agent *agent = prepare->data;
+    if (!agent->lattice) return;
+    wisp_agent_perform_all(agent);
+    uint64_t at = wisp_lattice_next_tick_ms(agent->lattice), now = uv_now(&agent->loop);
+    if (at == UINT64_MAX)
+        uv_timer_stop(&agent->tick);
+    else
+        uv_timer_start(&agent->tick, on_tick, at > now ? at - now : 1, 0);
+}
+
+static void on_log_check(uv_timer_t *timer)
+{
+    struct wisp_agent *agent = timer->data;
+    int fd = wisp_log_file_rotate(agent->paths.log);
+    if (fd >= 0 && agent->fleet) wisp_fleet_set_log(agent->fleet, fd);
+}
+
+/* --- signals --- */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct wisp_agent *agent = handle->data;
+    static uint64_t asked_at_ms; /* one process, one agent */
+    if (agent->is_stopping) {
+        if (uv_now(&agent->loop) - asked_at_ms < AGAIN_AFTER_MS) return;
+        agent->is_forced = true;
+        wisp_supervisor_kill_all(wisp_launcher_supervisor(agent->launcher));
+        return;
+    }
+    asked_at_ms = uv_now(&agent->loop);
+    WISP_LOG(INFO, "host", "stopping: what is in flight is finished; the same signal again stops at once",
+             WISP_INT("signal", number));
+    if (agent->lattice)
+        wisp_lattice_stop(agent->lattice, wisp_agent_now(agent));
+    else
+        wisp_agent_begin_stop(agent, 0);
+}
+
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static int watch_signals(struct wisp_agent *agent, struct wisp_err *err)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < WISP_COUNT(stop_signals); i++) {
+        uv_signal_init(&agent->loop, &agent->signals[i]);
+        agent->signals[i].data = agent;
+        if (stop_signals[i] == SIGHUP && is_ignored(SIGHUP)) continue;
+        int r = uv_signal_start(&agent->signals[i], on_signal, stop_signals[i]);
+        if (r < 0) return wisp_err_os(err, -r, "watch a signal");
+    }
+    return 0;
+}
+
+/* --- life --- */
+
+static int init_loop(struct wisp_agent *agent, struct wisp_err *err)
+{
+    int r = uv_loop_init(&agent->loop);
+    if (r < 0) return wisp_err_os(err, -r, "start the event loop");
+    uv_timer_init(&agent->loop, &agent->tick);
+    uv_timer_init(&agent->loop, &agent->retry);
+    uv_timer_init(&agent->loop, &agent->log_check);
+    uv_prepare_init(&agent->loop, &agent->prepare);
+    agent->tick.data = agent->retry.data = agent->log_check.data = agent->prepare.data = agent;
+    uv_prepare_start(&agent->prepare, on_prepare);
+    if (agent->options->is_detached) uv_timer_start(&agent->log_check, on_log_check, LOG_CHECK_MS, LOG_CHECK_MS);
+    return watch_signals(agent, err);
+}
+
+static void close_loop(struct wisp_agent *agent)
+{
+    for (size_t i = 0; i < WISP_COUNT(agent->signals); i++) uv_close((uv_handle_t *)&agent->signals[i], NULL);
+    uv_close((uv_handle_t *)&agent->tick, NULL);
+    uv_close((uv_handle_t *)&agent->retry, NULL);
+    uv_close((uv_handle_t *)&agent->log_check, NULL);
+    uv_close((uv_handle_t *)&agent->prepare, NULL);
+    wisp_launcher_free(agent->launcher);
+    uv_run(&agent->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&agent->loop);
+}
+
+static int write_pid(const struct wisp_agent *agent, struct wisp_err *err)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d\n", (int)getpid());
+    return wisp_paths_write(agent->paths.host, "pid", wisp_str_from(text), err);
+}
+
+static int start(struct wisp_agent *agent, struct wisp_err *err)
+{
+    struct wisp_oci_options artifacts = agent->options->artifacts;
+    if (!artifacts.cache_dir) artifacts.cache_dir = agent->paths.cache;
+    int r = wisp_oci_client_new(&agent->artifacts, &agent->loop, &artifacts, err);
+    if (r == 0) r = wisp_launcher_new(&agent->launcher, &agent->loop, err);
+    if (r == 0) r = wisp_providers_new(&agent->providers, wisp_launcher_supervisor(agent->launcher), err);
+    if (r == 0 && agent->options->admin_address)
+        r = wisp_admin_new(&agent->admin, &agent->loop, agent->options->admin_address, err);
+    if (r == 0) r = wisp_agent_bus_open(agent, err);
+    return r;
+}
+
+static int outcome(const struct wisp_agent *agent, struct wisp_err *err)
+{
+    if (agent->failure.kind) {
+        if (err) *err = agent->failure;
+        return -(int)agent->failure.kind;
+    }
+    if (agent->is_forced) return wisp_err_set(err, WISP_ERR_CANCELLED, "stopped before what was in flight was finished");
+    return 0;
+}
+
+static void free_parts(struct wisp_agent *agent)
+{
+    wisp_admin_free(agent->admin);
+    wisp_agent_unsubscribe_all(agent);
+    wisp_agent_bus_close(agent);
+    wisp_fleet_free(agent->fleet);
+    wisp_providers_free(agent->providers);
+    wisp_oci_client_free(agent->artifacts);
+    wisp_lattice_free(agent->lattice);
+}
+
+int wisp_agent_run(const struct wisp_agent_options *options, struct wisp_err *err)
+{
+    struct wisp_agent *agent = wisp_mem_calloc(1, sizeof *agent);
+    agent->options = options;
+    int r = wisp_paths_init(&agent->paths, options->state_dir, options->lattice.lattice, err);
+    if (r == 0) r = wisp_paths_claim_host(&agent->paths, err);
+    if (r == 0) r = write_pid(agent, err);
+    if (r == 0 && options->is_detached) r = wisp_log_file_open(agent->paths.log, err);
+    if (r == 0) r = init_loop(agent, err);
+    if (r == 0) {
+        r = start(agent, err);
+        if (r == 0) {
+            uv_run(&agent->loop, UV_RUN_DEFAULT);
+            r = outcome(agent, err);
+        }
+        free_parts(agent);
+        close_loop(agent);
+    }
+    if (agent->paths.lock_fd >= 0) {
+        char path[WISP_PATH_MAX + 8];
+        snprintf(path, sizeof path, "%s/pid", agent->paths.host);
+        unlink(path);
+    }
+    wisp_paths_deinit(&agent->paths);
+    free(agent);
+    return r;
+}

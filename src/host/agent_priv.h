@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of a host's control process, for agent*.c. One loop, one thread. */
+#pragma once
+
+#include "bus/client.h"
+#include "bus/server.h"
+#include "host/agent.h"
+#include "host/fleet.h"
+#include "host/paths.h"
+#include "state/state.h"
+#include "supervise/launcher.h"
+
+enum {
+    WISP_AGENT_SIGNALS = 3,
+};
+
+struct wisp_agent_subscription {
+    char *subject;
+    struct wisp_bus_subscription *subscription;
+    struct wisp_agent_subscription *next;
+};
+
+struct wisp_agent {
+    const struct wisp_agent_options *options;
+    struct wisp_paths paths;
+    uv_loop_t loop;
+    uv_signal_t signals[WISP_AGENT_SIGNALS];
+    uv_timer_t tick;  /* of the lattice */
+    uv_timer_t retry; /* for the bus and the state, see agent_bus.c */
+    uv_timer_t log_check;
+    uv_prepare_t prepare; /* actions are performed before the loop sleeps */
+
+    /* agent_bus.c */
+    struct wisp_bus_server *server;   /* the embedded bus, when this process has it */
+    struct wisp_bus_client *bus, *rpc; /* rpc is the same as bus unless it has its own address or credentials */
+    bool joined_own_address;           /* joined a bus where ours would be: to be replaced when it is gone */
+    struct wisp_state *state;
+    bool is_state_remote, is_probing;
+    char bus_url[256]; /* as others reach it */
+
+    struct wisp_lattice *lattice;
+    struct wisp_agent_subscription *subscriptions;
+    struct wisp_oci_client *artifacts;
+    struct wisp_launcher *launcher;
+    struct wisp_fleet *fleet;
+    struct wisp_providers *providers;
+    struct wisp_admin *admin;
+
+    bool is_ready, is_stopping, is_forced;
+    struct wisp_err failure; /* why it ends; NONE: it was asked to */
+};
+
+struct wisp_lattice_now wisp_agent_now(const struct wisp_agent *agent);
+/* Ends the program with this error. */
+void wisp_agent_fail(struct wisp_agent *agent, const struct wisp_err *err);
+
+/* agent_bus.c */
+int wisp_agent_bus_open(struct wisp_agent *agent, struct wisp_err *err) __attribute__((warn_unused_result));
+void wisp_agent_bus_close(struct wisp_agent *agent);
+/* Makes the lattice's machine; called once, when the bus is there. */
+int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err) __attribute__((warn_unused_result));
+
+/* agent_actions.c */
+void wisp_agent_perform_all(struct wisp_agent *agent);
+void wisp_agent_unsubscribe_all(struct wisp_agent *agent);
+/* STOP_HOST came: drains the workers, then ends the loop. */
+void wisp_agent_begin_stop(struct wisp_agent *agent, uint64_t timeout_ms);
