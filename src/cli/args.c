@@ -6,6 +6,34 @@
 
 #include <stdlib.h>
 
+const struct wisp_arg_option *wisp_verb_option(const struct wisp_verb *verb, size_t i)
+{
+    if (i < verb->n_options) return &verb->options[i];
+    i -= verb->n_options;
+    return verb->shared && i < verb->shared->n_options ? &verb->shared->options[i] : NULL;
+}
+
+const char *wisp_verb_word(const struct wisp_verb *verb)
+{
+    const char *blank = strrchr(verb->name, ' ');
+    return blank ? blank + 1 : verb->name;
+}
+
+struct wisp_str wisp_args_next_word(const char **text)
+{
+    const char *begin = *text ? *text + strspn(*text, " ") : "";
+    size_t size = strcspn(begin, " ");
+    *text = begin + size;
+    return (struct wisp_str){begin, size};
+}
+
+bool wisp_args_has_word(const char *words, struct wisp_str word)
+{
+    for (struct wisp_str each; (each = wisp_args_next_word(&words)).len;)
+        if (wisp_str_equal(each, word)) return true;
+    return false;
+}
+
 struct parser {
     const struct wisp_verb *verb;
     struct wisp_arena *arena;
@@ -84,14 +112,18 @@ static int store_choice(const struct wisp_arg_option *option, const char *text, 
     return wisp_err_set(err, WISP_ERR_USAGE, "`%s` is none of %.*s", text, WISP_STR_ARG(wisp_buf_str(&all)));
 }
 
-/* NUMBER, SIZE, DURATION. */
+/* NUMBER, SIZE, DURATION, MILLISECONDS. `text` ends with a NUL. */
 static int store_number(const struct wisp_arg_option *option, struct wisp_str text, void *field, struct wisp_err *err)
 {
     uint64_t value;
-    int r = option->kind == WISP_ARG_SIZE ? wisp_parse_size(text, &value, err)
-            : option->kind == WISP_ARG_DURATION
-                ? wisp_parse_duration(text, &value, err)
-                : wisp_parse_u64(text, option->max ? option->max : UINT32_MAX, &value, err);
+    bool is_bare = strspn(text.ptr, "0123456789") == text.len;
+    int r;
+    if (option->kind == WISP_ARG_SIZE)
+        r = wisp_parse_size(text, &value, err);
+    else if (option->kind == WISP_ARG_DURATION || (option->kind == WISP_ARG_MILLISECONDS && !is_bare))
+        r = wisp_parse_duration(text, &value, err);
+    else
+        r = wisp_parse_u64(text, option->max ? option->max : UINT32_MAX, &value, err);
     if (r < 0) return r;
     if (option->is_positive && !value) return wisp_err_set(err, WISP_ERR_USAGE, "it must be more than 0");
     if (option->kind == WISP_ARG_NUMBER)
@@ -101,13 +133,22 @@ static int store_number(const struct wisp_arg_option *option, struct wisp_str te
     return 0;
 }
 
+/* A flag given as such has no text; a variable says which. */
+static int store_flag(bool *field, const char *text, struct wisp_err *err)
+{
+    bool is_true = !text || strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    if (!is_true && strcmp(text, "false") != 0 && strcmp(text, "0") != 0)
+        return wisp_err_set(err, WISP_ERR_USAGE, "`%s` is neither `true` nor `false`", text);
+    *field = is_true;
+    return 0;
+}
+
 static int store(struct parser *parser, const struct wisp_arg_option *option, const char *text)
 {
     void *field = parser->values + option->offset;
     switch (option->kind) {
     case WISP_ARG_FLAG:
-        *(bool *)field = true;
-        return 0;
+        return store_flag(field, text, parser->err);
     case WISP_ARG_TEXT:
         *(const char **)field = text;
         return 0;
@@ -117,6 +158,7 @@ static int store(struct parser *parser, const struct wisp_arg_option *option, co
     case WISP_ARG_NUMBER:
     case WISP_ARG_SIZE:
     case WISP_ARG_DURATION:
+    case WISP_ARG_MILLISECONDS:
         return store_number(option, wisp_str_from(text), field, parser->err);
     case WISP_ARG_CHOICE:
         return store_choice(option, text, field, parser->err);
@@ -124,13 +166,29 @@ static int store(struct parser *parser, const struct wisp_arg_option *option, co
     return wisp_err_set(parser->err, WISP_ERR_INTERNAL, "option `--%s` has no kind", option->name);
 }
 
+/* A variable can also say that a flag is not meant. */
+static int store_variable(struct parser *parser, const struct wisp_arg_option *option, const char *text)
+{
+    if (option->kind != WISP_ARG_FLAG) return store(parser, option, text);
+    bool is_on = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    if (!is_on && strcmp(text, "false") != 0 && strcmp(text, "0") != 0)
+        return wisp_err_set(parser->err, WISP_ERR_USAGE, "`%s` is neither true nor false", text);
+    *(bool *)(void *)(parser->values + option->offset) = is_on;
+    return 0;
+}
+
 static int store_environment(struct parser *parser)
 {
-    for (size_t i = 0; i < parser->verb->n_options; i++) {
-        const struct wisp_arg_option *option = &parser->verb->options[i];
-        const char *text = option->env ? getenv(option->env) : NULL;
-        if (text && *text && store(parser, option, text) < 0)
-            return wisp_err_wrap(parser->err, "environment variable %s", option->env);
+    const struct wisp_arg_option *option;
+    for (size_t i = 0; (option = wisp_verb_option(parser->verb, i)); i++) {
+        const char *names = option->env;
+        for (struct wisp_str each; (each = wisp_args_next_word(&names)).len;) {
+            const char *name = wisp_arena_cstr(parser->arena, each), *text = getenv(name);
+            if (!text || !*text) continue;
+            if (store_variable(parser, option, text) < 0)
+                return wisp_err_wrap(parser->err, "environment variable %s", name);
+            break;
+        }
     }
     return 0;
 }
@@ -141,8 +199,9 @@ static int unknown_flag(struct parser *parser, struct wisp_str flag)
 {
     const char *names[64];
     size_t n = 0;
-    for (size_t i = 0; i < parser->verb->n_options && n < WISP_COUNT(names) - 2; i++)
-        names[n++] = parser->verb->options[i].name;
+    const struct wisp_arg_option *option;
+    for (size_t i = 0; (option = wisp_verb_option(parser->verb, i)) && n < WISP_COUNT(names) - 2; i++)
+        names[n++] = option->name;
     names[n++] = "help";
     names[n] = NULL;
     struct wisp_str word = flag;
@@ -158,19 +217,25 @@ static int unknown_flag(struct parser *parser, struct wisp_str flag)
 
 static const struct wisp_arg_option *find_option(const struct wisp_verb *verb, struct wisp_str name, char letter)
 {
-    for (size_t i = 0; i < verb->n_options; i++) {
-        const struct wisp_arg_option *option = &verb->options[i];
+    const struct wisp_arg_option *option;
+    for (size_t i = 0; (option = wisp_verb_option(verb, i)); i++) {
         if (letter ? option->letter == letter : wisp_str_is(name, option->name)) return option;
+        if (!letter && wisp_args_has_word(option->aliases, name)) return option;
     }
     return NULL;
 }
+
+static bool begins_with_digit(const char *text) { return *text >= '0' && *text <= '9'; }
 
 /* `attached` is what follows "=" or the letter; NULL: the value, if it takes one, is the next argument. */
 static int take_option(struct parser *parser, const struct wisp_arg_option *option, const char *attached)
 {
     const char *text = attached;
     if (option->kind == WISP_ARG_FLAG) {
-        if (attached) return wisp_err_set(parser->err, WISP_ERR_USAGE, "flag `--%s` takes no value", option->name);
+        /* --flag, or --flag=false */
+    } else if (!text && option->implied &&
+               (parser->at >= parser->argc || !begins_with_digit(parser->argv[parser->at]))) {
+        text = option->implied;
     } else if (!text) {
         if (parser->at >= parser->argc)
             return wisp_err_set(parser->err, WISP_ERR_USAGE, "flag `--%s` needs a value: --%s %s", option->name,
@@ -221,25 +286,45 @@ static int check_choice(struct parser *parser, const struct wisp_arg_operand *op
                         WISP_STR_ARG(wisp_buf_str(&all)));
 }
 
+static int refuse_operand(struct parser *parser, const char *text)
+{
+    const struct wisp_verb *verb = parser->verb;
+    if (verb->rest)
+        return wisp_err_set(parser->err, WISP_ERR_USAGE,
+                            "unexpected `%s`; what is meant for the component goes after `--`: wisp %s %s -- %s", text,
+                            verb->name, verb->n_operands ? verb->operands[0].name : "", text);
+    return wisp_err_set(parser->err, WISP_ERR_USAGE, "unexpected `%s`; `wisp help %s` tells what it takes", text,
+                        verb->name);
+}
+
+/* The operand that takes any number, if the verb has one. */
+static const struct wisp_arg_operand *list_operand(const struct wisp_verb *verb)
+{
+    return verb->n_operands && verb->operands[verb->n_operands - 1].is_list ? &verb->operands[verb->n_operands - 1]
+                                                                            : NULL;
+}
+
 static int take_operand(struct parser *parser, const char *text)
 {
     const struct wisp_verb *verb = parser->verb;
-    if (parser->n_operands >= verb->n_operands) {
-        if (verb->rest)
-            return wisp_err_set(parser->err, WISP_ERR_USAGE,
-                                "unexpected `%s`; what is meant for the component goes after `--`: wisp %s %s -- %s",
-                                text, verb->name, verb->n_operands ? verb->operands[0].name : "", text);
-        return wisp_err_set(parser->err, WISP_ERR_USAGE, "unexpected `%s`; `wisp help %s` tells what it takes", text,
-                            verb->name);
-    }
-    const struct wisp_arg_operand *operand = &verb->operands[parser->n_operands++];
-    *(const char **)(void *)(parser->values + operand->offset) = text;
+    const struct wisp_arg_operand *operand =
+        parser->n_operands < verb->n_operands ? &verb->operands[parser->n_operands++] : list_operand(verb);
+    if (!operand) return refuse_operand(parser, text);
+    if (operand->is_list)
+        append(parser, (void *)(parser->values + operand->offset), text);
+    else
+        *(const char **)(void *)(parser->values + operand->offset) = text;
     return check_choice(parser, operand, text);
 }
 
 static int take_rest(struct parser *parser)
 {
     const struct wisp_verb *verb = parser->verb;
+    if (list_operand(verb)) {
+        int r = 0;
+        while (r == 0 && parser->at < parser->argc) r = take_operand(parser, parser->argv[parser->at++]);
+        return r;
+    }
     if (!verb->rest && parser->at < parser->argc)
         return wisp_err_set(parser->err, WISP_ERR_USAGE, "`wisp %s` takes nothing after `--`", verb->name);
     while (parser->at < parser->argc)
@@ -266,7 +351,7 @@ int wisp_args_parse(const struct wisp_verb *verb, int argc, char **argv, struct 
         const char *argument = argv[parser.at++];
         if (strcmp(argument, "--") == 0)
             r = take_rest(&parser);
-        else if (argument[0] == '-' && argument[1])
+        else if (argument[0] == '-' && argument[1] && !begins_with_digit(argument + 1)) /* numbers are operands */
             r = take_flag(&parser, argument);
         else
             r = take_operand(&parser, argument);

@@ -11,7 +11,9 @@ struct values {
     uint32_t count;
     uint64_t size, time_ms;
     int colour;
-    struct wisp_arg_list tags, rest;
+    struct wisp_arg_list tags, rest, words;
+    const char *host;
+    uint64_t watch_ms, patience_ms;
 };
 
 static const char *const colours[] = {"red", "green", NULL};
@@ -36,23 +38,53 @@ static const struct wisp_arg_option options[] = {
      FIELD(colour),
      .choices = colours,
      .env = "WISP_TEST_COLOUR"},
+    {.name = "watch",
+     .letter = 'w',
+     .kind = WISP_ARG_MILLISECONDS,
+     .value = "TIME",
+     .implied = "5s",
+     .help = "again",
+     FIELD(watch_ms)},
+    {.name = "patience",
+     .aliases = "wait wait-ms",
+     .kind = WISP_ARG_MILLISECONDS,
+     .value = "TIME",
+     .help = "how long",
+     .env = "WISP_TEST_FIRST WISP_TEST_SECOND",
+     FIELD(patience_ms)},
     {.name = "tag", .kind = WISP_ARG_LIST, .value = "TAG", .help = "what", FIELD(tags)},
 };
 static const struct wisp_arg_operand operands[] = {
     {.name = "FILE", .help = "a file", .is_required = true, FIELD(file)},
 };
 static const struct values defaults = {.count = 7, .name = "nobody"};
+static const struct wisp_arg_option shared_options[] = {
+    {.name = "host", .letter = 'r', .kind = WISP_ARG_TEXT, .value = "HOST", .help = "where", FIELD(host)},
+};
+static const struct wisp_arg_shared shared = {.heading = "more", .options = shared_options, .n_options = 1};
 static const struct wisp_verb verb = {
     .name = "test",
     .example = "wisp test x.wasm\nwisp test y.wasm",
     .options = options,
     .n_options = WISP_COUNT(options),
+    .shared = &shared,
     .operands = operands,
     .n_operands = WISP_COUNT(operands),
     .rest = "ARGS",
     .rest_offset = offsetof(struct values, rest),
     .defaults = &defaults,
     .values_size = sizeof(struct values),
+};
+
+/* Without "--", and any number of operands. */
+static const struct wisp_arg_operand list_operands[] = {
+    {.name = "FILE", .help = "a file", .is_required = true, FIELD(file)},
+    {.name = "WORD", .help = "words", .is_required = true, .is_list = true, FIELD(words)},
+};
+static const struct wisp_verb list_verb = {
+    .name = "group list",
+    .example = "wisp group list x y z",
+    WISP_VERB_TABLES(options, list_operands, defaults),
 };
 
 struct parsed {
@@ -67,7 +99,7 @@ static void parsed_deinit(struct parsed *parsed) { wisp_arena_deinit(&parsed->ar
 #define PARSED __attribute__((cleanup(parsed_deinit))) struct parsed
 
 /* Arguments are separated by blanks. */
-static struct parsed parse(const char *line)
+static struct parsed parse_for(const struct wisp_verb *wanted, const char *line)
 {
     static char text[512];
     static char *argv[32];
@@ -75,9 +107,11 @@ static struct parsed parse(const char *line)
     strncpy(text, line, sizeof text - 1);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) argv[argc++] = word;
     struct parsed parsed = {0};
-    parsed.result = wisp_args_parse(&verb, argc, argv, &parsed.arena, &parsed.values, &parsed.wants_help, &parsed.err);
+    parsed.result = wisp_args_parse(wanted, argc, argv, &parsed.arena, &parsed.values, &parsed.wants_help, &parsed.err);
     return parsed;
 }
+
+static struct parsed parse(const char *line) { return parse_for(&verb, line); }
 
 static void check_refused(const char *line, const char *words)
 {
@@ -164,7 +198,7 @@ TEST(mistakes_are_named)
     check_refused("x.wasm --size big", "flag `--size`: `big` is not a size");
     check_refused("x.wasm --time soon", "flag `--time`: `soon` is not a duration");
     check_refused("x.wasm --colour blue", "flag `--colour`: `blue` is none of red, green");
-    check_refused("x.wasm --loud=yes", "flag `--loud` takes no value");
+    check_refused("x.wasm --loud=yes", "flag `--loud`: `yes` is neither `true` nor `false`");
     check_refused("x.wasm y", "goes after `--`: wisp test FILE -- y");
 }
 
@@ -178,4 +212,73 @@ TEST(nearest_word)
     CHECK_TEXT(wisp_args_nearest(WISP_STR("verison"), words), "version");
     CHECK(!wisp_args_nearest(WISP_STR(""), words));
     CHECK(!wisp_args_nearest(WISP_STR("a-very-long-word-that-is-far-longer-than-any-verb-could-ever-be"), words));
+}
+
+TEST(other_names_of_flags)
+{
+    PARSED parsed = parse("x.wasm --wait 20 --tag=a --wait-ms=3s");
+    CHECK_OK(parsed.result, &parsed.err);
+    CHECK_INT(parsed.values.patience_ms, 3000);
+    check_refused("x.wasm --wa 3", "no flag `--wa`");
+}
+
+TEST(milliseconds_need_no_unit)
+{
+    PARSED parsed = parse("x.wasm --patience 20 --time 20");
+    CHECK_INT(parsed.values.patience_ms, 20);
+    CHECK_INT(parsed.values.time_ms, 20000);
+}
+
+TEST(flags_whose_value_is_optional)
+{
+    PARSED alone = parse("--watch x.wasm");
+    CHECK_INT(alone.values.watch_ms, 5000);
+    CHECK_TEXT(alone.values.file, "x.wasm");
+    PARSED attached = parse("x.wasm --watch=2s"), next = parse("-w 250 x.wasm"), last = parse("x.wasm -w");
+    CHECK_INT(attached.values.watch_ms, 2000);
+    CHECK_INT(next.values.watch_ms, 250);
+    CHECK_INT(last.values.watch_ms, 5000);
+}
+
+TEST(first_variable_that_is_set_counts)
+{
+    setenv("WISP_TEST_SECOND", "2", 1);
+    PARSED second = parse("x.wasm");
+    CHECK_INT(second.values.patience_ms, 2);
+    setenv("WISP_TEST_FIRST", "1", 1);
+    PARSED first = parse("x.wasm");
+    CHECK_INT(first.values.patience_ms, 1);
+    setenv("WISP_TEST_FIRST", "", 1);
+    PARSED empty = parse("x.wasm");
+    CHECK_INT(empty.values.patience_ms, 2);
+    setenv("WISP_TEST_FIRST", "x", 1);
+    check_refused("x.wasm", "environment variable WISP_TEST_FIRST");
+}
+
+TEST(shared_flags)
+{
+    PARSED parsed = parse("x.wasm -r there");
+    CHECK_TEXT(parsed.values.host, "there");
+    check_refused("x.wasm --hots a", "did you mean `--host`?");
+}
+
+TEST(any_number_of_operands)
+{
+    PARSED parsed = parse_for(&list_verb, "f a=b --loud -5 -- --tag c");
+    CHECK_OK(parsed.result, &parsed.err);
+    CHECK_TEXT(parsed.values.file, "f");
+    CHECK(parsed.values.is_loud);
+    CHECK_INT(parsed.values.words.count, 4);
+    CHECK_TEXT(parsed.values.words.items[1], "-5");
+    CHECK_TEXT(parsed.values.words.items[2], "--tag");
+    PARSED missing = parse_for(&list_verb, "f");
+    CHECK_HAS(missing.err.text, "`wisp group list` needs WORD, words; for example: wisp group list x y z");
+}
+
+TEST(names_of_verbs)
+{
+    CHECK_TEXT(wisp_verb_word(&list_verb), "list");
+    CHECK_TEXT(wisp_verb_word(&verb), "test");
+    CHECK(wisp_args_has_word("a bc d", WISP_STR("bc")) && wisp_args_has_word("a bc d", WISP_STR("d")));
+    CHECK(!wisp_args_has_word("a bc d", WISP_STR("b")) && !wisp_args_has_word(NULL, WISP_STR("b")));
 }

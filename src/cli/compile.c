@@ -10,22 +10,15 @@ struct values {
     int output;
 };
 
-#define FIELD(name) .offset = offsetof(struct values, name)
 static const struct wisp_arg_option options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .kind = WISP_ARG_CHOICE,
-     .value = "FORMAT",
-     .help = "text or json [text]",
-     FIELD(output),
-     .choices = wisp_output_formats},
+    WISP_OUTPUT_OPTION(struct values, output),
 };
 
 static const struct wisp_arg_operand operands[] = {
     {.name = "FILE",
      .help = "a component, binary (.wasm) or text (.wat)",
      .is_required = true,
-     FIELD(file),
+     .offset = offsetof(struct values, file),
      .completion = WISP_COMPLETE_FILES},
 };
 

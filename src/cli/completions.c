@@ -19,10 +19,12 @@ static const struct wisp_arg_operand operands[] = {
 
 static const struct wisp_arg_option help_option = {.name = "help", .letter = 'h', .help = "how to use this verb"};
 
-/* Option i of a verb; --help, which all have, is the last. */
+/* Option i of a verb; --help, which all have, is the last; NULL behind it. */
 static const struct wisp_arg_option *option_at(const struct wisp_verb *verb, size_t i)
 {
-    return i < verb->n_options ? &verb->options[i] : &help_option;
+    const struct wisp_arg_option *option = wisp_verb_option(verb, i);
+    if (option) return option;
+    return i == 0 || wisp_verb_option(verb, i - 1) ? &help_option : NULL;
 }
 
 static void print_words(const char *const *words)
@@ -30,13 +32,28 @@ static void print_words(const char *const *words)
     for (size_t i = 0; words[i]; i++) printf("%s%s", i ? " " : "", words[i]);
 }
 
+static void print_verb_words(const struct wisp_verb *const *verbs)
+{
+    for (const char *blank = ""; *verbs; verbs++) {
+        if ((*verbs)->is_hidden) continue;
+        printf("%s%s", blank, wisp_verb_word(*verbs));
+        blank = " ";
+    }
+}
+
+static void each_group(void (*on_group)(const struct wisp_verb *group))
+{
+    for (const struct wisp_verb *const *verb = wisp_verbs; *verb; verb++)
+        if ((*verb)->verbs) on_group(*verb);
+}
+
 /* What an operand may be: its choices, verbs for help, else nothing. */
 static void print_operand_words(const struct wisp_arg_operand *operand)
 {
     if (operand->choices) print_words(operand->choices);
     if (operand->completion != WISP_COMPLETE_TOPICS) return;
-    print_words(wisp_verb_names);
-    printf(" exit-codes");
+    print_verb_words(wisp_verbs);
+    printf(" exit-codes connection");
 }
 
 /* In single quotes of a shell; zsh wants its own specials escaped as well. */
@@ -52,11 +69,11 @@ static void print_quoted(const char *text, const char *escaped)
 
 /* --- bash --- */
 
-static void bash_values(const struct wisp_verb *verb, const struct wisp_arg_option *option)
+static void bash_option(const struct wisp_verb *verb, const struct wisp_arg_option *option)
 {
-    if (option->kind == WISP_ARG_FLAG) return;
-    printf("    %s:--%s", verb->name, option->name);
-    if (option->letter) printf("|%s:-%c", verb->name, option->letter);
+    if (option->kind == WISP_ARG_FLAG || option->implied) return;
+    printf("    '%s:--%s'", verb->name, option->name);
+    if (option->letter) printf("|'%s:-%c'", verb->name, option->letter);
     printf(") ");
     if (option->choices) {
         printf("COMPREPLY=($(compgen -W '");
@@ -64,20 +81,47 @@ static void bash_values(const struct wisp_verb *verb, const struct wisp_arg_opti
         printf("' -- \"$word\"))");
     } else if (option->completion == WISP_COMPLETE_DIRS) {
         printf("COMPREPLY=($(compgen -d -- \"$word\"))");
+    } else if (option->completion == WISP_COMPLETE_FILES) {
+        printf("COMPREPLY=($(compgen -f -- \"$word\"))");
     } else {
         printf("COMPREPLY=()");
     }
     printf("; return ;;\n");
 }
 
+static void bash_options(const struct wisp_verb *verb)
+{
+    const struct wisp_arg_option *option;
+    for (size_t i = 0; (option = option_at(verb, i)); i++) bash_option(verb, option);
+}
+
 static void bash_verb(const struct wisp_verb *verb)
 {
-    printf("    %s) flags='", verb->name);
-    for (size_t i = 0; i <= verb->n_options; i++) printf("%s--%s", i ? " " : "", option_at(verb, i)->name);
+    const struct wisp_arg_option *option;
+    printf("    '%s') flags='", verb->name);
+    for (size_t i = 0; (option = option_at(verb, i)); i++) printf("%s--%s", i ? " " : "", option->name);
     printf("' words='");
     for (size_t i = 0; i < verb->n_operands; i++) print_operand_words(&verb->operands[i]);
     bool has_files = verb->n_operands && verb->operands[0].completion == WISP_COMPLETE_FILES;
     printf("' files='%s' ;;\n", has_files ? "yes" : "");
+}
+
+static void bash_group(const struct wisp_verb *group)
+{
+    printf("    '%s') flags='--help' words='", group->name);
+    print_verb_words(group->verbs);
+    printf("' files='' ;;\n");
+}
+
+static void bash_group_pattern(const struct wisp_verb *group) { printf("%s|", group->name); }
+
+/* Other names of a verb become its name; for bash and zsh. */
+static void print_aliases(const struct wisp_verb *verb)
+{
+    const char *words = verb->aliases;
+    int group_size = (int)(wisp_verb_word(verb) - verb->name);
+    for (struct wisp_str word; (word = wisp_args_next_word(&words)).len;)
+        printf("    '%.*s%.*s') verb='%s' ;;\n", group_size, verb->name, WISP_STR_ARG(word), verb->name);
 }
 
 static void print_bash(void)
@@ -89,13 +133,16 @@ static void print_bash(void)
         "  local flags='' words='' files=''\n"
         "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
         "    COMPREPLY=($(compgen -W '");
-    print_words(wisp_verb_names);
-    printf(" --help --version' -- \"$word\"))\n    return\n  fi\n  case \"$verb:$before\" in\n");
-    for (const struct wisp_verb *const *verb = wisp_verbs; *verb; verb++)
-        for (size_t i = 0; !(*verb)->is_hidden && i < (*verb)->n_options; i++) bash_values(*verb, option_at(*verb, i));
+    print_verb_words(wisp_verbs);
+    printf(" --help --version' -- \"$word\"))\n    return\n  fi\n  case \"$verb\" in\n    ");
+    each_group(bash_group_pattern);
+    printf("'') [ \"$COMP_CWORD\" -gt 2 ] && verb=\"$verb ${COMP_WORDS[2]}\" ;;\n  esac\n  case \"$verb\" in\n");
+    wisp_verb_each(print_aliases);
+    printf("  esac\n  case \"$verb:$before\" in\n");
+    wisp_verb_each(bash_options);
     printf("  esac\n  case \"$verb\" in\n");
-    for (const struct wisp_verb *const *verb = wisp_verbs; *verb; verb++)
-        if (!(*verb)->is_hidden) bash_verb(*verb);
+    each_group(bash_group);
+    wisp_verb_each(bash_verb);
     printf("  esac\n"
            "  case \"$word\" in\n"
            "    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n"
@@ -115,16 +162,21 @@ static void zsh_action(const struct wisp_arg_option *option)
         printf(")");
     } else if (option->completion == WISP_COMPLETE_DIRS) {
         printf("_files -/");
+    } else if (option->completion == WISP_COMPLETE_FILES) {
+        printf("_files");
     }
 }
 
 static void zsh_option(const struct wisp_arg_option *option)
 {
-    printf(" \\\n        '%s--%s%s[", option->kind == WISP_ARG_LIST ? "*" : "", option->name, option->value ? "=" : "");
+    printf(" \\\n        '%s--%s%s[", option->kind == WISP_ARG_LIST ? "*" : "", option->name,
+           !option->value    ? ""
+           : option->implied ? "=-"
+                             : "=");
     print_quoted(option->help, "[]:");
     printf("]");
     if (option->value) {
-        printf(":");
+        printf(option->implied ? "::" : ":");
         print_quoted(option->value, "[]:");
         printf(":");
         zsh_action(option);
@@ -134,10 +186,14 @@ static void zsh_option(const struct wisp_arg_option *option)
 
 static void zsh_verb(const struct wisp_verb *verb)
 {
-    printf("    %s)\n      _arguments", verb->name);
-    for (size_t i = 0; i <= verb->n_options; i++) zsh_option(option_at(verb, i));
+    const struct wisp_arg_option *option;
+    printf("    '%s')\n      _arguments", verb->name);
+    for (size_t i = 0; (option = option_at(verb, i)); i++) zsh_option(option);
     for (size_t i = 0; i < verb->n_operands; i++) {
-        printf(" \\\n        '%zu:%s:", i + 1, verb->operands[i].name);
+        if (verb->operands[i].is_list)
+            printf(" \\\n        '*:%s:", verb->operands[i].name);
+        else
+            printf(" \\\n        '%zu:%s:", i + 1, verb->operands[i].name);
         if (verb->operands[i].completion == WISP_COMPLETE_FILES) {
             printf("_files");
         } else {
@@ -150,21 +206,39 @@ static void zsh_verb(const struct wisp_verb *verb)
     printf(" ;;\n");
 }
 
+static void zsh_descriptions(const struct wisp_verb *const *verbs)
+{
+    printf("  verbs=(\n");
+    for (; *verbs; verbs++) {
+        if ((*verbs)->is_hidden) continue;
+        printf("    '%s:", wisp_verb_word(*verbs));
+        print_quoted((*verbs)->summary, ":");
+        printf("'\n");
+    }
+    printf("  )\n");
+}
+
+static void zsh_group(const struct wisp_verb *group)
+{
+    printf("    %s)\n", group->name);
+    zsh_descriptions(group->verbs);
+    printf("  if (( CURRENT == 2 )); then\n"
+           "    _describe verb verbs\n"
+           "    return\n"
+           "  fi\n"
+           "  verb=\"$verb $words[2]\"\n"
+           "  shift words\n"
+           "  (( CURRENT-- )) ;;\n");
+}
+
 static void print_zsh(void)
 {
     printf("#compdef wisp\n"
            "# wisp completions for zsh: wisp completions zsh > a folder of $fpath/_wisp\n"
            "_wisp() {\n"
-           "  local -a verbs\n"
-           "  verbs=(\n");
-    for (const struct wisp_verb *const *verb = wisp_verbs; *verb; verb++) {
-        if ((*verb)->is_hidden) continue;
-        printf("    '%s:", (*verb)->name);
-        print_quoted((*verb)->summary, ":");
-        printf("'\n");
-    }
-    printf("  )\n"
-           "  if (( CURRENT == 2 )); then\n"
+           "  local -a verbs\n");
+    zsh_descriptions(wisp_verbs);
+    printf("  if (( CURRENT == 2 )); then\n"
            "    _describe verb verbs\n"
            "    return\n"
            "  fi\n"
@@ -172,8 +246,11 @@ static void print_zsh(void)
            "  shift words\n"
            "  (( CURRENT-- ))\n"
            "  case $verb in\n");
-    for (const struct wisp_verb *const *verb = wisp_verbs; *verb; verb++)
-        if (!(*verb)->is_hidden) zsh_verb(*verb);
+    each_group(zsh_group);
+    printf("  esac\n  case $verb in\n");
+    wisp_verb_each(print_aliases);
+    printf("  esac\n  case $verb in\n");
+    wisp_verb_each(zsh_verb);
     printf("  esac\n"
            "}\n"
            "_wisp \"$@\"\n");
@@ -183,7 +260,7 @@ static void print_zsh(void)
 
 static void fish_option(const struct wisp_verb *verb, const struct wisp_arg_option *option)
 {
-    printf("complete -c wisp -n '__fish_seen_subcommand_from %s' -l %s", verb->name, option->name);
+    printf("complete -c wisp -n '__wisp_at %s' -l %s", verb->name, option->name);
     if (option->letter) printf(" -s %c", option->letter);
     if (option->choices) {
         printf(" -x -a '");
@@ -191,7 +268,9 @@ static void fish_option(const struct wisp_verb *verb, const struct wisp_arg_opti
         printf("'");
     } else if (option->completion == WISP_COMPLETE_DIRS) {
         printf(" -x -a '(__fish_complete_directories)'");
-    } else if (option->value) {
+    } else if (option->completion == WISP_COMPLETE_FILES) {
+        printf(" -r -F");
+    } else if (option->value && !option->implied) {
         printf(" -x");
     }
     printf(" -d '");
@@ -199,14 +278,24 @@ static void fish_option(const struct wisp_verb *verb, const struct wisp_arg_opti
     printf("'\n");
 }
 
-static void fish_verb(const struct wisp_verb *verb)
+static void fish_name(const struct wisp_verb *verb)
 {
-    printf("complete -c wisp -n __fish_use_subcommand -a %s -d '", verb->name);
+    int group_size = (int)(wisp_verb_word(verb) - verb->name);
+    if (group_size)
+        printf("complete -c wisp -n '__wisp_in %.*s' -a %s -d '", group_size - 1, verb->name, wisp_verb_word(verb));
+    else
+        printf("complete -c wisp -n __fish_use_subcommand -a %s -d '", verb->name);
     print_quoted(verb->summary, "\\");
     printf("'\n");
-    for (size_t i = 0; i <= verb->n_options; i++) fish_option(verb, option_at(verb, i));
+}
+
+static void fish_verb(const struct wisp_verb *verb)
+{
+    const struct wisp_arg_option *option;
+    fish_name(verb);
+    for (size_t i = 0; (option = option_at(verb, i)); i++) fish_option(verb, option);
     for (size_t i = 0; i < verb->n_operands; i++) {
-        printf("complete -c wisp -n '__fish_seen_subcommand_from %s' ", verb->name);
+        printf("complete -c wisp -n '__wisp_at %s' ", verb->name);
         if (verb->operands[i].completion == WISP_COMPLETE_FILES) {
             printf("-F\n");
         } else {
@@ -220,9 +309,18 @@ static void fish_verb(const struct wisp_verb *verb)
 static void print_fish(void)
 {
     printf("# wisp completions for fish: wisp completions fish > ~/.config/fish/completions/wisp.fish\n"
-           "complete -c wisp -f\n");
-    for (const struct wisp_verb *const *verb = wisp_verbs; *verb; verb++)
-        if (!(*verb)->is_hidden) fish_verb(*verb);
+           "complete -c wisp -f\n"
+           "function __wisp_at\n"
+           "    set -l words (commandline -opc)\n"
+           "    set -e words[1]\n"
+           "    test \"$words[1..(count $argv)]\" = \"$argv\"\n"
+           "end\n"
+           "function __wisp_in\n"
+           "    set -l words (commandline -opc)\n"
+           "    test (count $words) -eq 2 -a \"$words[2]\" = \"$argv[1]\"\n"
+           "end\n");
+    each_group(fish_name);
+    wisp_verb_each(fish_verb);
 }
 
 /* --- the verb --- */

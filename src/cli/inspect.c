@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/inspect.h"
+
+#include "cli/image.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/words.h"
 #include "component/plan.h"
 #include "host/source.h"
 #include "wit/wit.h"
 
+#include <unistd.h>
+
 struct values {
-    const char *file;
+    struct wisp_connection connection;
+    const char *target;
     int output;
+    struct wisp_image_options image;
 };
 
 enum { OUTPUT_WIT = 2 };
@@ -22,13 +30,33 @@ static const struct wisp_arg_option options[] = {
      .help = "text, json or wit [text]",
      FIELD(output),
      .choices = formats},
+    {.name = "allowed-insecure",
+     .kind = WISP_ARG_TEXT,
+     .value = "A,B",
+     FIELD(image.insecure),
+     .env = "WISP_OCI_ALLOWED_INSECURE WASMCLOUD_OCI_ALLOWED_INSECURE",
+     .help = "registries reached by plain HTTP"},
+    {.name = "user",
+     .letter = 'u',
+     .kind = WISP_ARG_TEXT,
+     .value = "NAME",
+     FIELD(image.user),
+     .env = "WISP_REG_USER WASH_REG_USER",
+     .help = "of the registry [what Docker's configuration says]"},
+    {.name = "password",
+     .kind = WISP_ARG_TEXT,
+     .value = "PASSWORD",
+     FIELD(image.password),
+     .env = "WISP_REG_PASSWORD WASH_REG_PASSWORD",
+     .help = "of that user; better given by the variable"},
 };
 
 static const struct wisp_arg_operand operands[] = {
     {.name = "FILE",
-     .help = "a component, binary (.wasm) or text (.wat)",
+     .help =
+         "a component, binary (.wasm) or text (.wat); or an image HOST/NAME:TAG; or the id of what runs in a lattice",
      .is_required = true,
-     FIELD(file),
+     FIELD(target),
      .completion = WISP_COMPLETE_FILES},
 };
 
@@ -70,31 +98,31 @@ static uint32_t count_kept_modules(const struct wisp_component *component)
 static void print_items(const char *heading, const struct wisp_item *items, uint32_t n)
 {
     printf("\n%s%s%s%s\n", wisp_output_style(stdout, "1"), heading, wisp_output_style(stdout, "0"), n ? "" : ": none");
-    WISP_CLEANUP_TABLE struct wisp_table table;
-    wisp_table_init(&table, 2);
+    WISP_CLEANUP_OUTPUT_TABLE struct wisp_output_table table;
+    wisp_output_table_init(&table, 2);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t n_funcs = count_members(&items[i], WISP_ITEM_FUNC);
-        wisp_table_add(&table, items[i].name);
+        wisp_output_table_add(&table, items[i].name);
         if (items[i].kind == WISP_ITEM_INTERFACE) {
-            wisp_table_printf(&table, "%u function%s", n_funcs, n_funcs == 1 ? "" : "s");
+            wisp_output_table_printf(&table, "%u function%s", n_funcs, n_funcs == 1 ? "" : "s");
         } else if (items[i].kind == WISP_ITEM_FUNC) {
             WISP_CLEANUP_BUF struct wisp_buf signature = {0};
             wisp_wit_describe(items[i].func, items[i].name, &signature);
-            wisp_table_add(&table, wisp_buf_str(&signature));
+            wisp_output_table_add(&table, wisp_buf_str(&signature));
         } else {
-            wisp_table_printf(&table, "%s", kind_names[items[i].kind]);
+            wisp_output_table_printf(&table, "%s", kind_names[items[i].kind]);
         }
     }
-    wisp_table_print(&table, stdout, 2);
+    wisp_output_table_print(&table, stdout, 2);
 }
 
-static void add_producers(struct wisp_table *table, const struct wisp_component *component)
+static void add_producers(struct wisp_output_table *table, const struct wisp_component *component)
 {
     for (uint32_t i = 0; i < component->n_producers; i++) {
         const struct wisp_producer *producer = &component->producers[i];
-        wisp_table_add(table, producer->field);
-        wisp_table_printf(table, "%.*s%s%.*s", WISP_STR_ARG(producer->name), producer->version.len ? " " : "",
-                          WISP_STR_ARG(producer->version));
+        wisp_output_table_add(table, producer->field);
+        wisp_output_table_printf(table, "%.*s%s%.*s", WISP_STR_ARG(producer->name), producer->version.len ? " " : "",
+                                 WISP_STR_ARG(producer->version));
     }
 }
 
@@ -103,19 +131,19 @@ static void print_text(const struct wisp_source *source, const struct wisp_compo
     WISP_CLEANUP_BUF struct wisp_buf size = {0};
     wisp_output_size(&size, source->file_size);
     uint32_t n_kept = count_kept_modules(component);
-    WISP_CLEANUP_TABLE struct wisp_table table;
-    wisp_table_init(&table, 2);
-    wisp_table_printf(&table, "component");
-    wisp_table_printf(&table, "%s%s", source->name, source->was_text ? " (text)" : "");
-    wisp_table_printf(&table, "is");
-    wisp_table_printf(&table, "%s", world_names[wisp_source_world(component)]);
-    wisp_table_printf(&table, "size");
-    wisp_table_add(&table, wisp_buf_str(&size));
-    wisp_table_printf(&table, "core modules");
-    wisp_table_printf(&table, n_kept == component->n_modules ? "%u" : "%u, of which %u are instantiated",
-                      component->n_modules, n_kept);
+    WISP_CLEANUP_OUTPUT_TABLE struct wisp_output_table table;
+    wisp_output_table_init(&table, 2);
+    wisp_output_table_printf(&table, "component");
+    wisp_output_table_printf(&table, "%s%s", source->name, source->was_text ? " (text)" : "");
+    wisp_output_table_printf(&table, "is");
+    wisp_output_table_printf(&table, "%s", world_names[wisp_source_world(component)]);
+    wisp_output_table_printf(&table, "size");
+    wisp_output_table_add(&table, wisp_buf_str(&size));
+    wisp_output_table_printf(&table, "core modules");
+    wisp_output_table_printf(&table, n_kept == component->n_modules ? "%u" : "%u, of which %u are instantiated",
+                             component->n_modules, n_kept);
     add_producers(&table, component);
-    wisp_table_print(&table, stdout, 0);
+    wisp_output_table_print(&table, stdout, 0);
     print_items("imports", component->imports, component->n_imports);
     print_items("exports", component->exports, component->n_exports);
 }
@@ -197,30 +225,39 @@ static int print(const struct values *values, const struct wisp_source *source, 
     return 0;
 }
 
-static int run(const void *values_, struct wisp_err *err)
+static int inspect_component(const struct values *values, struct wisp_err *err)
 {
-    const struct values *values = values_;
     WISP_CLEANUP_SOURCE struct wisp_source source = {0};
     WISP_CLEANUP_COMPONENT struct wisp_component *component = NULL;
-    int r = wisp_source_read(&source, values->file, err);
+    int r = wisp_image_read(&source, values->target, &values->image, err);
     if (r < 0) return r;
     r = wisp_component_new(&component, wisp_buf_str(&source.binary), NULL, err);
     if (r == 0) r = print(values, &source, component, err);
     return r < 0 ? wisp_err_wrap(err, "component `%s`", source.name) : 0;
 }
 
-static const struct values defaults;
+static int run(const void *values_, struct wisp_err *err)
+{
+    const struct values *values = values_;
+    bool may_run = access(values->target, F_OK) < 0 && wisp_word_check_id(values->target, NULL) == 0;
+    if (!may_run) return inspect_component(values, err);
+    if (values->output == OUTPUT_WIT)
+        return wisp_err_set(err, WISP_ERR_NOT_FOUND, "there is no file `%s`; -o wit is for files and images",
+                            values->target);
+    int r = wisp_inspect_running(&values->connection, values->target, values->output == WISP_OUTPUT_JSON, err);
+    return r < 0 ? wisp_err_wrap(err, "there is no file `%s`, so it was looked for in the lattice", values->target) : 0;
+}
+
+static const struct values defaults = {.connection = WISP_CONNECTION_UNSET};
 
 const struct wisp_verb wisp_verb_inspect = {
     .name = "inspect",
-    .summary = "what a component imports and exports",
-    .text = "With -o wit: its world in WIT, as other tools read it.",
-    .example = "wisp inspect hello.wasm\nwisp inspect hello.wasm -o json\nwisp inspect hello.wasm -o wit",
-    .options = options,
-    .n_options = WISP_COUNT(options),
-    .operands = operands,
-    .n_operands = WISP_COUNT(operands),
-    .defaults = &defaults,
-    .values_size = sizeof(struct values),
+    .summary = "what a component imports and exports; what runs in a lattice",
+    .text = "With -o wit: its world in WIT, as other tools read it. The id of a component or provider that runs in a\n"
+            "lattice (and is no file): where it runs, its image, its links and configs.",
+    .example = "wisp inspect hello.wasm\nwisp inspect hello.wasm -o wit\nwisp inspect ghcr.io/acme/echo:1.0.0\n"
+               "wisp inspect echo -o json",
+    WISP_VERB_TABLES(options, operands, defaults),
+    .shared = &wisp_connection_options,
     .run = run,
 };

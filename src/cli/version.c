@@ -8,13 +8,7 @@ struct values {
 };
 
 static const struct wisp_arg_option options[] = {
-    {.name = "output",
-     .letter = 'o',
-     .kind = WISP_ARG_CHOICE,
-     .value = "FORMAT",
-     .help = "text or json [text]",
-     .offset = offsetof(struct values, output),
-     .choices = wisp_output_formats},
+    WISP_OUTPUT_OPTION(struct values, output),
 };
 
 static int run(const void *values, struct wisp_err *err)

@@ -10,7 +10,12 @@ import subprocess
 
 import wisp
 
-VERBS = ["run", "inspect", "compile", "completions", "help", "version"]
+VERBS = ["run", "inspect", "compile", "up", "down", "host", "get", "start", "stop", "scale", "update", "label", "link",
+         "config", "secrets", "call", "spy", "events", "logs", "ctx", "keys", "drain", "completions", "help", "version"]
+GROUPED = ["get hosts", "get inventory", "get links", "get claims", "get config", "start component", "start provider",
+           "stop component", "stop provider", "stop host", "scale component", "update component", "link put", "link del",
+           "link query", "config put", "config get", "config del", "secrets put", "secrets get", "secrets del",
+           "ctx list", "ctx new", "ctx del", "ctx default", "ctx edit", "keys gen", "keys get", "keys list"]
 
 
 class CommandLine(wisp.Case):
@@ -35,13 +40,35 @@ class CommandLine(wisp.Case):
         self.assertNotIn("worker ", text)
 
     def test_help_of_every_verb(self):
-        for verb in VERBS:
-            text = self.succeeds("help", verb)
-            self.assertEqual(text, self.succeeds(verb, "--help"))
-            self.assertEqual(text, self.succeeds(verb, "-h"))
+        for verb in VERBS + GROUPED:
+            text = self.succeeds("help", *verb.split())
+            self.assertEqual(text, self.succeeds(*verb.split(), "--help"))
+            self.assertEqual(text, self.succeeds(*verb.split(), "-h"))
             self.assertIn("example\n  ", text)
             self.assertIn(f"wisp {verb}", text)
             self.assertNotRegex(text, r"(?m)[ \t]$")
+
+    def test_groups(self):
+        done = self.wisp("link")
+        self.assertEqual((done.returncode, done.stdout), (wisp.EXIT["usage"], ""))
+        for word in ("put", "del", "query"):
+            self.assertRegex(done.stderr, rf"(?m)^  {word} ")
+        self.assertEqual(done.stderr, self.succeeds("link", "--help"))
+        usage = wisp.EXIT["usage"]
+        self.assertIn("did you mean `wisp get hosts`?", self.fails(usage, "get", "hsots"))
+        self.assertIn("`wisp help get` lists", self.fails(usage, "get", "quux"))
+        self.assertIn("did you mean `wisp help link put`?", self.fails(usage, "help", "link", "ptu"))
+        self.assertIn("is no group", self.fails(usage, "help", "run", "x"))
+        self.assertIn("`wisp link put` has no flag `--nmae`", self.fails(usage, "link", "put", "--nmae"))
+        # Other names of a verb have the same help.
+        for name, other in (("label", "tag"), ("get inventory", "get inventories"), ("config put", "config create"),
+                            ("config del", "config delete"), ("link query", "link get")):
+            self.assertEqual(self.succeeds("help", *name.split()), self.succeeds("help", *other.split()))
+
+    def test_help_on_connections(self):
+        text = self.succeeds("help", "connection")
+        for word in ("--ctl-host", "$WASMCLOUD_CTL_HOST", "$WISP_LATTICE", "$WASH_CTL_CREDS", "--context"):
+            self.assertIn(word, text)
 
     def test_help_lists_every_flag_of_run(self):
         text = self.succeeds("help", "run")
@@ -74,6 +101,7 @@ class CommandLine(wisp.Case):
         self.assertIn("did you mean `wisp inspect`?", self.fails(usage, "inspcet"))
         self.assertIn("`wisp help` lists", self.fails(usage, "frobnicate"))
         self.assertIn("did you mean `wisp help compile`?", self.fails(usage, "help", "compil"))
+        self.assertIn("flags come after the verb: wisp VERB -o", self.fails(usage, "-o", "json", "get", "hosts"))
         path = self.write("x.wasm", "")
         self.assertIn(f"wisp run {path}", self.fails(usage, path))
 
@@ -210,11 +238,20 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _wisp; printf '%s\\n' "${COMPREPLY[@]
         self.assertEqual(self.complete("wisp", "run", "one"), ["one.wasm"])
         self.assertEqual(self.complete("wisp", "run", "--dir", ""), ["folder"])
         self.assertEqual(self.complete("wisp", "run", "--addr", ""), [])
+        self.assertEqual(self.complete("wisp", "link", ""), ["put", "del", "query"])
+        self.assertEqual(self.complete("wisp", "li"), ["link"])
+        self.assertEqual(self.complete("wisp", "get", "hosts", "--watch", ""), [])
+        self.assertEqual(self.complete("wisp", "get", "hosts", "--o"), ["--output"])
+        for verb in (("get", "hosts"), ("get", "inventories"), ("tag",), ("config", "create")):
+            self.assertEqual(self.complete("wisp", *verb, "-o", "j"), ["json"])
+            self.assertEqual(self.complete("wisp", *verb, "--latt"), ["--lattice"])
+        self.assertEqual(self.complete("wisp", "drain", ""), ["all", "oci", "lib", "dev", "downloads"])
+        self.assertIn("component_scaled", self.complete("wisp", "events", "component_"))
 
     def test_completions_are_valid(self):
         for shell in ("bash", "zsh", "fish"):
             script = self.succeeds("completions", shell)
-            for verb in VERBS:
+            for verb in VERBS + GROUPED:
                 self.assertIn(verb, script)
             self.assertIn("max-instances", script)
             self.assertNotIn("worker ", re.sub("worker process", "", script).replace("one worker", ""))

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/host_options.h"
+
+#include "base/parse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+extern char **environ;
+
+/* In the order of their enums in base/log.h. */
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
+static const char *const booleans[] = {"false", "true", NULL};
+
+#define FIELD(name) .offset = offsetof(struct wisp_host_values, name)
+#define TEXT(flag, what, field, variable, text)                                                                        \
+    {.name = flag, .kind = WISP_ARG_TEXT, .value = what, FIELD(field), .env = variable, .help = text}
+#define FLAG(flag, field, variable, text)                                                                              \
+    {.name = flag, .kind = WISP_ARG_FLAG, FIELD(field), .env = variable, .help = text}
+#define PORT(flag, field, variable, text)                                                                              \
+    {.name = flag, .kind = WISP_ARG_NUMBER, .value = "PORT", FIELD(field), .max = 65535, .env = variable, .help = text}
+#define MILLISECONDS(flag, others, field, variable, text)                                                              \
+    {.name = flag,                                                                                                     \
+     .aliases = others,                                                                                                \
+     .kind = WISP_ARG_MILLISECONDS,                                                                                    \
+     .value = "MS",                                                                                                    \
+     FIELD(field),                                                                                                     \
+     .env = variable,                                                                                                  \
+     .help = text}
+#define BYTES(flag, others, field, variable, text)                                                                     \
+    {.name = flag, .aliases = others, .kind = WISP_ARG_SIZE, .value = "SIZE", FIELD(field), .env = variable, .help = text}
+
+static const struct wisp_arg_option options[] = {
+    {.name = "lattice", .letter = 'x', .kind = WISP_ARG_TEXT, .value = "NAME", FIELD(lattice),
+     .env = "WISP_LATTICE WASMCLOUD_LATTICE", .help = "the lattice to join [default]"},
+    {.name = "label", .aliases = "labels", .letter = 'l', .kind = WISP_ARG_LIST, .value = "KEY=VALUE", FIELD(labels),
+     .help = "a label of this host; also WASMCLOUD_LABEL_key=value"},
+    {.name = "state", .kind = WISP_ARG_TEXT, .value = "DIR", FIELD(state), .env = "WISP_STATE",
+     .completion = WISP_COMPLETE_DIRS, .help = "state of this machine's hosts [~/.local/state/wisp/LATTICE]"},
+    TEXT("host-seed", "SEED", host_seed, "WISP_HOST_SEED WASMCLOUD_HOST_SEED", "the host's nkey seed, SN… [kept in the state]"),
+    {.name = "workers", .kind = WISP_ARG_NUMBER, .value = "N", FIELD(n_workers), .max = 256, .is_positive = true,
+     .env = "WISP_WORKERS", .help = "worker processes [one per core]"},
+    {.name = "http-admin", .aliases = "metrics-addr", .kind = WISP_ARG_TEXT, .value = "HOST:PORT", FIELD(admin_address),
+     .env = "WISP_HTTP_ADMIN WASMCLOUD_HTTP_ADMIN", .help = "serve /livez, /readyz and /metrics here [off]"},
+
+    {.name = "nats", .aliases = "nats-remote-url", .kind = WISP_ARG_LIST, .value = "URL", FIELD(nats_urls),
+     .env = "WISP_NATS NATS_REMOTE_URL", .help = "use NATS servers instead of the embedded bus"},
+    TEXT("nats-host", "HOST", nats_host, "WISP_NATS_HOST WASMCLOUD_NATS_HOST", "where the bus is or is to be [127.0.0.1]"),
+    PORT("nats-port", nats_port, "WISP_NATS_PORT WASMCLOUD_NATS_PORT", "its port [4222]"),
+    {.name = "nats-connect-only", .kind = WISP_ARG_FLAG, FIELD(connect_only), .env = "NATS_CONNECT_ONLY",
+     .help = "join the bus that is there, never start one"},
+    {.name = "nats-creds", .aliases = "nats-credsfile", .kind = WISP_ARG_TEXT, .value = "FILE", FIELD(nats_creds),
+     .env = "WASMCLOUD_NATS_CREDS NATS_CREDSFILE", .completion = WISP_COMPLETE_FILES, .help = "credentials file"},
+    TEXT("nats-jwt", "JWT", nats_jwt, "WASMCLOUD_NATS_JWT", "user JWT, with --nats-seed"),
+    TEXT("nats-seed", "SEED", nats_seed, "WASMCLOUD_NATS_SEED", "user nkey seed"),
+    {.name = "js-domain", .aliases = "wasmcloud-js-domain nats-js-domain", .kind = WISP_ARG_TEXT, .value = "DOMAIN",
+     FIELD(js_domain), .env = "WASMCLOUD_JS_DOMAIN NATS_JS_DOMAIN", .help = "JetStream domain of the state"},
+    TEXT("bus-token", "TOKEN", bus_token, "WISP_BUS_TOKEN", "of the embedded bus; needed to listen wider than on loopback"),
+    TEXT("bus-tls-cert", "FILE", bus_tls_cert, "WISP_BUS_TLS_CERT", "certificate of the embedded bus"),
+    TEXT("bus-tls-key", "FILE", bus_tls_key, "WISP_BUS_TLS_KEY", "its key"),
+    TEXT("bus-tls-client-ca", "FILE", bus_tls_ca, "WISP_BUS_TLS_CLIENT_CA", "clients need a certificate of this CA"),
+
+    TEXT("ctl-host", "HOST", ctl_host, "WASMCLOUD_CTL_HOST", "control connection, if other than --nats-host"),
+    PORT("ctl-port", ctl_port, "WASMCLOUD_CTL_PORT", "its port"),
+    TEXT("ctl-jwt", "JWT", ctl_jwt, "WASMCLOUD_CTL_JWT", "its user JWT"),
+    TEXT("ctl-seed", "SEED", ctl_seed, "WASMCLOUD_CTL_SEED", "its seed"),
+    {.name = "ctl-creds", .aliases = "ctl-credsfile", .kind = WISP_ARG_TEXT, .value = "FILE", FIELD(ctl_creds),
+     .env = "WASMCLOUD_CTL_CREDS", .help = "its credentials file"},
+    FLAG("ctl-tls", ctl_tls, "WASMCLOUD_CTL_TLS", "it uses TLS"),
+    FLAG("ctl-tls-first", ctl_tls_first, "WASMCLOUD_CTL_TLS_FIRST", "TLS before the server's greeting"),
+    TEXT("ctl-tls-ca-file", "FILE", ctl_ca, "WASMCLOUD_CTL_TLS_CA_FILE", "its CA"),
+    TEXT("rpc-host", "HOST", rpc_host, "WASMCLOUD_RPC_HOST", "connection of calls, if other than that of control"),
+    PORT("rpc-port", rpc_port, "WASMCLOUD_RPC_PORT", "its port"),
+    TEXT("rpc-jwt", "JWT", rpc_jwt, "WASMCLOUD_RPC_JWT", "its user JWT"),
+    TEXT("rpc-seed", "SEED", rpc_seed, "WASMCLOUD_RPC_SEED", "its seed"),
+    {.name = "rpc-creds", .aliases = "rpc-credsfile", .kind = WISP_ARG_TEXT, .value = "FILE", FIELD(rpc_creds),
+     .env = "WASMCLOUD_RPC_CREDS", .help = "its credentials file"},
+    FLAG("rpc-tls", rpc_tls, "WASMCLOUD_RPC_TLS", "it uses TLS"),
+    FLAG("rpc-tls-first", rpc_tls_first, "WASMCLOUD_RPC_TLS_FIRST", "TLS before the server's greeting"),
+    TEXT("rpc-tls-ca-file", "FILE", rpc_ca, "WASMCLOUD_RPC_TLS_CA_FILE", "its CA"),
+    TEXT("ctl-topic-prefix", "PREFIX", topic_prefix, "WASMCLOUD_CTL_TOPIC_PREFIX", "of control subjects [wasmbus.ctl]"),
+    MILLISECONDS("rpc-timeout-ms", NULL, rpc_timeout_ms, "WASMCLOUD_RPC_TIMEOUT_MS", "of health checks [2000]"),
+    {.name = "heartbeat-interval-seconds", .kind = WISP_ARG_DURATION, .value = "SECONDS", FIELD(heartbeat_s),
+     .is_positive = true, .env = "WASMCLOUD_HEARTBEAT_INTERVAL", .help = "between heartbeats [30]"},
+    MILLISECONDS("provider-shutdown-delay-ms", "provider-shutdown-delay provider-delay", shutdown_delay_ms,
+                 "WASMCLOUD_PROV_SHUTDOWN_DELAY_MS", "for providers to end by themselves [300]"),
+    {.name = "enable-component-auction", .kind = WISP_ARG_CHOICE, .value = "BOOL", FIELD(component_auction),
+     .choices = booleans, .env = "WASMCLOUD_COMPONENT_AUCTION_ENABLED", .help = "bid for components [true]"},
+    {.name = "enable-provider-auction", .kind = WISP_ARG_CHOICE, .value = "BOOL", FIELD(provider_auction),
+     .choices = booleans, .env = "WASMCLOUD_PROVIDER_AUCTION_ENABLED", .help = "bid for providers [true]"},
+    FLAG("config-service-enabled", config_service, "WASMCLOUD_CONFIG_SERVICE", "ask a configuration service for registry credentials"),
+    TEXT("policy-topic", "TOPIC", policy_topic, "WASMCLOUD_POLICY_TOPIC", "ask this policy service before starting anything"),
+    TEXT("policy-changes-topic", "TOPIC", policy_changes_topic, "WASMCLOUD_POLICY_CHANGES_TOPIC", "where it tells of changes"),
+    MILLISECONDS("policy-timeout-ms", NULL, policy_timeout_ms, "WASMCLOUD_POLICY_TIMEOUT", "for its answers [1000]"),
+    TEXT("secrets-topic", "TOPIC", secrets_topic, "WASMCLOUD_SECRETS_TOPIC", "of secrets backends [wasmcloud.secrets]"),
+
+    FLAG("allow-latest", allow_latest, "WASMCLOUD_OCI_ALLOW_LATEST", "allow images tagged `latest`"),
+    TEXT("allowed-insecure", "A,B", allowed_insecure, "WASMCLOUD_OCI_ALLOWED_INSECURE", "registries reached by plain HTTP"),
+    FLAG("allow-file-load", allow_file_load, "WASMCLOUD_ALLOW_FILE_LOAD", "allow file:// references"),
+    TEXT("oci-registry", "HOST", oci_registry, "WASMCLOUD_OCI_REGISTRY OCI_REGISTRY", "registry that the next two are for"),
+    TEXT("oci-user", "USER", oci_user, "WASMCLOUD_OCI_USER OCI_REGISTRY_USER", "user there"),
+    TEXT("oci-password", "PASSWORD", oci_password, "WASMCLOUD_OCI_PASSWORD OCI_REGISTRY_PASSWORD", "password there"),
+    TEXT("tls-ca-path", "A,B", tls_ca_paths, "WASMCLOUD_TLS_CA_PATH", "more CAs to trust for registries"),
+
+    MILLISECONDS("max-execution-time-ms", "max-execution-time max-time-ms", execution_ms,
+                 "WISP_TIMEOUT WASMCLOUD_MAX_EXECUTION_TIME_MS", "of one call [600000]"),
+    BYTES("max-linear-memory-bytes", "max-linear-memory max-memory", memory_bytes_max,
+          "WISP_MAX_MEMORY WASMCLOUD_MAX_LINEAR_MEMORY", "of one instance [256M]"),
+    BYTES("max-component-size-bytes", "max-component-size", component_bytes_max, "WASMCLOUD_MAX_COMPONENT_SIZE",
+          "of a component's file [50M]"),
+    BYTES("max-body", NULL, body_bytes_max, "WISP_MAX_BODY", "of one HTTP request [64M]"),
+    {.name = "max-components", .kind = WISP_ARG_NUMBER, .value = "N", FIELD(components_max), .max = 100000,
+     .is_positive = true, .env = "WASMCLOUD_MAX_COMPONENTS", .help = "different components on this host [10000]"},
+    MILLISECONDS("grace-ms", NULL, grace_ms, "WISP_GRACE_MS", "workers serve on without the control process for [30000]"),
+    MILLISECONDS("drain-ms", NULL, drain_ms, "WISP_DRAIN_MS", "to finish what is in flight when stopping [10000]"),
+    TEXT("feature", "A,B", features, "WASMCLOUD_EXPERIMENTAL_FEATURES", "experimental features of the original; the built-in HTTP server is always on"),
+
+    {.name = "log-level", .aliases = "structured-log-level", .kind = WISP_ARG_CHOICE, .value = "LEVEL", FIELD(log_level),
+     .choices = log_levels, .env = "WISP_LOG_LEVEL WASMCLOUD_LOG_LEVEL", .help = "error, warn, info or debug [info]"},
+    {.name = "log-format", .kind = WISP_ARG_CHOICE, .value = "FORMAT", FIELD(log_format), .choices = log_formats,
+     .env = "WISP_LOG_FORMAT", .help = "auto, text, logfmt or json [auto]"},
+    FLAG("enable-structured-logging", structured_logging, "WASMCLOUD_STRUCTURED_LOGGING_ENABLED", "the same as --log-format json"),
+};
+
+const struct wisp_arg_shared wisp_host_options = {"host", options, WISP_COUNT(options)};
+
+const struct wisp_host_values wisp_host_defaults = {
+    .lattice = "default",
+    .component_auction = 1,
+    .provider_auction = 1,
+    .execution_ms = 600000,
+    .memory_bytes_max = 256 << 20,
+    .component_bytes_max = 50 << 20,
+    .log_level = WISP_LOG_INFO,
+};
+
+/* --- labels --- */
+
+static int add_label(struct wisp_lattice_label *labels, size_t *n, struct wisp_str text, struct wisp_err *err)
+{
+    struct wisp_str key, value;
+    if (!wisp_str_split(text, '=', &key, &value) || !key.len || (value.len && memchr(value.ptr, '=', value.len)))
+        return wisp_err_set(err, WISP_ERR_USAGE, "label `%.*s` is not KEY=VALUE", WISP_STR_ARG(text));
+    for (size_t i = 0; i < *n; i++)
+        if (wisp_str_equal(labels[i].key, key)) {
+            labels[i].value = value;
+            return 0;
+        }
+    labels[(*n)++] = (struct wisp_lattice_label){key, value};
+    return 0;
+}
+
+/* A flag beats a variable of the same key. */
+static int collect_labels(const struct wisp_host_values *values, struct wisp_arena *arena,
+                          struct wisp_lattice_options *lattice, struct wisp_err *err)
+{
+    static const struct wisp_str prefix = WISP_STR_INIT("WASMCLOUD_LABEL_");
+    size_t n_variables = 0, n = 0;
+    while (environ[n_variables]) n_variables++;
+    struct wisp_lattice_label *labels =
+        WISP_NEW_ARRAY(arena, struct wisp_lattice_label, n_variables + values->labels.count);
+    for (size_t i = 0; i < n_variables; i++) {
+        struct wisp_str variable = wisp_str_from(environ[i]);
+        if (!wisp_str_starts_with(variable, prefix)) continue;
+        int r = add_label(labels, &n, (struct wisp_str){variable.ptr + prefix.len, variable.len - prefix.len}, err);
+        if (r < 0) return wisp_err_wrap(err, "environment");
+    }
+    for (size_t i = 0; i < values->labels.count; i++) {
+        int r = add_label(labels, &n, wisp_str_from(values->labels.items[i]), err);
+        if (r < 0) return wisp_err_wrap(err, "flag `--label`");
+    }
+    lattice->labels = labels;
+    lattice->n_labels = n;
+    return 0;
+}
+
+/* --- names --- */
+
+static const char *friendly_name(struct wisp_arena *arena)
+{
+    static const char *const adjectives[] = {"amber", "brisk", "calm",  "clever", "crimson", "eager", "gentle", "golden",
+                                             "keen",  "lively", "mellow", "nimble", "placid",  "quiet", "rapid",  "silver",
+                                             "steady", "sunny", "tidy",  "vivid"};
+    static const char *const nouns[] = {"bay",   "brook", "cedar",  "cliff", "comet", "dune",  "field", "fjord", "grove",
+                                        "harbor", "heron", "lake",  "marsh", "meadow", "otter", "pine",  "reef",  "ridge",
+                                        "river", "willow"};
+    uint32_t random[3] = {0};
+    if (getrandom(random, sizeof random, 0) < 0) random[0] = 7;
+    return wisp_arena_printf(arena, "%s-%s-%04u", adjectives[random[0] % WISP_COUNT(adjectives)],
+                             nouns[random[1] % WISP_COUNT(nouns)], random[2] % 9999 + 1);
+}
+
+/* "a,b" to two texts; empty ones are left out. */
+static const char *const *split_list(struct wisp_arena *arena, const char *text, size_t *ret_n)
+{
+    struct wisp_str rest = wisp_str_from(text), item;
+    const char **items = WISP_NEW_ARRAY(arena, const char *, rest.len / 2 + 1);
+    *ret_n = 0;
+    while (rest.len) {
+        if (!wisp_str_split(rest, ',', &item, &rest)) {
+            item = rest;
+            rest.len = 0;
+        }
+        if (item.len) items[(*ret_n)++] = wisp_arena_cstr(arena, item);
+    }
+    return items;
+}
+
+static struct wisp_agent_connection connection(const struct wisp_host_values *values, const char *host, uint32_t port,
+                                               const char *jwt, const char *seed, const char *creds)
+{
+    bool has_own = jwt || seed || creds;
+    return (struct wisp_agent_connection){.host = host ? host : values->nats_host,
+                                          .port = port ? port : values->nats_port,
+                                          .jwt = has_own ? jwt : values->nats_jwt,
+                                          .seed = has_own ? seed : values->nats_seed,
+                                          .creds_path = has_own ? creds : values->nats_creds};
+}
+
+static int check(const struct wisp_host_values *values, struct wisp_err *err)
+{
+    if (values->nats_jwt && !values->nats_seed)
+        return wisp_err_set(err, WISP_ERR_USAGE, "flag `--nats-jwt` needs --nats-seed with it");
+    if (values->nats_jwt && values->nats_creds)
+        return wisp_err_set(err, WISP_ERR_USAGE, "flags `--nats-jwt` and `--nats-creds` exclude each other");
+    if (values->connect_only && values->nats_urls.count)
+        return wisp_err_set(err, WISP_ERR_USAGE, "flags `--nats-connect-only` and `--nats` exclude each other");
+    if (values->policy_changes_topic && !values->policy_topic)
+        return wisp_err_set(err, WISP_ERR_USAGE, "flag `--policy-changes-topic` needs --policy-topic");
+    if ((values->oci_user || values->oci_password) && !values->oci_registry)
+        return wisp_err_set(err, WISP_ERR_USAGE, "flags `--oci-user` and `--oci-password` need --oci-registry");
+    if (!values->bus_tls_cert != !values->bus_tls_key)
+        return wisp_err_set(err, WISP_ERR_USAGE, "flags `--bus-tls-cert` and `--bus-tls-key` belong together");
+    return 0;
+}
+
+static void fill_artifacts(const struct wisp_host_values *values, struct wisp_arena *arena,
+                           struct wisp_oci_options *artifacts)
+{
+    *artifacts = (struct wisp_oci_options){.allow_latest = values->allow_latest,
+                                           .allow_files = values->allow_file_load,
+                                           .use_docker_config = true,
+                                           .size_max = 0};
+    artifacts->insecure = split_list(arena, values->allowed_insecure, &artifacts->n_insecure);
+    artifacts->ca_paths = split_list(arena, values->tls_ca_paths, &artifacts->n_ca_paths);
+    if (!values->oci_registry) return;
+    struct wisp_oci_credential *credential = WISP_NEW(arena, struct wisp_oci_credential);
+    *credential = (struct wisp_oci_credential){values->oci_registry, values->oci_user, values->oci_password, NULL};
+    artifacts->credentials = credential;
+    artifacts->n_credentials = 1;
+}
+
+int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp_arena *arena,
+                              struct wisp_agent_options *ret_options, struct wisp_err *err)
+{
+    int r = check(values, err);
+    if (r < 0) return r;
+    *ret_options = (struct wisp_agent_options){
+        .lattice = {.lattice = values->lattice,
+                    .ctl_prefix = values->topic_prefix,
+                    .host_seed = values->host_seed,
+                    .friendly_name = friendly_name(arena),
+                    .version = WISP_VERSION,
+                    .rpc_jwt = values->rpc_jwt ? values->rpc_jwt : values->nats_jwt,
+                    .rpc_seed = values->rpc_seed ? values->rpc_seed : values->nats_seed,
+                    .js_domain = values->js_domain,
+                    .policy_topic = values->policy_topic,
+                    .policy_changes_topic = values->policy_changes_topic,
+                    .secrets_topic = values->secrets_topic,
+                    .policy_timeout_ms = values->policy_timeout_ms,
+                    .heartbeat_interval_ms = values->heartbeat_s,
+                    .provider_shutdown_delay_ms = values->shutdown_delay_ms,
+                    .rpc_timeout_ms = values->rpc_timeout_ms,
+                    .refuses_component_auctions = !values->component_auction,
+                    .refuses_provider_auctions = !values->provider_auction,
+                    .asks_config_service = values->config_service,
+                    .components_max = values->components_max},
+        .state_dir = values->state,
+        .nats_urls = values->nats_urls.items,
+        .n_nats_urls = values->nats_urls.count,
+        .connect_only = values->connect_only,
+        .bus_token = values->bus_token,
+        .bus_tls_cert_path = values->bus_tls_cert,
+        .bus_tls_key_path = values->bus_tls_key,
+        .bus_tls_client_ca_path = values->bus_tls_ca,
+        .n_workers = values->n_workers,
+        .memory_bytes_max = values->memory_bytes_max,
+        .timeout_ms = values->execution_ms,
+        .body_bytes_max = values->body_bytes_max,
+        .component_bytes_max = values->component_bytes_max,
+        .grace_ms = (uint32_t)values->grace_ms,
+        .drain_ms = (uint32_t)values->drain_ms,
+        .log_level = (enum wisp_log_level)values->log_level,
+        .log_format = values->structured_logging ? WISP_LOG_JSON : (enum wisp_log_format)values->log_format,
+        .admin_address = values->admin_address,
+    };
+    ret_options->ctl = connection(values, values->ctl_host, values->ctl_port, values->ctl_jwt, values->ctl_seed,
+                                  values->ctl_creds);
+    ret_options->ctl.is_tls = values->ctl_tls;
+    ret_options->ctl.is_tls_first = values->ctl_tls_first;
+    ret_options->ctl.tls_ca_path = values->ctl_ca;
+    ret_options->rpc = (struct wisp_agent_connection){values->rpc_host, values->rpc_port,      values->rpc_jwt,
+                                                      values->rpc_seed, values->rpc_creds,     values->rpc_tls,
+                                                      values->rpc_tls_first, values->rpc_ca};
+    fill_artifacts(values, arena, &ret_options->artifacts);
+    return collect_labels(values, arena, &ret_options->lattice, err);
+}

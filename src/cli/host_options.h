@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flags of `wisp up` and `wisp host`: those of the original's host and of its `up`, and wisp's own. */
+#pragma once
+
+#include "cli/args.h"
+#include "host/agent.h"
+
+/* First member of the values of both verbs. */
+struct wisp_host_values {
+    const char *lattice, *state, *host_seed, *topic_prefix, *js_domain;
+    struct wisp_arg_list labels;
+
+    struct wisp_arg_list nats_urls;
+    const char *nats_host, *nats_jwt, *nats_seed, *nats_creds;
+    uint32_t nats_port;
+    bool connect_only;
+    const char *ctl_host, *ctl_jwt, *ctl_seed, *ctl_creds, *ctl_ca;
+    const char *rpc_host, *rpc_jwt, *rpc_seed, *rpc_creds, *rpc_ca;
+    uint32_t ctl_port, rpc_port;
+    bool ctl_tls, ctl_tls_first, rpc_tls, rpc_tls_first;
+    const char *bus_token, *bus_tls_cert, *bus_tls_key, *bus_tls_ca;
+
+    uint64_t rpc_timeout_ms, shutdown_delay_ms, heartbeat_s, policy_timeout_ms;
+    const char *policy_topic, *policy_changes_topic, *secrets_topic;
+    bool config_service;
+    int component_auction, provider_auction; /* 0: false, 1: true */
+
+    bool allow_latest, allow_file_load;
+    const char *allowed_insecure, *oci_registry, *oci_user, *oci_password, *tls_ca_paths;
+
+    uint32_t n_workers, components_max;
+    uint64_t execution_ms, memory_bytes_max, component_bytes_max, body_bytes_max, grace_ms, drain_ms;
+
+    const char *admin_address, *features;
+    bool structured_logging;
+    int log_level, log_format;
+};
+
+extern const struct wisp_arg_shared wisp_host_options;
+extern const struct wisp_host_values wisp_host_defaults;
+
+/* Fills in what the agent wants; texts belong to the arena, `values` is borrowed. USAGE names the flag. */
+int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp_arena *arena,
+                              struct wisp_agent_options *ret_options, struct wisp_err *err)
+    __attribute__((warn_unused_result));

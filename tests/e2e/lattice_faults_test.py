@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may break around a host while it answers HTTP: its control process, workers, the NATS server, its state directory.
+No request to a living worker may fail because of it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+import hosts
+import wisp
+
+
+class Load(threading.Thread):
+    """Asks again and again, a connection per request; notes what was not answered."""
+
+    def __init__(self, address, path="/"):
+        super().__init__(daemon=True)
+        self.address, self.path = address, path
+        self.answered = 0
+        self.failures = []
+        self.must_stop = False
+        self.start()
+
+    def run(self):
+        while not self.must_stop:
+            try:
+                with wisp.Client(self.address) as client:
+                    response = client.request("GET", self.path, [("connection", "close")])
+                if response.status == 200:
+                    self.answered += 1
+                else:
+                    self.failures.append((time.monotonic(), response))
+            except (OSError, wisp.Broken) as error:
+                self.failures.append((time.monotonic(), error))
+
+    def wait_for(self, count):
+        """So many answers more."""
+        goal = self.answered + count
+        wisp.wait_for(lambda: self.answered >= goal, f"{count} answers; failures: {self.failures[:3]}")
+
+    def stop(self):
+        self.must_stop = True
+        self.join(wisp.PATIENCE)
+
+
+class FaultsTest(wisp.Case):
+    def begin(self, *flags, port=None, before=None):
+        self.lattice = hosts.Lattice(self, port=port)
+        host = self.lattice.host(*flags)
+        self.bus = self.lattice.bus()
+        self.address = wisp.free_address()
+        self.ok("config.put.front", {"address": self.address})
+        self.ok(f"component.scale.{host.id}", {"component_ref": "file://" + os.path.abspath(wisp.guest("http-hello-rust")),
+                                               "component_id": "hello", "host_id": host.id, "count": 100})
+        self.ok(f"provider.start.{host.id}", {"provider_id": "http", "host_id": host.id,
+                                              "provider_ref": "wasmcloud+builtin://http-server"})
+        self.ok("link.put", {"source_id": "http", "target": "hello", "name": "default", "wit_namespace": "wasi",
+                             "wit_package": "http", "interfaces": ["incoming-handler"], "source_config": ["front"],
+                             "target_config": []})
+        wisp.wait_for(self.is_served, "the first answer", wisp.START_PATIENCE)
+        return host
+
+    def ok(self, subject, payload=None):
+        answer = self.lattice.ctl(self.bus, subject, payload)
+        self.assertTrue(answer and answer["success"], (subject, answer))
+        return answer.get("response")
+
+    def is_served(self):
+        try:
+            with wisp.Client(self.address) as client:
+                return client.request("GET", "/", [("connection", "close")]).status == 200
+        except (OSError, wisp.Broken):
+            return False
+
+    def load(self):
+        load = Load(self.address)
+        self.addCleanup(load.stop)
+        load.wait_for(20)
+        return load
+
+    def test_killed_control_process_is_replaced_and_nothing_fails(self):
+        host = self.begin()
+        load = self.load()
+        old = host.workers()
+        self.assertEqual(len(old), 2)
+        host.kill_control()
+        load.wait_for(50)
+        again = self.lattice.host()
+        wisp.wait_for(lambda: not any(wisp.is_alive(pid) for pid in old), "the old workers to end")
+        load.wait_for(50)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        self.assertEqual(again.id, host.id)
+        again.stop()
+        self.assertEqual(self.lattice.left_behind(), [])
+
+    def test_workers_end_after_the_grace_period(self):
+        host = self.begin("--grace-ms", "1500")
+        old = host.workers()
+        host.kill_control()
+        self.assertTrue(self.is_served())
+        wisp.wait_for(lambda: not any(wisp.is_alive(pid) for pid in old), "the workers to end")
+        self.assertFalse(self.is_served())
+
+    def test_killed_worker_is_replaced(self):
+        host = self.begin()
+        for victim in host.workers():
+            os.kill(victim, signal.SIGKILL)
+            wisp.wait_for(lambda: len(host.workers()) == 2 and victim not in host.workers(), "another worker")
+            wisp.wait_for(self.is_served, "an answer")
+        load = self.load()
+        load.wait_for(50)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        host.stop()
+
+    def test_stopping_under_load_finishes_what_was_begun(self):
+        host = self.begin()
+        load = self.load()
+        host.process.send_signal(signal.SIGTERM)
+        host.process.wait(wisp.PATIENCE)
+        load.stop()
+        self.assertEqual(host.process.returncode, 0, host.log)
+        # Once nobody listens any more, connections are refused; before, everything was answered.
+        broken = [failure for _, failure in load.failures if not isinstance(failure, ConnectionRefusedError)]
+        self.assertEqual(broken, [])
+
+    def test_component_is_replaced_under_load_without_a_failure(self):
+        host = self.begin()
+        events = hosts.Events(self.bus)
+        copy = self.path("other.wasm")
+        shutil.copy(wisp.guest("http-hello-c"), copy)
+        load = self.load()
+        self.ok(f"component.update.{host.id}", {"component_id": "hello", "new_component_ref": "file://" + copy,
+                                                "host_id": host.id})
+        events.wait_for("component_scaled", component_id="hello", image_ref="file://" + copy)
+        load.wait_for(50)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        host.stop()
+
+    def test_many_changes_in_a_row(self):
+        host = self.begin()
+        load = self.load()
+        for i in range(2000):
+            self.bus.publish("wasmbus.ctl.v1.default.config.put.spin", json.dumps({"i": str(i)}))
+            link = {"source_id": f"s{i % 50}", "target": f"t{i}", "name": f"n{i % 7}", "wit_namespace": "acme",
+                    "wit_package": "shop", "interfaces": ["stock"], "source_config": [], "target_config": []}
+            self.bus.publish("wasmbus.ctl.v1.default.link.put", json.dumps(link))
+        # Commands are handled concurrently: the last one to be written wins, and all have an effect.
+        wisp.wait_for(lambda: self.lattice.ctl(self.bus, "config.get.spin").get("response"), "the configuration")
+        self.ok("config.put.spin", {"i": "end"})
+        self.assertEqual(self.ok("config.get.spin"), {"i": "end"})
+        load.stop()
+        self.assertEqual(load.failures, [])
+        host.stop()
+
+    def test_state_survives_kills_during_writes(self):
+        host = self.begin()
+        written = {}
+        for round_ in range(3):
+            for i in range(40):
+                name = f"key-{round_}-{i}"
+                self.ok(f"config.put.{name}", {"round": str(round_)})
+                written[name] = {"round": str(round_)}
+            self.bus.publish("wasmbus.ctl.v1.default.config.put.unknown", json.dumps({"x": "y"}))
+            host.kill_control()
+            host = self.lattice.host()
+            self.bus = self.lattice.bus()
+            for name, value in written.items():
+                self.assertEqual(self.ok(f"config.get.{name}"), value)
+        host.stop()
+
+    def test_duplicate_host_id_is_told(self):
+        host = self.begin()
+        seed_path = os.path.join(self.lattice.state, "host-0", "seed")
+        with open(seed_path) as file:
+            seed = file.read().strip()
+        twin = self.lattice.host("--heartbeat-interval-seconds", "1", env={"WASMCLOUD_HOST_SEED": seed})
+        self.assertEqual(twin.id, host.id)
+        host.wait_for_log("another host")
+        twin.stop()
+        host.stop()
+
+
+@unittest.skipUnless(shutil.which("nats-server"), "nats-server is not installed")
+class NatsFaultsTest(FaultsTest):
+    """The same on real NATS, and what only NATS can do."""
+
+    def begin(self, *flags, port=None, before=None):
+        self.nats_port = int(wisp.free_address().rpartition(":")[2])
+        self.nats_folder = self.path("nats")
+        self.nats = None
+        self.start_nats()
+        return super().begin("--nats", f"nats://127.0.0.1:{self.nats_port}", *flags, port=self.nats_port)
+
+    def start_nats(self):
+        with open(self.path("nats.log"), "ab") as log:
+            self.nats = subprocess.Popen(["nats-server", "-js", "-a", "127.0.0.1", "-p", str(self.nats_port), "-sd",
+                                          self.nats_folder], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.addCleanup(self.kill_nats)
+
+        def answers():
+            try:
+                self.bus = hosts.Bus(self.nats_port)
+                self.addCleanup(self.bus.close)
+                return self.bus
+            except OSError:
+                return None
+
+        wisp.wait_for(answers, "nats-server")
+
+    def kill_nats(self):
+        if self.nats.poll() is None:
+            self.nats.kill()
+        self.nats.wait()
+
+    def test_killed_server_disturbs_nobody(self):
+        host = self.begin()
+        load = self.load()
+        self.kill_nats()
+        load.wait_for(100)
+        self.start_nats()
+        self.bus = self.lattice.bus()
+        wisp.wait_for(lambda: self.lattice.ctl(self.bus, f"host.get.{host.id}"), "the host to be back")
+        load.wait_for(20)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        inventory = self.ok(f"host.get.{host.id}")
+        self.assertEqual([entry["id"] for entry in inventory["components"]], ["hello"])
+        host.stop()
+
+    def test_wiped_buckets_are_filled_again(self):
+        host = self.begin()
+        self.kill_nats()
+        shutil.rmtree(self.nats_folder)
+        self.start_nats()
+        self.bus = self.lattice.bus()
+
+        def links():
+            answer = self.lattice.ctl(self.bus, "link.get")
+            return answer and answer.get("response")
+
+        self.assertEqual([link["target"] for link in wisp.wait_for(links, "the links")], ["hello"])
+
+        def stored():
+            answer = self.bus.request("$JS.API.STREAM.INFO.KV_LATTICEDATA_default")
+            return answer and json.loads(answer).get("state", {}).get("messages")
+
+        wisp.wait_for(stored, "the bucket to be there again")
+        self.assertTrue(self.is_served())
+        host.stop()
+
+
+if __name__ == "__main__":
+    wisp.main()

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host with its embedded bus: components come, answer HTTP, change and go; what it was told survives restarts."""
+
+import json
+import os
+import signal
+import time
+
+import hosts
+import wisp
+
+
+class HostTest(wisp.Case):
+    def start(self, *flags):
+        self.lattice = hosts.Lattice(self)
+        host = self.lattice.host(*flags)
+        self.bus = self.lattice.bus()
+        self.events = hosts.Events(self.bus)
+        return host
+
+    def ctl(self, subject, payload=None):
+        return self.lattice.ctl(self.bus, subject, payload)
+
+    def ok(self, subject, payload=None):
+        answer = self.ctl(subject, payload)
+        self.assertTrue(answer and answer["success"], answer)
+        return answer.get("response")
+
+    def scale(self, host, component_id, path, count=10, **fields):
+        self.ok(f"component.scale.{host.id}", {"component_ref": "file://" + path, "component_id": component_id,
+                                               "host_id": host.id, "count": count, **fields})
+
+    def serve_http(self, host, component_id, provider="http", **config):
+        """The built-in HTTP server in front of the component; the address."""
+        address = wisp.free_address()
+        name = f"{provider}-{component_id}"
+        self.ok(f"config.put.{name}", {"address": address, **config})
+        self.ok(f"provider.start.{host.id}", {"provider_id": provider, "host_id": host.id,
+                                              "provider_ref": "wasmcloud+builtin://http-server"})
+        self.ok("link.put", {"source_id": provider, "target": component_id, "name": "default", "wit_namespace": "wasi",
+                             "wit_package": "http", "interfaces": ["incoming-handler"], "source_config": [name],
+                             "target_config": []})
+        return address
+
+    def get(self, address, path="/", patience=wisp.PATIENCE):
+        """Waits until somebody answers something else than an error of the way there."""
+        def answer():
+            try:
+                with wisp.Client(address) as client:
+                    response = client.request("GET", path, [("connection", "close")])
+                    return response if response.status not in (404, 503) else None
+            except (OSError, wisp.Broken):
+                return None
+        return wisp.wait_for(answer, f"an answer at {address}{path}", patience)
+
+    def test_component_is_started_answers_and_is_stopped(self):
+        host = self.start()
+        inventory = self.ok(f"host.get.{host.id}")
+        self.assertEqual(inventory["components"], [])
+        self.assertEqual(inventory["labels"]["hostcore.os"], "linux")
+        self.scale(host, "hello", wisp.guest("http-hello-rust"))
+        self.events.wait_for("component_scaled", component_id="hello", max_instances=10)
+        address = self.serve_http(host, "hello")
+        self.events.wait_for("provider_started", provider_id="http")
+        self.events.wait_for("linkdef_set", source_id="http", target="hello")
+        response = self.get(address)
+        self.assertEqual((response.status, response.body), (200, b"Hello from Rust!\n"))
+        inventory = self.ok(f"host.get.{host.id}")
+        self.assertEqual([(entry["id"], entry["max_instances"]) for entry in inventory["components"]], [("hello", 10)])
+        self.assertEqual([entry["id"] for entry in inventory["providers"]], ["http"])
+        self.scale(host, "hello", wisp.guest("http-hello-rust"), count=0)
+        self.events.wait_for("component_scaled", component_id="hello", max_instances=0)
+        wisp.wait_for(lambda: self.status(address) in (404, 503), "the component to be gone")
+        self.assertEqual(self.ok(f"host.get.{host.id}")["components"], [])
+        host.stop()
+        self.assertEqual(self.lattice.left_behind(), [])
+
+    def status(self, address):
+        with wisp.Client(address) as client:
+            return client.request("GET", "/", [("connection", "close")]).status
+
+    def test_what_ran_is_there_after_a_restart(self):
+        host = self.start()
+        self.scale(host, "hello", wisp.guest("http-hello-rust"))
+        address = self.serve_http(host, "hello")
+        self.get(address)
+        host.stop()
+        again = self.lattice.host()
+        self.assertEqual(again.id, host.id)
+        self.assertEqual(self.get(address).body, b"Hello from Rust!\n")
+        self.bus = self.lattice.bus()
+        links = self.ok("link.get")
+        self.assertEqual([(link["source_id"], link["target"]) for link in links], [("http", "hello")])
+        again.stop()
+
+    def test_second_host_joins_the_first(self):
+        first = self.start()
+        second = self.lattice.host()
+        self.assertNotEqual(first.id, second.id)
+        pings = [json.loads(data)["response"] for data in self.bus.gather("wasmbus.ctl.v1.default.host.ping")]
+        self.assertEqual({ping["id"] for ping in pings}, {first.id, second.id})
+        self.ok("config.put.shared", {"a": "1"})
+        self.assertEqual(self.ok("config.get.shared"), {"a": "1"})
+        first.stop()
+        # The other one puts a bus in the place of the first, and keeps what was said.
+        bus = wisp.wait_for(lambda: self.connect(), "a bus")
+        answer = wisp.wait_for(lambda: self.lattice.ctl(bus, "config.get.shared"), "an answer of the second host")
+        self.assertEqual(answer.get("response"), {"a": "1"})
+        second.stop()
+
+    def connect(self):
+        try:
+            return self.lattice.bus()
+        except (OSError, IndexError, ValueError):
+            return None
+
+    def test_malformed_requests_get_an_error_and_change_nothing(self):
+        host = self.start()
+        subjects = [f"component.scale.{host.id}", f"component.update.{host.id}", f"provider.start.{host.id}",
+                    f"provider.stop.{host.id}", f"label.put.{host.id}", f"label.del.{host.id}", "link.put", "link.del",
+                    "config.put.x", f"host.nonsense.{host.id}", "link.nonsense"]
+        for subject in subjects:
+            for payload in (b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"count":-1}', b"[" * 5000, b'{"a":{"b":1}}'):
+                answer = self.ctl(subject, payload) if payload else self.ctl(subject)
+                self.assertFalse(answer["success"], (subject, payload, answer))
+                self.assertTrue(answer["message"], (subject, payload))
+        inventory = self.ok(f"host.get.{host.id}")
+        self.assertEqual((inventory["components"], inventory["providers"]), ([], []))
+        host.stop()
+
+    def test_failed_start_is_told(self):
+        host = self.start()
+        self.scale(host, "absent", "/nowhere/absent.wasm")
+        event = self.events.wait_for("component_scale_failed", component_id="absent")
+        self.assertIn("absent.wasm", event["error"])
+        broken = self.write("broken.wasm", b"\0asm\x0d\0\1\0rubbish")
+        self.scale(host, "broken", broken)
+        event = self.events.wait_for("component_scale_failed", component_id="broken")
+        self.assertEqual(self.ok(f"host.get.{host.id}")["components"], [])
+        host.stop()
+
+
+if __name__ == "__main__":
+    wisp.main()
