@@ -12,6 +12,8 @@ extern char **environ;
 /* In the order of their enums in base/log.h. */
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"auto", "text", "logfmt", "json", NULL};
+static const char *const trace_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
+static const char *const protocols[] = {"http", "grpc", NULL};
 static const char *const booleans[] = {"false", "true", NULL};
 
 #define FIELD(name) .offset = offsetof(struct wisp_host_values, name)
@@ -94,7 +96,7 @@ static const struct wisp_arg_option options[] = {
     TEXT("policy-topic", "TOPIC", policy_topic, "WASMCLOUD_POLICY_TOPIC", "ask this policy service before starting anything"),
     TEXT("policy-changes-topic", "TOPIC", policy_changes_topic, "WASMCLOUD_POLICY_CHANGES_TOPIC", "where it tells of changes"),
     MILLISECONDS("policy-timeout-ms", NULL, policy_timeout_ms, "WASMCLOUD_POLICY_TIMEOUT", "for its answers [1000]"),
-    TEXT("secrets-topic", "TOPIC", secrets_topic, "WASMCLOUD_SECRETS_TOPIC", "of secrets backends [wasmcloud.secrets]"),
+    TEXT("secrets-topic", "TOPIC", secrets_topic, "WASMCLOUD_SECRETS_TOPIC", "of secrets backends, for example wasmcloud.secrets [off]"),
 
     FLAG("allow-latest", allow_latest, "WASMCLOUD_OCI_ALLOW_LATEST", "allow images tagged `latest`"),
     TEXT("allowed-insecure", "A,B", allowed_insecure, "WASMCLOUD_OCI_ALLOWED_INSECURE", "registries reached by plain HTTP"),
@@ -102,7 +104,7 @@ static const struct wisp_arg_option options[] = {
     TEXT("oci-registry", "HOST", oci_registry, "WASMCLOUD_OCI_REGISTRY OCI_REGISTRY", "registry that the next two are for"),
     TEXT("oci-user", "USER", oci_user, "WASMCLOUD_OCI_USER OCI_REGISTRY_USER", "user there"),
     TEXT("oci-password", "PASSWORD", oci_password, "WASMCLOUD_OCI_PASSWORD OCI_REGISTRY_PASSWORD", "password there"),
-    TEXT("tls-ca-path", "A,B", tls_ca_paths, "WASMCLOUD_TLS_CA_PATH", "more CAs to trust for registries"),
+    TEXT("tls-ca-path", "A,B", tls_ca_paths, "WASMCLOUD_TLS_CA_PATH", "more CAs to trust, of registries and OpenTelemetry collectors"),
 
     MILLISECONDS("max-execution-time-ms", "max-execution-time max-time-ms", execution_ms,
                  "WISP_TIMEOUT WASMCLOUD_MAX_EXECUTION_TIME_MS", "of one call [600000]"),
@@ -122,6 +124,19 @@ static const struct wisp_arg_option options[] = {
     {.name = "log-format", .kind = WISP_ARG_CHOICE, .value = "FORMAT", FIELD(log_format), .choices = log_formats,
      .env = "WISP_LOG_FORMAT", .help = "auto, text, logfmt or json [auto]"},
     FLAG("enable-structured-logging", structured_logging, "WASMCLOUD_STRUCTURED_LOGGING_ENABLED", "the same as --log-format json"),
+
+    FLAG("enable-observability", observability, "WASMCLOUD_OBSERVABILITY_ENABLED", "send traces, metrics and logs to an OpenTelemetry collector"),
+    FLAG("enable-traces", traces, "WASMCLOUD_TRACES_ENABLED", "send traces only"),
+    FLAG("enable-metrics", metrics, "WASMCLOUD_METRICS_ENABLED", "send metrics only"),
+    FLAG("enable-logs", logs, "WASMCLOUD_LOGS_ENABLED", "send logs only"),
+    TEXT("override-observability-endpoint", "URL", otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", "the collector [http://localhost:4318]; also OTEL_EXPORTER_OTLP_HEADERS"),
+    TEXT("override-traces-endpoint", "URL", otlp_endpoints[WISP_OTLP_TRACES], "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "for traces, path included"),
+    TEXT("override-metrics-endpoint", "URL", otlp_endpoints[WISP_OTLP_METRICS], "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "for metrics, path included"),
+    TEXT("override-logs-endpoint", "URL", otlp_endpoints[WISP_OTLP_LOGS], "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "for logs, path included"),
+    {.name = "observability-protocol", .kind = WISP_ARG_CHOICE, .value = "NAME", FIELD(otlp_protocol), .choices = protocols,
+     .env = "WASMCLOUD_OBSERVABILITY_PROTOCOL", .help = "http (OTLP, protobuf); grpc is not supported [http]"},
+    {.name = "trace-level", .kind = WISP_ARG_CHOICE, .value = "LEVEL", FIELD(trace_level), .choices = trace_levels,
+     .env = "WASMCLOUD_TRACE_LEVEL", .help = "of spans; calls are info, so warn and error mean none [info]"},
 };
 
 const struct wisp_arg_shared wisp_host_options = {"host", options, WISP_COUNT(options)};
@@ -134,6 +149,7 @@ const struct wisp_host_values wisp_host_defaults = {
     .memory_bytes_max = 256 << 20,
     .component_bytes_max = 50 << 20,
     .log_level = WISP_LOG_INFO,
+    .trace_level = WISP_LOG_INFO,
 };
 
 /* --- labels --- */
@@ -252,6 +268,27 @@ static void fill_artifacts(const struct wisp_host_values *values, struct wisp_ar
     artifacts->n_credentials = 1;
 }
 
+static int fill_telemetry(const struct wisp_host_values *values, struct wisp_arena *arena,
+                          struct wisp_agent_options *options, struct wisp_err *err)
+{
+    struct wisp_telemetry_flags flags = {.all = values->observability,
+                                         .is_on = {[WISP_OTLP_TRACES] = values->traces,
+                                                   [WISP_OTLP_METRICS] = values->metrics,
+                                                   [WISP_OTLP_LOGS] = values->logs},
+                                         .endpoint = values->otlp_endpoint,
+                                         .ca_paths = options->artifacts.ca_paths,
+                                         .n_ca_paths = options->artifacts.n_ca_paths};
+    bool any = flags.all || values->traces || values->metrics || values->logs;
+    if (any && values->otlp_protocol != 0)
+        return wisp_err_set(err, WISP_ERR_UNSUPPORTED,
+                            "flag `--observability-protocol`: OTLP over gRPC is not supported; collectors take `http` too, "
+                            "on port 4318");
+    memcpy(flags.endpoints, values->otlp_endpoints, sizeof flags.endpoints);
+    int r = wisp_telemetry_settings(&flags, arena, &options->telemetry, err);
+    if (values->trace_level < WISP_LOG_INFO) options->telemetry.urls[WISP_OTLP_TRACES] = NULL;
+    return r;
+}
+
 int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp_arena *arena,
                               struct wisp_agent_options *ret_options, struct wisp_err *err)
 {
@@ -305,5 +342,7 @@ int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp
                                                       values->rpc_seed, values->rpc_creds,     values->rpc_tls,
                                                       values->rpc_tls_first, values->rpc_ca};
     fill_artifacts(values, arena, &ret_options->artifacts);
+    r = fill_telemetry(values, arena, ret_options, err);
+    if (r < 0) return r;
     return collect_labels(values, arena, &ret_options->lattice, err);
 }

@@ -193,14 +193,24 @@ static json_t *claims_to_json(const struct wisp_oci_claims *claims)
 struct fetching {
     struct pending pending;
     struct wisp_buf plain;
+    bool is_component;
 };
+
+static bool is_too_large(const struct fetching *fetching, const struct wisp_oci_artifact *artifact, struct wisp_err *err)
+{
+    uint64_t max = fetching->pending.agent->options->component_bytes_max;
+    if (!fetching->is_component || !max || artifact->size <= max) return false;
+    wisp_err_set(err, WISP_ERR_LIMIT, "the component has %llu bytes; this host takes %llu (--max-component-size-bytes)",
+                 (unsigned long long)artifact->size, (unsigned long long)max);
+    return true;
+}
 
 static void on_fetched(const struct wisp_oci_artifact *artifact, const struct wisp_err *err, void *env)
 {
     struct fetching *fetching = env;
     struct wisp_lattice_done outcome = {0};
     if (err) outcome.err = *err;
-    if (artifact) {
+    if (artifact && !is_too_large(fetching, artifact, &outcome.err)) {
         outcome.artifact.path = wisp_str_from(artifact->path);
         outcome.artifact.digest = wisp_str_from(artifact->digest);
         outcome.artifact.plain_reference = wisp_buf_str(&fetching->plain);
@@ -220,6 +230,7 @@ static void fetch(struct wisp_agent *agent, const struct wisp_lattice_action *ac
     struct fetching *fetching = wisp_mem_calloc(1, sizeof *fetching);
     WISP_CLEANUP_FREE char *reference = wisp_mem_dup(action->reference);
     fetching->pending = (struct pending){agent, action->id};
+    fetching->is_component = !action->is_provider;
     wisp_oci_reference_plain(action->reference, &fetching->plain);
     wisp_oci_fetch_start(agent->artifacts,
                          &(struct wisp_oci_fetch_options){
@@ -334,6 +345,11 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
         .host_id = wisp_lattice_host_id(agent->lattice),
         .log_level = options->log_level,
         .log_format = options->log_format,
+        .telemetry = {.traces = options->telemetry.urls[WISP_OTLP_TRACES],
+                      .logs = options->telemetry.urls[WISP_OTLP_LOGS],
+                      .sampler = options->telemetry.sampler},
+        .on_telemetry = wisp_agent_on_telemetry,
+        .telemetry_env = agent,
         .bus = {.jwt = rpc->jwt,
                 .seed = rpc->seed,
                 .creds_path = rpc->creds_path,
@@ -391,7 +407,9 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     if (agent->admin)
         wisp_admin_set_sources(agent->admin, &(struct wisp_admin_sources){agent->options->lattice.lattice,
                                                                           wisp_lattice_host_id(agent->lattice),
-                                                                          agent->fleet, agent->server});
+                                                                          agent->fleet, agent->server,
+                                                                          agent->telemetry});
+    wisp_agent_telemetry_begin(agent);
     restore(agent);
     wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
     wisp_agent_perform_all(agent);

@@ -263,7 +263,7 @@ static void open_state(struct wisp_agent *agent)
 static void on_connected(struct wisp_agent *agent)
 {
     WISP_LOG(INFO, "host", agent->server ? "serving the bus" : "connected to the bus",
-             WISP_TEXT("url", wisp_bus_client_url(agent->bus)));
+             WISP_TEXT("url", agent->server ? agent->bus_url : wisp_bus_client_url(agent->bus)));
     if (agent->lattice) {
         wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
         return;

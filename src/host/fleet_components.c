@@ -102,6 +102,9 @@ bool wisp_fleet_component_is_ready(const struct wisp_fleet *fleet, const struct 
 static void check_ready(struct wisp_fleet *fleet, struct wisp_fleet_component *component)
 {
     if (!wisp_fleet_component_is_ready(fleet, component)) return;
+    if (component->good_generation != component->generation)
+        WISP_LOG(INFO, "host", "component serves", WISP_TEXT("component", component->id),
+                 WISP_TEXT("reference", component->reference));
     if (component->good_generation != component->generation || component->good_order != component->order) {
         json_decref(component->good_order);
         component->good_order = json_incref(component->order);
@@ -401,6 +404,7 @@ void wisp_fleet_remove(struct wisp_fleet *fleet, struct wisp_str component_id, w
     struct wisp_fleet_component *component = wisp_map_get(&fleet->components, component_id);
     if (component) {
         cancel(component);
+        WISP_LOG(INFO, "host", "component is stopped", WISP_TEXT("component", component->id));
         json_t *order = json_pack("{s:s,s:s}", "do", "remove", "id", component->id);
         wisp_fleet_tell(fleet, order);
         json_decref(order);
