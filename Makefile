@@ -5,7 +5,7 @@ SHELL := /bin/bash
 ADDR ?= 127.0.0.1:8000
 RUN_ARGS ?=
 
-.PHONY: help run build dev test guests bench fuzz format check clean
+.PHONY: help run build dev test interop guests bench fuzz format check clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -32,12 +32,21 @@ guests: ## build every example into build/guests
 	@tools/guests/build-all build/guests
 
 test: guests dev build ## everything a change must pass
-	@ctest --preset dev -j 2
+	@ctest --preset dev -j 2 -LE interop-slow
+
+interop: guests dev build ## drive wisp with wash and other programs of the original's world; 30 minutes the first time
+	@ctest --preset dev -L interop-slow
 
 bench: build guests ## the benchmarks, as a table and build/bench.json
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt
 	@cmake --build --preset release --target benches
 	@python3 bench/run.py $(BENCH_ARGS)
+
+sim: ## simulate the lattice with SIM_SEEDS (200) new seeds; a failing one is printed
+	@tools/bootstrap tools/packages.txt tools/packages-test.txt
+	@tools/configure dev
+	@cmake --build --preset dev --target lattice_sim
+	@build/dev/tests/sim/lattice_sim --from $${SIM_FROM:-$$(date +%s)} --count $${SIM_SEEDS:-200}
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt tools/packages-dev.txt
