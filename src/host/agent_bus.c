@@ -284,7 +284,8 @@ static void on_bus_state(enum wisp_bus_state state, const struct wisp_err *reaso
         on_connected(agent);
     } else if (state == WISP_BUS_CLOSED && !agent->lattice) {
         struct wisp_err err = *reason;
-        wisp_err_wrap(&err, "bus at %s", agent->options->n_nats_urls ? agent->options->nats_urls[0] : agent->bus_url);
+        /* It names the server; the URLs as they were given may hold a password. */
+        wisp_err_wrap(&err, "no way to the bus");
         wisp_agent_fail(agent, &err);
     } else if (state == WISP_BUS_CLOSED || state == WISP_BUS_RECONNECTING) {
         WISP_LOG(WARN, "host", "the bus can't be reached; what runs goes on",

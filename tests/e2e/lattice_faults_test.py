@@ -183,7 +183,7 @@ class FaultsTest(wisp.Case):
             seed = file.read().strip()
         twin = self.lattice.host("--heartbeat-interval-seconds", "1", env={"WASMCLOUD_HOST_SEED": seed})
         self.assertEqual(twin.id, host.id)
-        host.wait_for_log("another host")
+        twin.wait_for_log("another host of lattice")
         twin.stop()
         host.stop()
 
