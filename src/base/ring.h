@@ -17,6 +17,10 @@ static inline void wisp_ring_append(struct wisp_link *head, struct wisp_link *li
     *link = (struct wisp_link){head, head->previous};
     head->previous = head->previous->next = link;
 }
+static inline void wisp_ring_prepend(struct wisp_link *head, struct wisp_link *link)
+{
+    wisp_ring_append(head->next, link);
+}
 static inline void wisp_ring_remove(struct wisp_link *link)
 {
     if (!link->next) return;

@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-enum { CLAIMS_SPREAD_MS = 0 };
-
 static void copy_text(json_t *to, const char *key, const json_t *from, const char *from_key)
 {
     json_object_set_new(to, key, wisp_json_text(wisp_json_str(from, from_key)));
@@ -39,7 +37,7 @@ void wisp_lattice_claims_store(struct wisp_lattice *lattice, const json_t *claim
     if (!record || (record->value && json_equal(record->value, value))) return;
     json_decref(record->value);
     record->value = WISP_TAKE(value);
-    wisp_lattice_record_owe(record, CLAIMS_SPREAD_MS);
+    wisp_lattice_record_owe(record, 0);
 }
 
 /* --- claims.get --- */
@@ -107,10 +105,10 @@ char *wisp_lattice_host_token(struct wisp_lattice *lattice)
     wisp_lattice_make_key(lattice, WISP_NKEY_ACCOUNT, &account);
     wisp_nkey_public_text(&account, issuer);
     wisp_lattice_uuid(lattice, id);
-    WISP_CLEANUP_JSON json_t *claims = json_pack(
-        "{s:s, s:I, s:s, s:s, s:{s:s, s:{s:s}}, s:i}", "jti", id, "iat",
-        (json_int_t)(lattice->now.wall_ns / 1000000000), "iss", issuer, "sub", lattice->host_id, "wascap", "name",
-        lattice->friendly_name, "labels", "self_signed", "true", "wascap_revision", 3);
+    WISP_CLEANUP_JSON json_t *claims =
+        json_pack("{s:s, s:I, s:s, s:s, s:{s:s, s:{s:s}}, s:i}", "jti", id, "iat",
+                  (json_int_t)(lattice->now.wall_ns / 1000000000), "iss", issuer, "sub", lattice->host_id, "wascap",
+                  "name", lattice->friendly_name, "labels", "self_signed", "true", "wascap_revision", 3);
     WISP_CLEANUP_BUF struct wisp_buf text = {0}, token = {0};
     wisp_json_print(claims, &text);
     wisp_jwt_sign(&account, wisp_buf_str(&text), &token);

@@ -36,12 +36,18 @@ static bool is_number(const json_t *value, uint64_t max)
 static bool has_kind(json_t *value, enum wisp_lattice_field_kind kind)
 {
     switch (kind) {
-    case WISP_LATTICE_TEXT: return is_text(value);
-    case WISP_LATTICE_COUNT: return is_number(value, UINT32_MAX);
-    case WISP_LATTICE_TIME: return is_number(value, INT64_MAX);
-    case WISP_LATTICE_FLAG: return json_is_boolean(value);
-    case WISP_LATTICE_TEXTS: return is_list_of_texts(value);
-    case WISP_LATTICE_MAP: return wisp_lattice_is_map(value);
+    case WISP_LATTICE_TEXT:
+        return is_text(value);
+    case WISP_LATTICE_COUNT:
+        return is_number(value, UINT32_MAX);
+    case WISP_LATTICE_TIME:
+        return is_number(value, INT64_MAX);
+    case WISP_LATTICE_FLAG:
+        return json_is_boolean(value);
+    case WISP_LATTICE_TEXTS:
+        return is_list_of_texts(value);
+    case WISP_LATTICE_MAP:
+        return wisp_lattice_is_map(value);
     }
     return false;
 }
@@ -133,7 +139,8 @@ static void respond(struct wisp_lattice *lattice, struct wisp_lattice_asker *rep
         action->subject = wisp_lattice_keep(lattice, wisp_str_from(reply->subject));
         action->payload = wisp_lattice_keep_json(lattice, envelope);
         if (action->payload.len > lattice->payload_max)
-            action->payload = WISP_STR("{\"success\":false,\"message\":\"the answer is larger than a message may be\"}");
+            action->payload =
+                WISP_STR("{\"success\":false,\"message\":\"the answer is larger than a message may be\"}");
     }
     json_decref(response);
     wisp_lattice_asker_deinit(reply);

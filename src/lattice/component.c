@@ -7,10 +7,10 @@
  *     UPDATE               FETCH ─ policy ─ resolve ─ claims ─ COMPONENT_PUT ─ component_scaled, component_scaled 0
  *     REFRESH              resolve ─ COMPONENT_PUT (if anything differs)
  *
- * Where the original host does things that nobody can want, we don't: to stop a component its image is not fetched again
- * and no policy is asked; an update really replaces the code, is asked of the policy, and tells when it failed; a scale
- * with both another count and allow_update does both; the first start is told once, not twice (whoever waits for it
- * takes the first); and events carry this host's real id. Kept, since clients see it: an update ends with a second
+ * Where the original host does things that nobody can want, we don't: to stop a component its image is not fetched
+ * again and no policy is asked; an update really replaces the code, is asked of the policy, and tells when it failed; a
+ * scale with both another count and allow_update does both; the first start is told once, not twice (whoever waits for
+ * it takes the first); and events carry this host's real id. Kept, since clients see it: an update ends with a second
  * event of the new reference and 0 instances, for the set that was replaced. */
 #include "lattice/lattice_priv.h"
 
@@ -56,8 +56,8 @@ static void fail(struct wisp_lattice_job *job, const struct wisp_err *err)
     if (claims) json_object_set_new(data, "public_key", wisp_json_text(wisp_json_str(claims, "subject")));
     wisp_lattice_event(unit->lattice, "component_scale_failed", data);
     wisp_lattice_log(unit->lattice, WISP_LOG_ERROR, "component `%.*s` could not be %s: %s",
-                     WISP_STR_ARG(wisp_lattice_unit_id(unit)),
-                     job->kind == WISP_LATTICE_UPDATE ? "updated" : "scaled", err->text);
+                     WISP_STR_ARG(wisp_lattice_unit_id(unit)), job->kind == WISP_LATTICE_UPDATE ? "updated" : "scaled",
+                     err->text);
     wisp_lattice_job_end(job);
 }
 
@@ -82,8 +82,7 @@ int wisp_lattice_limits_read(const struct wisp_lattice_job *job, struct wisp_lat
     if (timeout.len && wisp_parse_duration(timeout, &limits.timeout_ms, err) < 0)
         return wisp_err_wrap(err, "wisp.timeout");
     if (queue.len && wisp_parse_u64(queue, UINT32_MAX, &queue_max, err) < 0) return wisp_err_wrap(err, "wisp.queue");
-    if (body.len && wisp_parse_size(body, &limits.body_bytes_max, err) < 0)
-        return wisp_err_wrap(err, "wisp.max-body");
+    if (body.len && wisp_parse_size(body, &limits.body_bytes_max, err) < 0) return wisp_err_wrap(err, "wisp.max-body");
     limits.queue_max = (uint32_t)queue_max;
     *ret_limits = limits;
     return 0;
@@ -318,8 +317,7 @@ static void resolved(struct wisp_lattice_resolve *resolve, const struct wisp_err
 static void begin_resolve(struct wisp_lattice_job *job)
 {
     struct wisp_lattice_unit *unit = job->unit;
-    wisp_lattice_resolve_begin(unit->lattice, &job->resolve,
-                               job->config_names ? job->config_names : unit->config_names,
+    wisp_lattice_resolve_begin(unit->lattice, &job->resolve, job->config_names ? job->config_names : unit->config_names,
                                job->claims ? job->claims : unit->claims,
                                job->annotations ? job->annotations : unit->annotations,
                                job->kind == WISP_LATTICE_REFRESH, resolved, job);
@@ -468,8 +466,7 @@ static int check_scale(struct wisp_lattice *lattice, const json_t *request, stru
 static const char *scale_warning(struct wisp_lattice *lattice, const json_t *request)
 {
     struct wisp_str reference = wisp_json_str(request, "component_ref");
-    const struct wisp_lattice_unit *unit =
-        wisp_lattice_component_find(lattice, wisp_json_str(request, "component_id"));
+    const struct wisp_lattice_unit *unit = wisp_lattice_component_find(lattice, wisp_json_str(request, "component_id"));
     bool is_other = unit && unit->is_running && reference.len && !wisp_str_is(reference, unit->reference);
     if (!is_other || !wisp_json_u64(request, "count", 0) || wisp_json_bool(request, "allow_update", false)) return "";
     return wisp_arena_printf(&lattice->arena,
@@ -517,13 +514,15 @@ void wisp_lattice_component_scale(struct wisp_lattice *lattice, struct wisp_latt
 void wisp_lattice_component_update(struct wisp_lattice *lattice, struct wisp_lattice_command *command)
 {
     static const struct wisp_lattice_field fields[] = {
-        {"component_id", WISP_LATTICE_TEXT, false}, {"new_component_ref", WISP_LATTICE_TEXT, false},
-        {"host_id", WISP_LATTICE_TEXT, false},      {"annotations", WISP_LATTICE_MAP, false},
+        {"component_id", WISP_LATTICE_TEXT, false},
+        {"new_component_ref", WISP_LATTICE_TEXT, false},
+        {"host_id", WISP_LATTICE_TEXT, false},
+        {"annotations", WISP_LATTICE_MAP, false},
     };
     struct wisp_err err = {0};
     WISP_CLEANUP_JSON json_t *request = NULL;
-    if (wisp_lattice_decode(command->payload, "component update command", fields, WISP_COUNT(fields), &request,
-                            &err) < 0) {
+    if (wisp_lattice_decode(command->payload, "component update command", fields, WISP_COUNT(fields), &request, &err) <
+        0) {
         wisp_lattice_refuse(lattice, &command->reply, err.text);
         return;
     }
@@ -536,8 +535,8 @@ void wisp_lattice_component_update(struct wisp_lattice *lattice, struct wisp_lat
         return;
     }
     if (wisp_str_is(reference, unit->reference)) {
-        const char *text = wisp_arena_printf(&lattice->arena, "component %.*s already updated to %s",
-                                             WISP_STR_ARG(id), unit->reference);
+        const char *text = wisp_arena_printf(&lattice->arena, "component %.*s already updated to %s", WISP_STR_ARG(id),
+                                             unit->reference);
         wisp_lattice_answer(lattice, &command->reply, text, NULL);
         return;
     }

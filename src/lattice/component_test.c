@@ -226,10 +226,11 @@ TEST(links)
 {
     WISP_CLEANUP_RIG struct rig rig;
     rig_new(&rig, NULL);
-    rig_tell(&rig, 0, "COMPONENT_echo",
-             "{\"url\":\"\",\"links\":[{\"source_id\":\"echo\",\"target\":\"kv\",\"name\":\"default\",\"wit_namespace\":"
-             "\"wasi\",\"wit_package\":\"keyvalue\",\"interfaces\":[\"store\",\"atomics\"]}]}",
-             1);
+    rig_tell(
+        &rig, 0, "COMPONENT_echo",
+        "{\"url\":\"\",\"links\":[{\"source_id\":\"echo\",\"target\":\"kv\",\"name\":\"default\",\"wit_namespace\":"
+        "\"wasi\",\"wit_package\":\"keyvalue\",\"interfaces\":[\"store\",\"atomics\"]}]}",
+        1);
     rig_send(&rig, SCALE, "{'component_ref':'x/echo:1','component_id':'echo','count':1}");
     struct wisp_lattice_action *put = rig_take(&rig, WISP_LATTICE_COMPONENT_PUT, NULL);
     CHECK_INT(put->component.n_links, 2);
@@ -270,8 +271,9 @@ TEST(one_after_another)
     rig.is_held[WISP_LATTICE_FETCH] = true;
     rig_send(&rig, SCALE, "{'component_ref':'x/echo:1','component_id':'echo','count':1}");
     for (int i = 0; i < 63; i++)
-        CHECK_ANSWER(&rig, SCALE, i % 2 ? "{'component_ref':'x/echo:1','component_id':'echo','count':5}"
-                                        : "{'component_ref':'x/echo:1','component_id':'echo','count':0}",
+        CHECK_ANSWER(&rig, SCALE,
+                     i % 2 ? "{'component_ref':'x/echo:1','component_id':'echo','count':5}"
+                           : "{'component_ref':'x/echo:1','component_id':'echo','count':0}",
                      ACK);
     WISP_CLEANUP_JSON json_t *refusal = rig_ask(&rig, SCALE, "{'component_id':'echo','count':2}");
     CHECK_HAS(rig_print(&rig, refusal), "too many commands");

@@ -106,12 +106,8 @@ static void on_written(struct wisp_lattice_call *call, const struct wisp_lattice
         change_free(change);
         return;
     }
-    struct wisp_str name = wisp_str_from(change->name);
-    struct wisp_lattice_record *record = change->value
-                                             ? wisp_lattice_record_need(lattice, WISP_LATTICE_CONFIG, name)
-                                             : wisp_lattice_record_find(lattice, WISP_LATTICE_CONFIG, name);
-    if (record && change->epoch == lattice->epoch)
-        wisp_lattice_record_accept(record, change->value, done->revision);
+    wisp_lattice_record_accept(lattice, WISP_LATTICE_CONFIG, wisp_str_from(change->name), change->value, done->revision,
+                               change->epoch);
     wisp_lattice_event(lattice, change->value ? "config_set" : "config_deleted",
                        json_pack("{s:s}", "config_name", change->name));
     wisp_lattice_answer(lattice, &change->reply,
@@ -173,8 +169,7 @@ void wisp_lattice_config_del(struct wisp_lattice *lattice, struct wisp_lattice_c
 
 void wisp_lattice_config_get(struct wisp_lattice *lattice, struct wisp_lattice_command *command)
 {
-    const struct wisp_lattice_record *record =
-        wisp_lattice_record_find(lattice, WISP_LATTICE_CONFIG, command->name);
+    const struct wisp_lattice_record *record = wisp_lattice_record_find(lattice, WISP_LATTICE_CONFIG, command->name);
     if (record && record->value)
         wisp_lattice_answer(lattice, &command->reply, "", json_incref(record->value));
     else

@@ -44,9 +44,12 @@ TEST(options)
     struct wisp_lattice_now now = {0};
     struct wisp_err err = {0};
     struct wisp_lattice_options bad[] = {
-        {.lattice = "a.b"},          {.lattice = ""},
-        {.ctl_prefix = "a..b"},      {.secrets_topic = "a.*"},
-        {.policy_changes_topic = "x"}, {.host_seed = "SNxyz"},
+        {.lattice = "a.b"},
+        {.lattice = ""},
+        {.ctl_prefix = "a..b"},
+        {.secrets_topic = "a.*"},
+        {.policy_changes_topic = "x"},
+        {.host_seed = "SNxyz"},
         {.host_seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"}, /* a user's */
     };
     for (size_t i = 0; i < WISP_COUNT(bad); i++) CHECK_FAILS(wisp_lattice_new(&lattice, &bad[i], now, &err), INVALID);
@@ -113,8 +116,9 @@ TEST(auctions)
     WISP_CLEANUP_RIG struct rig rig;
     rig_new(&rig, NULL);
     CHECK_ANSWER(&rig, "component.auction", "{'component_ref':'x/y:1','component_id':'echo','constraints':{}}",
-                 rig_text(&rig, "{'success':true,'message':'','response':{'component_ref':'x/y:1','component_id':'echo',"
-                                "'host_id':'{H}','constraints':{}}}"));
+                 rig_text(&rig,
+                          "{'success':true,'message':'','response':{'component_ref':'x/y:1','component_id':'echo',"
+                          "'host_id':'{H}','constraints':{}}}"));
     CHECK_ANSWER(&rig, "provider.auction",
                  "{'provider_ref':'x/p:1','provider_id':'kv','constraints':{'hostcore.os':'linux'}}",
                  rig_text(&rig, "{'success':true,'message':'','response':{'provider_ref':'x/p:1','provider_id':'kv',"
@@ -160,11 +164,10 @@ TEST(malformed)
 {
     WISP_CLEANUP_RIG struct rig rig;
     rig_new(&rig, NULL);
-    static const char *const tails[] = {"label.put.{H}",       "label.del.{H}",        "component.auction",
-                                        "provider.auction",    "component.scale.{H}",  "component.update.{H}",
-                                        "provider.start.{H}",  "provider.stop.{H}",    "link.put",
-                                        "link.del",            "config.put.x",         "registry.put",
-                                        "host.stop.{H}"};
+    static const char *const tails[] = {
+        "label.put.{H}",        "label.del.{H}",      "component.auction", "provider.auction", "component.scale.{H}",
+        "component.update.{H}", "provider.start.{H}", "provider.stop.{H}", "link.put",         "link.del",
+        "config.put.x",         "registry.put",       "host.stop.{H}"};
     static const char *const payloads[] = {"{", "[]", "7", "null", "{'a':", "\xff\xfe"};
     for (size_t i = 0; i < WISP_COUNT(tails); i++) {
         for (size_t k = 0; k < WISP_COUNT(payloads); k++) {
@@ -181,7 +184,7 @@ TEST(unsupported)
 {
     WISP_CLEANUP_RIG struct rig rig;
     rig_new(&rig, NULL);
-    static const char *const tails[] = {"link.sing", "config.put.a.b", "config.put", "component.sing.{H}",
+    static const char *const tails[] = {"link.sing",      "config.put.a.b",       "config.put",   "component.sing.{H}",
                                         "host.get.{H}.x", "provider.auction.{H}", "claims.get.x", "x"};
     for (size_t i = 0; i < WISP_COUNT(tails); i++)
         CHECK_ANSWER(&rig, tails[i], "", "{'success':false,'message':'unsupported subject'}");
@@ -267,8 +270,8 @@ TEST(determinism)
     for (int i = 0; i < 2; i++) {
         rig_new(&rigs[i], NULL);
         rig_send(&rigs[i], "label.put.{H}", "{'key':'a','value':'b'}");
-        ids[i] = wisp_arena_cstr(&rigs[i].arena,
-                                 rig_take(&rigs[i], WISP_LATTICE_PUBLISH, "wasmbus.evt.default.labels_changed")->payload);
+        ids[i] = wisp_arena_cstr(
+            &rigs[i].arena, rig_take(&rigs[i], WISP_LATTICE_PUBLISH, "wasmbus.evt.default.labels_changed")->payload);
     }
     CHECK_TEXT(ids[0], ids[1]);
     for (int i = 0; i < 2; i++) rig_free(&rigs[i]);

@@ -103,8 +103,7 @@ json_t *wisp_lattice_component_claims(const json_t *claims)
     set_text(data, "name", claims);
     set_text(data, "version", claims);
     char revision[24];
-    snprintf(revision, sizeof revision, "%lld",
-             (long long)json_integer_value(json_object_get(claims, "revision")));
+    snprintf(revision, sizeof revision, "%lld", (long long)json_integer_value(json_object_get(claims, "revision")));
     json_object_set_new(data, "revision", json_string(revision));
     json_object_set_new(data, "not_before_human", time_text(claims, "not_before"));
     json_object_set_new(data, "expires_human", time_text(claims, "expires_at"));

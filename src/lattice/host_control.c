@@ -40,8 +40,8 @@ void wisp_lattice_host_stop(struct wisp_lattice *lattice, struct wisp_lattice_co
     };
     struct wisp_err err = {0};
     WISP_CLEANUP_JSON json_t *request = NULL;
-    if (command->payload.len && wisp_lattice_decode(command->payload, "stop host command", fields, WISP_COUNT(fields),
-                                                    &request, &err) < 0) {
+    if (command->payload.len &&
+        wisp_lattice_decode(command->payload, "stop host command", fields, WISP_COUNT(fields), &request, &err) < 0) {
         wisp_lattice_refuse(lattice, &command->reply, err.text);
         return;
     }
@@ -127,8 +127,8 @@ static bool are_credentials(json_t *registries)
     const char *key;
     json_t *value;
     if (!json_is_object(registries)) return false;
-    json_object_foreach(registries, key, value)
-        if (wisp_lattice_fields_check(value, fields, WISP_COUNT(fields), NULL) < 0) return false;
+    json_object_foreach(registries, key,
+                        value) if (wisp_lattice_fields_check(value, fields, WISP_COUNT(fields), NULL) < 0) return false;
     return true;
 }
 
@@ -181,8 +181,9 @@ static bool fulfils(const struct wisp_lattice *lattice, json_t *constraints)
     const char *key;
     size_t key_len;
     json_t *value;
-    json_object_keylen_foreach(constraints, key, key_len, value)
-        if (!json_equal(value, json_object_getn(lattice->labels, key, key_len))) return false;
+    json_object_keylen_foreach(
+        constraints, key, key_len,
+        value) if (!json_equal(value, json_object_getn(lattice->labels, key, key_len))) return false;
     return true;
 }
 

@@ -47,8 +47,7 @@ static void target_resolved(struct wisp_lattice_resolve *resolve, const struct w
     json_t *wire = wisp_lattice_link_wire(link_at(job), job->link_config, resolve->config);
     json_object_set_new(wire, "source_secrets",
                         wisp_lattice_secrets_seal(lattice, job->link_secrets, &job->unit->xkey));
-    json_object_set_new(wire, "target_secrets",
-                        wisp_lattice_secrets_seal(lattice, resolve->secrets, &job->unit->xkey));
+    json_object_set_new(wire, "target_secrets", wisp_lattice_secrets_seal(lattice, resolve->secrets, &job->unit->xkey));
     json_array_append_new(job->resolved_links, wire);
     job->next_link++;
     next_link(job);
@@ -91,8 +90,7 @@ static void add_links(struct wisp_lattice_job *job)
     struct wisp_str id = wisp_lattice_unit_id(job->unit);
     struct wisp_lattice_record *spec = wisp_lattice_spec_find(lattice, id);
     struct wisp_lattice_end *end = wisp_lattice_end_find(lattice, id);
-    if (spec)
-        WISP_RING_EACH(at, &spec->links)
+    if (spec) WISP_RING_EACH(at, &spec->links)
     json_array_append(job->links, WISP_RING_OWNER(at, struct wisp_lattice_link, of_source)->json);
     if (!end) return;
     WISP_RING_EACH(at, &end->links)
@@ -126,8 +124,7 @@ void wisp_lattice_host_data_begin(struct wisp_lattice_job *job,
     job->resolved_links = json_array();
     job->next_link = 0;
     job->on_host_data = on_done;
-    wisp_lattice_resolve_begin(unit->lattice, &job->resolve,
-                               job->config_names ? job->config_names : unit->config_names,
+    wisp_lattice_resolve_begin(unit->lattice, &job->resolve, job->config_names ? job->config_names : unit->config_names,
                                job->claims ? job->claims : unit->claims,
                                job->annotations ? job->annotations : unit->annotations,
                                job->kind == WISP_LATTICE_RESTART, config_resolved, job);
@@ -141,15 +138,15 @@ static json_t *make(const struct wisp_lattice_job *job)
     char instance_id[WISP_LATTICE_UUID_LEN + 1], seed[WISP_NKEY_SEED_LEN + 1];
     wisp_lattice_uuid(lattice, instance_id);
     wisp_nkey_seed_text(&job->unit->xkey, seed);
-    json_t *data = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:{}, s:s, s:O, s:[], s:O, s:O, s:s, s:s, s:I, s:b, s:s}", "host_id",
-        lattice->host_id, "lattice_rpc_prefix", lattice->lattice, "link_name", "default", "lattice_rpc_user_jwt",
-        lattice->rpc_jwt ? lattice->rpc_jwt : "", "lattice_rpc_user_seed", lattice->rpc_seed ? lattice->rpc_seed : "",
-        "lattice_rpc_url", lattice->rpc_host, "env_values", "instance_id", instance_id, "link_definitions",
-        job->resolved_links, "cluster_issuers", "config", job->config, "secrets", job->secrets,
-        "host_xkey_public_key", lattice->xkey_text, "provider_xkey_private_key", seed, "default_rpc_timeout_ms",
-        (json_int_t)lattice->rpc_timeout_ms, "structured_logging", (int)lattice->structured_logging, "log_level",
-        lattice->log_level);
+    json_t *data =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:{}, s:s, s:O, s:[], s:O, s:O, s:s, s:s, s:I, s:b, s:s}", "host_id",
+                  lattice->host_id, "lattice_rpc_prefix", lattice->lattice, "link_name", "default",
+                  "lattice_rpc_user_jwt", lattice->rpc_jwt ? lattice->rpc_jwt : "", "lattice_rpc_user_seed",
+                  lattice->rpc_seed ? lattice->rpc_seed : "", "lattice_rpc_url", lattice->rpc_host, "env_values",
+                  "instance_id", instance_id, "link_definitions", job->resolved_links, "cluster_issuers", "config",
+                  job->config, "secrets", job->secrets, "host_xkey_public_key", lattice->xkey_text,
+                  "provider_xkey_private_key", seed, "default_rpc_timeout_ms", (json_int_t)lattice->rpc_timeout_ms,
+                  "structured_logging", (int)lattice->structured_logging, "log_level", lattice->log_level);
     json_object_set_new(data, "provider_key", wisp_json_text(wisp_lattice_unit_id(job->unit)));
     json_object_set_new(data, "otel_config",
                         json_pack("{s:b, s:s, s:[], s:s}", "enable_observability", 0, "protocol", "Http",

@@ -40,8 +40,19 @@ static void add_settings(json_t *settings, json_t *from)
     const char *key;
     size_t key_len;
     json_t *value;
-    json_object_keylen_foreach(from, key, key_len, value)
-        set_lower(settings, (struct wisp_str){key, key_len}, value);
+    json_object_keylen_foreach(from, key, key_len, value) set_lower(settings, (struct wisp_str){key, key_len}, value);
+}
+
+int wisp_lattice_routing_mode_check(json_t *config, struct wisp_err *err)
+{
+    static const char *const modes[] = {"", "address", "path", "host"};
+    WISP_CLEANUP_JSON json_t *settings = json_object();
+    add_settings(settings, config);
+    struct wisp_str mode = wisp_json_str(settings, "routing_mode");
+    for (size_t i = 0; i < WISP_COUNT(modes); i++)
+        if (wisp_str_is(mode, modes[i])) return 0;
+    return wisp_err_set(err, WISP_ERR_INVALID, "routing_mode `%.*s` is none of address, path, host",
+                        WISP_STR_ARG(mode));
 }
 
 static int decode_base64(struct wisp_str text, struct wisp_buf *out)
@@ -60,8 +71,7 @@ static json_t *whole_settings(const json_t *settings)
 {
     WISP_CLEANUP_BUF struct wisp_buf decoded = {0};
     struct wisp_str text = wisp_json_str(settings, "config_json");
-    if (!text.len && decode_base64(wisp_json_str(settings, "config_b64"), &decoded) == 0)
-        text = wisp_buf_str(&decoded);
+    if (!text.len && decode_base64(wisp_json_str(settings, "config_b64"), &decoded) == 0) text = wisp_buf_str(&decoded);
     WISP_CLEANUP_JSON json_t *object = NULL;
     if (!text.len || wisp_json_parse(text, &object, NULL) < 0 || !json_is_object(object)) return NULL;
     json_t *whole = json_object();

@@ -73,9 +73,8 @@ static json_t *units_json(const struct wisp_table *table, bool with_annotations)
 
 static json_t *inventory_at(const struct wisp_lattice *lattice, uint64_t now_ms, bool with_annotations)
 {
-    json_t *inventory =
-        json_pack("{s:s, s:s, s:s, s:O}", "host_id", lattice->host_id, "friendly_name", lattice->friendly_name,
-                  "version", lattice->version, "labels", lattice->labels);
+    json_t *inventory = json_pack("{s:s, s:s, s:s, s:O}", "host_id", lattice->host_id, "friendly_name",
+                                  lattice->friendly_name, "version", lattice->version, "labels", lattice->labels);
     set_uptime(lattice, now_ms, inventory);
     json_object_set_new(inventory, "components", units_json(&lattice->components, with_annotations));
     json_object_set_new(inventory, "providers", units_json(&lattice->providers, with_annotations));

@@ -40,10 +40,9 @@ static const struct verb verbs[] = {
 static const struct {
     const char *pattern, *queue;
 } subscriptions[] = {
-    {"registry.put", NULL},      {"host.ping", NULL},      {"link.*", "link"},
-    {"claims.get", "claims"},    {"config.>", "config"},   {"component.*.{H}", NULL},
-    {"provider.*.{H}", NULL},    {"label.*.{H}", NULL},    {"host.*.{H}", NULL},
-    {"component.auction", NULL}, {"provider.auction", NULL},
+    {"registry.put", NULL}, {"host.ping", NULL},         {"link.*", "link"},         {"claims.get", "claims"},
+    {"config.>", "config"}, {"component.*.{H}", NULL},   {"provider.*.{H}", NULL},   {"label.*.{H}", NULL},
+    {"host.*.{H}", NULL},   {"component.auction", NULL}, {"provider.auction", NULL},
 };
 
 static struct wisp_str control_subject(struct wisp_lattice *lattice, const char *tail)
@@ -147,8 +146,8 @@ void wisp_lattice_on_message(struct wisp_lattice *lattice, struct wisp_lattice_n
     const char *prefix = wisp_arena_printf(&lattice->arena, "%s.v1.%s.", lattice->ctl_prefix, lattice->lattice);
     size_t prefix_len = strlen(prefix);
     if (wisp_str_starts_with(message->subject, wisp_str_from(prefix)))
-        handle_control(
-            lattice, (struct wisp_str){message->subject.ptr + prefix_len, message->subject.len - prefix_len}, message);
+        handle_control(lattice, (struct wisp_str){message->subject.ptr + prefix_len, message->subject.len - prefix_len},
+                       message);
     else if (wisp_str_is(message->subject, lattice->probe_subject))
         wisp_lattice_probe_heard(lattice, message->payload);
     else if (lattice->policy_changes_topic && wisp_str_is(message->subject, lattice->policy_changes_topic))
@@ -166,6 +165,7 @@ static void set_uncertain(struct wisp_lattice *lattice, bool is_uncertain)
 {
     lattice->is_uncertain = is_uncertain;
     lattice->epoch++;
+    if (is_uncertain) memset(lattice->told_most, 0, sizeof lattice->told_most);
 }
 
 static void announce(struct wisp_lattice *lattice)
@@ -181,12 +181,27 @@ static void announce(struct wisp_lattice *lattice)
     wisp_lattice_restore_begin(lattice);
 }
 
-void wisp_lattice_on_state_loaded(struct wisp_lattice *lattice, struct wisp_lattice_now now)
+static void end_doubt(struct wisp_lattice *lattice)
 {
-    begin(lattice, now);
+    wisp_lattice_timer_disarm(lattice, &lattice->doubt);
     wisp_lattice_records_loaded(lattice);
     if (lattice->is_uncertain) set_uncertain(lattice, false);
     WISP_RING_EACH(at, &lattice->owed) wisp_lattice_record_push(WISP_RING_OWNER(at, struct wisp_lattice_record, owed));
+}
+
+/* The bus was away, but not the state, which is this machine's own: then nothing is told anew. */
+static void on_doubt_due(struct wisp_lattice_timer *timer, void *env)
+{
+    (void)timer;
+    struct wisp_lattice *lattice = env;
+    if (lattice->is_connected && lattice->is_uncertain && !lattice->is_unreachable) end_doubt(lattice);
+}
+
+void wisp_lattice_on_state_loaded(struct wisp_lattice *lattice, struct wisp_lattice_now now)
+{
+    begin(lattice, now);
+    lattice->is_unreachable = false;
+    end_doubt(lattice);
     if (!lattice->is_started && !lattice->is_stopping) announce(lattice);
 }
 
@@ -202,17 +217,21 @@ void wisp_lattice_on_state_opened(struct wisp_lattice *lattice, struct wisp_latt
 void wisp_lattice_on_state_reachable(struct wisp_lattice *lattice, struct wisp_lattice_now now, bool is_reachable)
 {
     begin(lattice, now);
-    if (!is_reachable && lattice->is_started) set_uncertain(lattice, true);
+    if (is_reachable) return; /* loaded comes next */
+    lattice->is_unreachable = true;
+    if (lattice->is_started) set_uncertain(lattice, true);
 }
 
 void wisp_lattice_on_bus(struct wisp_lattice *lattice, struct wisp_lattice_now now, bool is_connected)
 {
+    enum { DOUBT_MS = 60000 };
     begin(lattice, now);
     if (lattice->is_connected == is_connected) return;
     lattice->is_connected = is_connected;
     if (!is_connected && lattice->is_started) set_uncertain(lattice, true);
     if (!is_connected || !lattice->is_started || lattice->is_stopping) return;
     wisp_lattice_heartbeat_soon(lattice);
+    wisp_lattice_timer_arm(lattice, &lattice->doubt, DOUBT_MS, on_doubt_due, lattice);
     for (struct wisp_lattice_unit *unit = wisp_table_first(&lattice->providers); unit;
          unit = wisp_table_next(&lattice->providers, unit))
         wisp_lattice_deliveries_repeat(unit);
@@ -228,8 +247,7 @@ void wisp_lattice_on_done(struct wisp_lattice *lattice, struct wisp_lattice_now 
                           const struct wisp_lattice_done *done)
 {
     begin(lattice, now);
-    struct wisp_lattice_call *call =
-        wisp_table_get(&lattice->calls, (struct wisp_str){(const char *)&id, sizeof id});
+    struct wisp_lattice_call *call = wisp_table_get(&lattice->calls, (struct wisp_str){(const char *)&id, sizeof id});
     if (!call) return;
     wisp_lattice_call_forget(lattice, call);
     call->on_done(call, done, call->env);
@@ -264,8 +282,8 @@ static bool is_token(struct wisp_str text, bool may_have_dots)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         bool is_dot = may_have_dots && c == '.' && i && i + 1 < text.len && text.ptr[i - 1] != '.';
-        if (!is_dot && !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                         c == '_'))
+        if (!is_dot &&
+            !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
             return false;
     }
     return text.len > 0 && text.len <= WISP_LATTICE_ID_MAX;
@@ -277,11 +295,11 @@ static int check_options(const struct wisp_lattice_options *options, struct wisp
         const char *name, *text;
         bool may_have_dots;
     } tokens[] = {
-        {"lattice name", options->lattice, false},         {"control prefix", options->ctl_prefix, true},
-        {"policy topic", options->policy_topic, true},     {"policy changes topic", options->policy_changes_topic, true},
+        {"lattice name", options->lattice, false},       {"control prefix", options->ctl_prefix, true},
+        {"policy topic", options->policy_topic, true},   {"policy changes topic", options->policy_changes_topic, true},
         {"secrets topic", options->secrets_topic, true},
     };
-    const char *const texts[] = {options->friendly_name, options->version, options->ctl_host, options->rpc_host,
+    const char *const texts[] = {options->friendly_name, options->version,  options->ctl_host,  options->rpc_host,
                                  options->rpc_jwt,       options->rpc_seed, options->js_domain, options->log_level};
     for (size_t i = 0; i < WISP_COUNT(tokens); i++)
         if (tokens[i].text && !is_token(wisp_str_from(tokens[i].text), tokens[i].may_have_dots))
@@ -330,8 +348,8 @@ static void copy_options(struct wisp_lattice *lattice, const struct wisp_lattice
 /* "calm-lake-0007" */
 static char *make_friendly_name(struct wisp_lattice *lattice)
 {
-    static const char *const adjectives[] = {"brave", "bright", "calm", "clear", "cosy",  "eager", "fresh", "gentle",
-                                             "happy", "keen",   "lucky", "mild", "quiet", "shiny", "swift", "warm"};
+    static const char *const adjectives[] = {"brave", "bright", "calm",  "clear", "cosy",  "eager", "fresh", "gentle",
+                                             "happy", "keen",   "lucky", "mild",  "quiet", "shiny", "swift", "warm"};
     static const char *const nouns[] = {"brook", "cloud", "dune", "field", "fjord", "forest", "glade", "grove",
                                         "hill",  "lake",  "moor", "reef",  "river", "shore",  "spark", "wind"};
     char text[64];
@@ -368,9 +386,9 @@ static int make_host_key(struct wisp_lattice *lattice, const char *seed, struct 
 
 static void init_tables(struct wisp_lattice *lattice)
 {
-    struct wisp_table *const tables[] = {&lattice->calls,     &lattice->links,    &lattice->ends,
-                                         &lattice->components, &lattice->providers, &lattice->backends,
-                                         &lattice->decisions, &lattice->decision_ids};
+    struct wisp_table *const tables[] = {&lattice->calls,      &lattice->links,       &lattice->ends,
+                                         &lattice->components, &lattice->providers,   &lattice->backends,
+                                         &lattice->decisions,  &lattice->decision_ids};
     for (size_t i = 0; i < WISP_COUNT(tables); i++) wisp_table_init(tables[i], wisp_lattice_random(lattice));
     wisp_lattice_records_init(lattice);
     wisp_ring_init(&lattice->early_edits);
@@ -433,10 +451,10 @@ void wisp_lattice_free(struct wisp_lattice *lattice)
     wisp_lattice_call_forget(lattice, &lattice->config_service);
     struct wisp_table *const tables[] = {&lattice->calls, &lattice->links, &lattice->ends};
     for (size_t i = 0; i < WISP_COUNT(tables); i++) wisp_table_deinit(tables[i]);
-    char *const texts[] = {lattice->lattice,      lattice->ctl_prefix,    lattice->friendly_name,
-                           lattice->version,      lattice->ctl_host,      lattice->rpc_host,
-                           lattice->log_level,    lattice->rpc_jwt,       lattice->rpc_seed,
-                           lattice->js_domain,    lattice->policy_topic,  lattice->policy_changes_topic,
+    char *const texts[] = {lattice->lattice,       lattice->ctl_prefix,   lattice->friendly_name,
+                           lattice->version,       lattice->ctl_host,     lattice->rpc_host,
+                           lattice->log_level,     lattice->rpc_jwt,      lattice->rpc_seed,
+                           lattice->js_domain,     lattice->policy_topic, lattice->policy_changes_topic,
                            lattice->secrets_topic, lattice->host_token,   lattice->probe_subject};
     for (size_t i = 0; i < WISP_COUNT(texts); i++) free(texts[i]);
     wisp_nkey_wipe(&lattice->host_key);

@@ -6,9 +6,9 @@
  *     wisp_lattice_on_message(lattice, now, ...);
  *     while (wisp_lattice_next_action(lattice, &action)) perform(&action);
  *
- * Every action with an `id` is answered by exactly one call of wisp_lattice_on_done with that id, at once or much later,
- * in any order. One thread. Nothing here blocks, sleeps, reads a clock or makes random numbers of its own: two machines
- * that are fed the same give the same.
+ * Every action with an `id` is answered by exactly one call of wisp_lattice_on_done with that id, at once or much
+ * later, in any order. One thread. Nothing here blocks, sleeps, reads a clock or makes random numbers of its own: two
+ * machines that are fed the same give the same.
  *
  * What one host runs (components with their limits, providers) belongs to this machine. Links and configs belong to the
  * lattice: they are what the replicated state says, and are written there by compare-and-swap. */
@@ -36,9 +36,9 @@ struct wisp_lattice_label {
 
 /* Everything is copied. Times in ms; zeros stand for the original's defaults. */
 struct wisp_lattice_options {
-    const char *lattice;       /* "default" */
-    const char *ctl_prefix;    /* "wasmbus.ctl" */
-    const char *host_seed;     /* nkey seed of a server key (SN…) */
+    const char *lattice;    /* "default" */
+    const char *ctl_prefix; /* "wasmbus.ctl" */
+    const char *host_seed;  /* nkey seed of a server key (SN…) */
     const char *friendly_name, *version;
     const struct wisp_lattice_label *labels; /* the user's; hostcore.* are added */
     size_t n_labels;
@@ -50,13 +50,13 @@ struct wisp_lattice_options {
     const char *policy_topic, *policy_changes_topic, *secrets_topic; /* NULL: off */
     uint64_t policy_timeout_ms, heartbeat_interval_ms, provider_shutdown_delay_ms, rpc_timeout_ms;
     bool refuses_component_auctions, refuses_provider_auctions;
-    bool asks_config_service; /* once at start */
-    uint32_t components_max;  /* different components on this host; 0: 10,000 */
-    uint32_t providers_max;   /* 0: 1,000 */
+    bool asks_config_service;        /* once at start */
+    uint32_t components_max;         /* different components on this host; 0: 10,000 */
+    uint32_t providers_max;          /* 0: 1,000 */
     uint32_t links_max, configs_max; /* that the machine keeps of the lattice; 0: 100,000 each */
-    size_t payload_max;       /* what the bus carries in one message; 0: WISP_BUS_PAYLOAD_MAX */
-    uint64_t seed;            /* of random choices: ids of events, jitter, keys when simulated */
-    bool keys_from_seed;      /* simulation: keys are made of `seed` instead of the system's randomness */
+    size_t payload_max;              /* what the bus carries in one message; 0: WISP_BUS_PAYLOAD_MAX */
+    uint64_t seed;                   /* of random choices: ids of events, jitter, keys when simulated */
+    bool keys_from_seed;             /* simulation: keys are made of `seed` instead of the system's randomness */
 };
 
 /* `now_ms` is monotonic and starts anywhere; `wall_ns` is ns since 1970 for the dates in events and claims. */
@@ -85,8 +85,8 @@ void wisp_lattice_on_state(struct wisp_lattice *lattice, struct wisp_lattice_now
 /* All that was there has been told: at start (then the host announces itself), and after each time the state could not
  * be reached (then the host puts back what it runs and links it knows that are gone though nobody deleted them). */
 void wisp_lattice_on_state_loaded(struct wisp_lattice *lattice, struct wisp_lattice_now now);
-/* The state can't be reached, or can be reached again: deletions told from here to wisp_lattice_on_state_loaded may have
- * been made by nobody. The loss of the bus (next function) implies it. */
+/* The state can't be reached, or can be reached again: deletions told from here to wisp_lattice_on_state_loaded may
+ * have been made by nobody. The loss of the bus (next function) implies it. */
 void wisp_lattice_on_state_reachable(struct wisp_lattice *lattice, struct wisp_lattice_now now, bool is_reachable);
 /* A state was opened in place of an earlier one: from here to wisp_lattice_on_state_loaded everything there is will be
  * told, and what is not told is not there. For the first one it may be left out. */
@@ -121,9 +121,9 @@ enum wisp_lattice_provider_news {
 void wisp_lattice_on_provider(struct wisp_lattice *lattice, struct wisp_lattice_now now, struct wisp_str provider_id,
                               enum wisp_lattice_provider_news news, const char *text);
 
-/* What the host ran before, as a SAVE action gave it: it is started again once the state is loaded, and what can't be is
- * tried again until it runs or a command says otherwise. Once, before that. INVALID when it is nothing of the kind (then
- * nothing is restored). */
+/* What the host ran before, as a SAVE action gave it: it is started again once the state is loaded, and what can't be
+ * is tried again until it runs or a command says otherwise. Once, before that. INVALID when it is nothing of the kind
+ * (then nothing is restored). */
 int wisp_lattice_restore(struct wisp_lattice *lattice, struct wisp_str saved, struct wisp_err *err)
     __attribute__((warn_unused_result));
 
@@ -133,23 +133,23 @@ void wisp_lattice_stop(struct wisp_lattice *lattice, struct wisp_lattice_now now
 /* --- out --- */
 
 enum wisp_lattice_action_kind {
-    WISP_LATTICE_SUBSCRIBE,   /* subject, queue */
-    WISP_LATTICE_UNSUBSCRIBE, /* subject */
-    WISP_LATTICE_PUBLISH,     /* subject, reply, headers, payload */
-    WISP_LATTICE_REQUEST,     /* id; subject, headers, payload, timeout_ms */
-    WISP_LATTICE_STATE_WRITE, /* id; bucket, key, value or none, expected */
-    WISP_LATTICE_FETCH,       /* id; reference, is_provider */
-    WISP_LATTICE_CREDENTIALS, /* registries: map of registry to {username, password, token} */
+    WISP_LATTICE_SUBSCRIBE,        /* subject, queue */
+    WISP_LATTICE_UNSUBSCRIBE,      /* subject */
+    WISP_LATTICE_PUBLISH,          /* subject, reply, headers, payload */
+    WISP_LATTICE_REQUEST,          /* id; subject, headers, payload, timeout_ms */
+    WISP_LATTICE_STATE_WRITE,      /* id; bucket, key, value or none, expected */
+    WISP_LATTICE_FETCH,            /* id; reference, is_provider */
+    WISP_LATTICE_CREDENTIALS,      /* registries: map of registry to {username, password, token} */
     WISP_LATTICE_COMPONENT_PUT,    /* id; component: runs it, or changes what runs: done when the new one serves */
     WISP_LATTICE_COMPONENT_REMOVE, /* id; component.id: done when it takes no more calls */
     WISP_LATTICE_PROVIDER_START,   /* id; provider: done when the process runs */
     WISP_LATTICE_PROVIDER_STOP,    /* id; provider.id: done when the process is gone */
     WISP_LATTICE_PROVIDER_RESTART_READY, /* provider: fresh host data for the next start (same id) */
-    WISP_LATTICE_HTTP,        /* routes: all of them, replaces the earlier ones */
-    WISP_LATTICE_SAVE,        /* payload: JSON of what runs here, to be given to wisp_lattice_restore after a restart; after
-                               * every change of it. A host that was told to stop (host.stop) saves that it runs nothing */
-    WISP_LATTICE_STOP_HOST,   /* timeout_ms: finish what is in flight and end */
-    WISP_LATTICE_LOG,         /* level, text: something people should know */
+    WISP_LATTICE_HTTP,                   /* routes: all of them, replaces the earlier ones */
+    WISP_LATTICE_SAVE, /* payload: JSON of what runs here, to be given to wisp_lattice_restore after a restart; after
+                        * every change of it. A host that was told to stop (host.stop) saves that it runs nothing */
+    WISP_LATTICE_STOP_HOST, /* timeout_ms: finish what is in flight and end */
+    WISP_LATTICE_LOG,       /* level, text: something people should know */
 };
 
 struct wisp_lattice_pair {
@@ -170,16 +170,17 @@ struct wisp_lattice_target {
 
 struct wisp_lattice_component {
     struct wisp_str id;
-    uint64_t generation;              /* of the code: a new number for every new digest or start */
+    uint64_t generation; /* of the code: a new number for every new digest or start */
     struct wisp_str reference, digest, path;
-    uint32_t instances_max;           /* on this host; UINT32_MAX: unbounded */
+    uint32_t instances_max;                 /* on this host; UINT32_MAX: unbounded */
     const struct wisp_lattice_pair *config; /* merged */
     size_t n_config;
     const struct wisp_lattice_secret *secrets;
     size_t n_secrets;
     const struct wisp_lattice_target *links; /* where its imports go */
     size_t n_links;
-    /* Limits by annotation or config `wisp.max-memory`, `wisp.timeout`, `wisp.queue`, `wisp.max-body`; 0: the host's. */
+    /* Limits by annotation or config `wisp.max-memory`, `wisp.timeout`, `wisp.queue`, `wisp.max-body`; 0: the host's.
+     */
     uint64_t memory_bytes_max, timeout_ms, body_bytes_max;
     uint32_t queue_max;
 };
@@ -193,9 +194,9 @@ struct wisp_lattice_provider {
 /* A route of the built-in HTTP server: what a link from an http-server provider to a component says. */
 struct wisp_lattice_route {
     struct wisp_str provider, link_name, component;
-    struct wisp_str address;   /* "0.0.0.0:8000" */
+    struct wisp_str address;    /* "0.0.0.0:8000" */
     struct wisp_str host, path; /* empty: any */
-    json_t *settings;          /* borrowed: all keys of the link's and provider's config, lower case */
+    json_t *settings;           /* borrowed: all keys of the link's and provider's config, lower case */
 };
 
 /* Views: valid until the next call on the lattice. */

@@ -60,8 +60,7 @@ static void answer(struct host *host, bool is_success, struct wisp_str payload)
         .artifact = {.path = WISP_STR("/p"), .digest = payload, .plain_reference = WISP_STR("plain")}};
     WISP_CLEANUP_JSON json_t *claims = json_pack("{s:s,s:s}", "token", "t", "subject", "MSUB");
     done.artifact.claims = claims;
-    if (!is_success)
-        wisp_err_set(&done.err, host->revision % 3 ? WISP_ERR_EXISTS : WISP_ERR_LIMIT, "fuzzed");
+    if (!is_success) wisp_err_set(&done.err, host->revision % 3 ? WISP_ERR_EXISTS : WISP_ERR_LIMIT, "fuzzed");
     wisp_lattice_on_done(host->lattice, host->now, host->pending[host->first++], &done);
 }
 
@@ -91,26 +90,57 @@ static void feed(struct host *host, char kind, struct wisp_str rest)
     struct wisp_str head = rest, tail = {0};
     wisp_str_split(rest, ' ', &head, &tail);
     switch (kind) {
-    case 'm': say(host, head, tail, true); break;
-    case 's': say(host, head, tail, false); break;
-    case 'd': wisp_lattice_on_state(lattice, host->now, 0, head, &tail, ++host->revision); break;
-    case 'c': wisp_lattice_on_state(lattice, host->now, 1, head, &tail, ++host->revision); break;
-    case 'D': wisp_lattice_on_state(lattice, host->now, 0, head, NULL, tail.len ? 0 : ++host->revision); break;
-    case 'C': wisp_lattice_on_state(lattice, host->now, 1, head, NULL, tail.len ? 0 : ++host->revision); break;
-    case 'o': answer(host, true, WISP_STR("{\"healthy\":true}")); break;
-    case 'r': answer(host, true, rest); break;
-    case 'f': answer(host, false, rest); break;
-    case 'p': wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_EXITED, "fuzzed"); break;
-    case 'u': wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_UP, NULL); break;
+    case 'm':
+        say(host, head, tail, true);
+        break;
+    case 's':
+        say(host, head, tail, false);
+        break;
+    case 'd':
+        wisp_lattice_on_state(lattice, host->now, 0, head, &tail, ++host->revision);
+        break;
+    case 'c':
+        wisp_lattice_on_state(lattice, host->now, 1, head, &tail, ++host->revision);
+        break;
+    case 'D':
+        wisp_lattice_on_state(lattice, host->now, 0, head, NULL, tail.len ? 0 : ++host->revision);
+        break;
+    case 'C':
+        wisp_lattice_on_state(lattice, host->now, 1, head, NULL, tail.len ? 0 : ++host->revision);
+        break;
+    case 'o':
+        answer(host, true, WISP_STR("{\"healthy\":true}"));
+        break;
+    case 'r':
+        answer(host, true, rest);
+        break;
+    case 'f':
+        answer(host, false, rest);
+        break;
+    case 'p':
+        wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_EXITED, "fuzzed");
+        break;
+    case 'u':
+        wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_UP, NULL);
+        break;
     case 't':
         host->now.now_ms += 30000;
         wisp_lattice_on_tick(lattice, host->now);
         break;
-    case 'b': wisp_lattice_on_bus(lattice, host->now, false); break;
-    case 'B': wisp_lattice_on_bus(lattice, host->now, true); break;
-    case 'l': wisp_lattice_on_state_loaded(lattice, host->now); break;
-    case 'n': wisp_lattice_on_state_opened(lattice, host->now); break;
-    default: break;
+    case 'b':
+        wisp_lattice_on_bus(lattice, host->now, false);
+        break;
+    case 'B':
+        wisp_lattice_on_bus(lattice, host->now, true);
+        break;
+    case 'l':
+        wisp_lattice_on_state_loaded(lattice, host->now);
+        break;
+    case 'n':
+        wisp_lattice_on_state_opened(lattice, host->now);
+        break;
+    default:
+        break;
     }
 }
 
@@ -126,18 +156,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct host *host = wisp_mem_calloc(1, sizeof *host);
     struct wisp_str text = {(const char *)data, size}, line;
     if (wisp_lattice_new(&host->lattice, &options, host->now, NULL) < 0) abort();
-    bool more = true, is_restored = false;
+    bool more = true;
     for (; more && host->line < LINES_MAX; host->line++) {
         more = wisp_str_split(text, '\n', &line, &text);
         if (!more) line = text;
-        if (host->line == 0 && line.len && line.ptr[0] == 'w')
-            is_restored =
-                wisp_lattice_restore(host->lattice, (struct wisp_str){line.ptr + 1, line.len - 1}, NULL) == 0;
+        struct wisp_str rest = {line.ptr + (line.len > 1 ? 2 : line.len), line.len - (line.len > 1 ? 2 : line.len)};
+        struct wisp_err err;
+        if (host->line == 0 && line.len && line.ptr[0] == 'w' && wisp_lattice_restore(host->lattice, rest, &err) < 0 &&
+            !err.kind)
+            abort();
         if (host->line == 0) wisp_lattice_on_state_loaded(host->lattice, host->now);
-        if (line.len) feed(host, line.ptr[0], (struct wisp_str){line.ptr + (line.len > 1 ? 2 : 1), line.len - (line.len > 1 ? 2 : 1)});
+        if (line.len) feed(host, line.ptr[0], rest);
         take_actions(host);
     }
-    (void)is_restored;
     wisp_lattice_stop(host->lattice, host->now);
     take_actions(host);
     wisp_lattice_free(host->lattice);

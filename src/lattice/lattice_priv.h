@@ -9,11 +9,11 @@
  *     config.c      configs and who uses them; config.*          claims.c         claims, host token
  *     resolve.c     names of configs to maps and secrets         secrets.c        one secret from a backend
  *     policy.c      one decision                                 events.c         events, heartbeat
- *     inventory.c   what this host is and runs                   host_control.c   host.*, label.*, registry.put, auctions
- *     units.c       what components and providers share: jobs in order, config in use
- *     component.c   scale, update, refresh                       provider.c       start, stop, restart, health
- *     provider_links.c  links to providers                       host_data.c      what a provider gets at start
- *     http_routes.c     the built-in HTTP server           save.c       what runs, saved and started again
+ *     inventory.c   what this host is and runs                   host_control.c   host.*, label.*, registry.put,
+ * auctions units.c       what components and providers share: jobs in order, config in use component.c   scale, update,
+ * refresh                       provider.c       start, stop, restart, health provider_links.c  links to providers
+ * host_data.c      what a provider gets at start http_routes.c     the built-in HTTP server           save.c       what
+ * runs, saved and started again
  *
  * An in-call (wisp_lattice_on_*) sets `now`, changes what it has to, queues actions. Whatever waits for an answer is a
  * call, embedded in what waits; freeing that forgets the call. */
@@ -31,8 +31,8 @@ enum {
     WISP_LATTICE_NAMES_MAX = 1000,      /* of configs in one list */
     WISP_LATTICE_INTERFACES_MAX = 1000, /* of one link */
     WISP_LATTICE_ID_MAX = 256,
-    WISP_LATTICE_JOBS_MAX = 64,          /* that wait for one component or provider */
-    WISP_LATTICE_EDITS_MAX = 10000,      /* link and config changes that wait for the state */
+    WISP_LATTICE_JOBS_MAX = 64,     /* that wait for one component or provider */
+    WISP_LATTICE_EDITS_MAX = 10000, /* link and config changes that wait for the state */
     WISP_LATTICE_POLICY_CACHE_MAX = 10000,
     WISP_LATTICE_BACKENDS_MAX = 100,
     WISP_LATTICE_CLIENT_PATIENCE_MS = 1800, /* clients wait 2 s for a reply */
@@ -96,11 +96,12 @@ struct wisp_lattice_record {
     struct wisp_lattice *lattice;
     enum wisp_lattice_record_kind kind;
     int bucket;
-    json_t *value;     /* an object; NULL: not there */
-    uint64_t revision; /* the last one known; 0: the state has no such key */
-    uint64_t told;     /* the last one told, not counting acknowledgements */
-    uint64_t told_in;  /* lattice->load when it was told last */
-    bool is_gone;      /* told as deleted while it is uncertain whether anybody did */
+    json_t *value;          /* an object; NULL: not there */
+    uint64_t revision;      /* the last one known; 0: the state has no such key */
+    uint64_t told;          /* the last one told, not counting acknowledgements */
+    uint64_t told_in;       /* lattice->load when it was told last */
+    uint64_t accepted_in;   /* lattice->epoch of the last acknowledgement */
+    bool is_gone;           /* told as deleted while it is uncertain whether anybody did */
     struct wisp_link owed;  /* in lattice->owed while `value` is to be written */
     struct wisp_link edits; /* changes of links that wait, those in flight first */
     size_t n_in_flight;
@@ -111,8 +112,8 @@ struct wisp_lattice_record {
     json_t *written;
     struct wisp_lattice_call write;
     struct wisp_lattice_timer retry;
-    struct wisp_link links; /* SPEC */
-    struct wisp_link uses;  /* ENTRY */
+    struct wisp_link links;     /* SPEC */
+    struct wisp_link uses;      /* ENTRY */
     struct wisp_link in_routes; /* ENTRY: in lattice->in_routes while the built-in HTTP server's routes depend on it */
 };
 
@@ -148,7 +149,7 @@ struct wisp_lattice_use {
 struct wisp_lattice_secret_task {
     struct wisp_lattice *lattice;
     json_t *reference;
-    json_t *claims;         /* of the entity, may be NULL */
+    json_t *claims;          /* of the entity, may be NULL */
     const char *application; /* borrowed */
     bool has_refetched;
     struct wisp_nkey key;
@@ -205,9 +206,9 @@ struct wisp_lattice_unit {
     json_t *secrets;      /* name to {kind, value}; never NULL */
     struct wisp_lattice_use *uses;
     size_t n_uses;
-    struct wisp_link jobs;         /* the first one is being done */
+    struct wisp_link jobs; /* the first one is being done */
     size_t n_jobs;
-    bool wants_refresh;            /* something that it depends on has changed since the last look */
+    bool wants_refresh; /* something that it depends on has changed since the last look */
     uint32_t refresh_tries;
     struct wisp_lattice_timer refresh;
     /* components */
@@ -287,10 +288,11 @@ struct wisp_lattice {
     json_t *labels, *startup_labels;
 
     bool is_connected, is_started, is_stopping;
-    bool is_uncertain; /* the state was out of reach and has not been told anew */
-    uint64_t epoch;    /* a new number whenever that changes */
-    uint64_t load;     /* a new number whenever everything is told anew */
-    bool is_loading;   /* and until it has been told */
+    bool is_unreachable; /* the state says so */
+    bool is_uncertain;   /* the state was out of reach and has not been told anew */
+    uint64_t epoch;      /* a new number whenever that changes */
+    uint64_t load;       /* a new number whenever everything is told anew */
+    bool is_loading;     /* and until it has been told */
 
     /* output */
     struct wisp_arena arena;
@@ -304,6 +306,7 @@ struct wisp_lattice {
     struct wisp_table records[WISP_LATTICE_BUCKET_COUNT];
     struct wisp_link owed;
     bool was_reset[WISP_LATTICE_BUCKET_COUNT];
+    uint64_t told_most[WISP_LATTICE_BUCKET_COUNT]; /* highest revision told since the state was out of reach */
     size_t n_edits;
     struct wisp_link early_edits; /* that wait for something to be told before they are edits of a record */
     struct wisp_link config_changes, in_routes;
@@ -311,11 +314,11 @@ struct wisp_lattice {
     bool has_said_links_full, has_said_records_full;
 
     struct wisp_table components, providers;
-    struct wisp_table backends; /* keys of secrets backends */
+    struct wisp_table backends;  /* keys of secrets backends */
     struct wisp_table decisions; /* of the policy service, by what was asked */
     struct wisp_table decision_ids;
     uint64_t routes_due_ms;
-    struct wisp_lattice_timer heartbeat, heartbeat_once, routes, probe, save, restore;
+    struct wisp_lattice_timer heartbeat, heartbeat_once, routes, probe, save, restore, doubt;
     uint64_t save_due_ms;
     uint32_t restore_tries;
     json_t *waiting_components, *waiting_providers; /* by id: to be started again */
@@ -334,11 +337,9 @@ json_t *wisp_lattice_borrow(struct wisp_lattice *lattice, json_t *value);
 void wisp_lattice_log(struct wisp_lattice *lattice, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Makes the action one that is answered: `on_done` is called unless the call is forgotten first. */
-void wisp_lattice_call_begin(struct wisp_lattice *lattice, struct wisp_lattice_call *call,
-                             struct wisp_lattice_action *action,
-                             void (*on_done)(struct wisp_lattice_call *call, const struct wisp_lattice_done *done,
-                                             void *env),
-                             void *env);
+void wisp_lattice_call_begin(
+    struct wisp_lattice *lattice, struct wisp_lattice_call *call, struct wisp_lattice_action *action,
+    void (*on_done)(struct wisp_lattice_call *call, const struct wisp_lattice_done *done, void *env), void *env);
 bool wisp_lattice_call_is_open(const struct wisp_lattice_call *call);
 void wisp_lattice_call_forget(struct wisp_lattice *lattice, struct wisp_lattice_call *call);
 void wisp_lattice_timer_arm(struct wisp_lattice *lattice, struct wisp_lattice_timer *timer, uint64_t after_ms,
@@ -358,8 +359,7 @@ void wisp_lattice_publish(struct wisp_lattice *lattice, struct wisp_str subject,
 int wisp_lattice_fields_check(const json_t *object, const struct wisp_lattice_field *fields, size_t n_fields,
                               struct wisp_err *err) __attribute__((warn_unused_result));
 int wisp_lattice_decode(struct wisp_str payload, const char *what, const struct wisp_lattice_field *fields,
-                        size_t n_fields, json_t **ret_object, struct wisp_err *err)
-    __attribute__((warn_unused_result));
+                        size_t n_fields, json_t **ret_object, struct wisp_err *err) __attribute__((warn_unused_result));
 bool wisp_lattice_is_map(json_t *value);
 bool wisp_lattice_is_id(struct wisp_str id);
 /* The field, or a new empty one of the type. The caller owns the reference. */
@@ -425,8 +425,9 @@ struct wisp_lattice_record *wisp_lattice_record_need(struct wisp_lattice *lattic
 struct wisp_lattice_record *wisp_lattice_spec_find(struct wisp_lattice *lattice, struct wisp_str id);
 struct wisp_lattice_record *wisp_lattice_spec_need(struct wisp_lattice *lattice, struct wisp_str id);
 struct wisp_str wisp_lattice_spec_id(const struct wisp_lattice_record *record);
-/* What was acknowledged. `value` NULL: deleted. */
-void wisp_lattice_record_accept(struct wisp_lattice_record *record, json_t *value, uint64_t revision);
+/* A write that was begun in that epoch has been acknowledged. `value` NULL: deleted. */
+void wisp_lattice_record_accept(struct wisp_lattice *lattice, int bucket, struct wisp_str key, json_t *value,
+                                uint64_t revision, uint64_t epoch);
 /* To be written soon, after at most `spread_ms`. */
 void wisp_lattice_record_owe(struct wisp_lattice_record *record, uint64_t spread_ms);
 void wisp_lattice_record_push(struct wisp_lattice_record *record);
@@ -482,11 +483,9 @@ void wisp_lattice_backends_deinit(struct wisp_lattice *lattice);
 json_t *wisp_lattice_secrets_seal(struct wisp_lattice *lattice, const json_t *secrets, const struct wisp_nkey *to);
 
 /* policy.c: calls back at once when no policy service is set. */
-void wisp_lattice_policy_begin(struct wisp_lattice *lattice, struct wisp_lattice_policy *policy,
-                               const struct wisp_lattice_job *job,
-                               void (*on_done)(struct wisp_lattice_policy *policy, const struct wisp_err *err,
-                                               void *env),
-                               void *env);
+void wisp_lattice_policy_begin(
+    struct wisp_lattice *lattice, struct wisp_lattice_policy *policy, const struct wisp_lattice_job *job,
+    void (*on_done)(struct wisp_lattice_policy *policy, const struct wisp_err *err, void *env), void *env);
 void wisp_lattice_policy_deinit(struct wisp_lattice_policy *policy);
 void wisp_lattice_policy_changed(struct wisp_lattice *lattice, struct wisp_str payload);
 void wisp_lattice_decisions_deinit(struct wisp_lattice *lattice);
@@ -556,4 +555,5 @@ void wisp_lattice_restored(struct wisp_lattice_unit *unit);
 
 /* http_routes.c */
 bool wisp_lattice_is_http_server(struct wisp_str reference);
+int wisp_lattice_routing_mode_check(json_t *config, struct wisp_err *err) __attribute__((warn_unused_result));
 void wisp_lattice_routes_touch(struct wisp_lattice *lattice);

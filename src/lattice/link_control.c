@@ -70,8 +70,8 @@ static void publish_old_copies(struct wisp_lattice *lattice, const json_t *link)
         wisp_lattice_config_merge(lattice, target_names, true, &target_config, NULL) < 0)
         return;
     WISP_CLEANUP_JSON json_t *wire = wisp_lattice_link_wire(link, source_config, target_config);
-    wisp_lattice_publish(
-        lattice, wisp_lattice_rpc_subject(lattice, wisp_json_str(link, "source_id"), "linkdefs.put"), wire);
+    wisp_lattice_publish(lattice, wisp_lattice_rpc_subject(lattice, wisp_json_str(link, "source_id"), "linkdefs.put"),
+                         wire);
     wisp_lattice_publish(lattice, wisp_lattice_rpc_subject(lattice, wisp_json_str(link, "target"), "linkdefs.put"),
                          wire);
 }

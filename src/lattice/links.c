@@ -85,8 +85,8 @@ json_t *wisp_lattice_link_wire(const json_t *link, json_t *source_config, json_t
 
 struct wisp_str wisp_lattice_rpc_subject(struct wisp_lattice *lattice, struct wisp_str id, const char *tail)
 {
-    const char *text = wisp_arena_printf(&lattice->arena, "wasmbus.rpc.%s.%.*s.%s", lattice->lattice,
-                                         WISP_STR_ARG(id), tail);
+    const char *text =
+        wisp_arena_printf(&lattice->arena, "wasmbus.rpc.%s.%.*s.%s", lattice->lattice, WISP_STR_ARG(id), tail);
     return wisp_str_from(text);
 }
 

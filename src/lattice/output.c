@@ -73,11 +73,9 @@ void wisp_lattice_publish(struct wisp_lattice *lattice, struct wisp_str subject,
 
 static struct wisp_str id_key(const uint64_t *id) { return (struct wisp_str){(const char *)id, sizeof *id}; }
 
-void wisp_lattice_call_begin(struct wisp_lattice *lattice, struct wisp_lattice_call *call,
-                             struct wisp_lattice_action *action,
-                             void (*on_done)(struct wisp_lattice_call *call, const struct wisp_lattice_done *done,
-                                             void *env),
-                             void *env)
+void wisp_lattice_call_begin(
+    struct wisp_lattice *lattice, struct wisp_lattice_call *call, struct wisp_lattice_action *action,
+    void (*on_done)(struct wisp_lattice_call *call, const struct wisp_lattice_done *done, void *env), void *env)
 {
     assert(!wisp_lattice_call_is_open(call));
     call->id = action->id = ++lattice->next_id;

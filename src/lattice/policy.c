@@ -67,8 +67,7 @@ void wisp_lattice_policy_changed(struct wisp_lattice *lattice, struct wisp_str p
 static void finish(struct wisp_lattice_policy *policy, bool is_permitted, const char *message)
 {
     struct wisp_err err = {0};
-    if (!is_permitted)
-        wisp_err_set(&err, WISP_ERR_DENIED, "policy denied it%s%s", *message ? ": " : "", message);
+    if (!is_permitted) wisp_err_set(&err, WISP_ERR_DENIED, "policy denied it%s%s", *message ? ": " : "", message);
     policy->on_done(policy, is_permitted ? NULL : &err, policy->env);
 }
 
@@ -125,11 +124,9 @@ static json_t *request_json(struct wisp_lattice *lattice, const struct wisp_latt
                      "publicKey", lattice->host_id, "lattice", lattice->lattice, "labels", lattice->startup_labels);
 }
 
-void wisp_lattice_policy_begin(struct wisp_lattice *lattice, struct wisp_lattice_policy *policy,
-                               const struct wisp_lattice_job *job,
-                               void (*on_done)(struct wisp_lattice_policy *policy, const struct wisp_err *err,
-                                               void *env),
-                               void *env)
+void wisp_lattice_policy_begin(
+    struct wisp_lattice *lattice, struct wisp_lattice_policy *policy, const struct wisp_lattice_job *job,
+    void (*on_done)(struct wisp_lattice_policy *policy, const struct wisp_err *err, void *env), void *env)
 {
     wisp_lattice_policy_deinit(policy);
     *policy = (struct wisp_lattice_policy){.lattice = lattice, .on_done = on_done, .env = env};

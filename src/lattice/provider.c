@@ -89,8 +89,7 @@ static void publish_config(struct wisp_lattice_unit *unit)
 void wisp_lattice_provider_config_changed(struct wisp_lattice_unit *unit)
 {
     WISP_CLEANUP_JSON json_t *config = NULL;
-    if (!unit->is_running ||
-        wisp_lattice_config_merge(unit->lattice, unit->config_names, true, &config, NULL) < 0 ||
+    if (!unit->is_running || wisp_lattice_config_merge(unit->lattice, unit->config_names, true, &config, NULL) < 0 ||
         json_equal(config, unit->config))
         return;
     json_decref(unit->config);
@@ -112,8 +111,8 @@ static void on_health(struct wisp_lattice_call *call, const struct wisp_lattice_
     struct wisp_lattice *lattice = unit->lattice;
     WISP_CLEANUP_JSON json_t *reply = NULL;
     struct wisp_err err = done->err;
-    if (!err.kind && (wisp_json_parse(done->reply.payload, &reply, NULL) < 0 ||
-                      !json_is_boolean(json_object_get(reply, "healthy"))))
+    if (!err.kind &&
+        (wisp_json_parse(done->reply.payload, &reply, NULL) < 0 || !json_is_boolean(json_object_get(reply, "healthy"))))
         wisp_err_set(&err, WISP_ERR_INVALID, "its answer is not {\"healthy\": true or false}");
     if (err.kind) {
         wisp_lattice_log(lattice, WISP_LOG_WARN, "provider `%.*s` gave no health: %s",
@@ -202,7 +201,11 @@ static void config_resolved(struct wisp_lattice_resolve *resolve, const struct w
         return;
     }
     job->config = WISP_TAKE(resolve->config);
-    started(job);
+    struct wisp_err mode_err = {0};
+    if (wisp_lattice_routing_mode_check(job->config, &mode_err) < 0)
+        fail(job, &mode_err);
+    else
+        started(job);
 }
 
 static void permitted(struct wisp_lattice_policy *policy, const struct wisp_err *err, void *env)
@@ -283,8 +286,8 @@ static void shutdown_asked(struct wisp_lattice_call *call, const struct wisp_lat
     struct wisp_lattice *lattice = job->unit->lattice;
     struct wisp_str id = wisp_lattice_unit_id(job->unit);
     if (done->err.kind)
-        wisp_lattice_log(lattice, WISP_LOG_WARN, "provider `%.*s` did not answer to its shutdown: %s",
-                         WISP_STR_ARG(id), done->err.text);
+        wisp_lattice_log(lattice, WISP_LOG_WARN, "provider `%.*s` did not answer to its shutdown: %s", WISP_STR_ARG(id),
+                         done->err.text);
     struct wisp_lattice_action *action = wisp_lattice_emit(lattice, WISP_LATTICE_PROVIDER_STOP);
     action->provider.id = wisp_lattice_keep(lattice, id);
     wisp_lattice_call_begin(lattice, &job->call, action, process_stopped, job);
@@ -415,8 +418,7 @@ static int check_start(struct wisp_lattice *lattice, const json_t *request, stru
     if (!reference.len) return wisp_err_set(err, WISP_ERR_INVALID, "provider_ref is empty");
     if (is_builtin(reference) && !wisp_lattice_is_http_server(reference))
         return wisp_err_set(err, WISP_ERR_UNSUPPORTED,
-                            "there is no built-in provider `%.*s`; known: wisp://http-server",
-                            WISP_STR_ARG(reference));
+                            "there is no built-in provider `%.*s`; known: wisp://http-server", WISP_STR_ARG(reference));
     if (lattice->providers.count >= lattice->providers_max)
         return wisp_err_set(err, WISP_ERR_LIMIT, "this host has its limit of %u providers", lattice->providers_max);
     return 0;
@@ -428,10 +430,9 @@ int wisp_lattice_provider_begin(struct wisp_lattice *lattice, const json_t *requ
     int r = check_start(lattice, request, err);
     if (r < 0) return r;
     struct wisp_str reference = wisp_json_str(request, "provider_ref");
-    struct wisp_lattice_unit *unit =
-        wisp_lattice_unit_new(lattice, wisp_json_str(request, "provider_id"),
-                              wisp_lattice_is_http_server(reference) ? WISP_LATTICE_HTTP_SERVER
-                                                                     : WISP_LATTICE_PROVIDER);
+    struct wisp_lattice_unit *unit = wisp_lattice_unit_new(
+        lattice, wisp_json_str(request, "provider_id"),
+        wisp_lattice_is_http_server(reference) ? WISP_LATTICE_HTTP_SERVER : WISP_LATTICE_PROVIDER);
     struct wisp_lattice_job *job = wisp_lattice_job_new(unit, WISP_LATTICE_START);
     job->reference = wisp_mem_dup(reference);
     job->config_names = wisp_lattice_list_of(request, "config");

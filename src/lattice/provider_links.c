@@ -69,14 +69,12 @@ static void target_resolved(struct wisp_lattice_resolve *resolve, const struct w
         try_later(delivery, err);
         return;
     }
-    WISP_CLEANUP_JSON json_t *wire =
-        wisp_lattice_link_wire(delivery->link, delivery->source_config, resolve->config);
+    WISP_CLEANUP_JSON json_t *wire = wisp_lattice_link_wire(delivery->link, delivery->source_config, resolve->config);
     json_object_set_new(wire, "source_secrets",
                         wisp_lattice_secrets_seal(lattice, delivery->source_secrets, &unit->xkey));
-    json_object_set_new(wire, "target_secrets",
-                        wisp_lattice_secrets_seal(lattice, resolve->secrets, &unit->xkey));
-    wisp_lattice_publish(lattice,
-                         wisp_lattice_rpc_subject(lattice, wisp_str_from(unit->xkey_text), "linkdefs.put"), wire);
+    json_object_set_new(wire, "target_secrets", wisp_lattice_secrets_seal(lattice, resolve->secrets, &unit->xkey));
+    wisp_lattice_publish(lattice, wisp_lattice_rpc_subject(lattice, wisp_str_from(unit->xkey_text), "linkdefs.put"),
+                         wire);
     cancel(delivery);
     if (unit->was_checked && lattice->is_connected) delivery_free(delivery);
 }

@@ -32,8 +32,8 @@ TEST(start)
     rig_tell(&rig, 1, "pc", "{\"url\":\"redis://x\"}", 1);
     rig_tell(&rig, 1, "lc", "{\"bucket\":\"b\"}", 2);
     tell_link(&rig, "comp", "kv", "\"lc\"", 3);
-    CHECK_ANSWER(&rig, START, "{'provider_ref':'oci://x/kv:1','provider_id':'kv','config':['pc'],'annotations':{'a':'b'}}",
-                 STARTED);
+    CHECK_ANSWER(&rig, START,
+                 "{'provider_ref':'oci://x/kv:1','provider_id':'kv','config':['pc'],'annotations':{'a':'b'}}", STARTED);
     CHECK(rig_take(&rig, WISP_LATTICE_FETCH, NULL)->is_provider);
     struct wisp_lattice_action *started = rig_take(&rig, WISP_LATTICE_PROVIDER_START, NULL);
     CHECK_STR(started->provider.id, "kv");
@@ -53,9 +53,9 @@ TEST(start)
                "'target_secrets':null}]");
     CHECK_JSON(&rig, json_object_get(data, "otel_config"),
                "{'enable_observability':false,'protocol':'Http','additional_ca_paths':[],'trace_level':'info'}");
-    static const char *const required[] = {"link_name", "lattice_rpc_user_jwt", "lattice_rpc_user_seed", "env_values",
-                                           "instance_id", "cluster_issuers", "secrets", "host_xkey_public_key",
-                                           "structured_logging", "log_level"};
+    static const char *const required[] = {
+        "link_name", "lattice_rpc_user_jwt", "lattice_rpc_user_seed", "env_values", "instance_id", "cluster_issuers",
+        "secrets",   "host_xkey_public_key", "structured_logging",    "log_level"};
     for (size_t i = 0; i < WISP_COUNT(required); i++) CHECK(json_object_get(data, required[i]));
     CHECK_EVENT(&rig, "provider_started",
                 "{'host_id':'{H}','image_ref':'oci://x/kv:1','provider_id':'kv','annotations':{'a':'b'},'claims':"
@@ -188,8 +188,8 @@ TEST(link_delivery)
     rig_tell(&rig, 1, "pc", "{}", 1);
     start_kv(&rig);
     struct wisp_lattice_action *start = rig_take(&rig, WISP_LATTICE_PROVIDER_START, NULL);
-    const char *subject = wisp_arena_printf(&rig.arena, "wasmbus.rpc.default.%.*s.linkdefs.put",
-                                            WISP_STR_ARG(start->provider.xkey));
+    const char *subject =
+        wisp_arena_printf(&rig.arena, "wasmbus.rpc.default.%.*s.linkdefs.put", WISP_STR_ARG(start->provider.xkey));
     rig_wait(&rig, 5000);
     struct wisp_lattice_action *health = rig_take(&rig, WISP_LATTICE_REQUEST, "wasmbus.rpc.default.kv.health");
     /* before the first sign of life: sent, and once more then */
@@ -251,17 +251,18 @@ TEST(http_routes)
     rig_new(&rig, NULL);
     rig_tell(&rig, 1, "pc", "{\"Default_Address\":\"127.0.0.1:9000\"}", 1);
     rig_tell(&rig, 1, "a", "{\"address\":\"0.0.0.0:8080\",\"Readonly_Mode\":\"true\"}", 2);
-    rig_tell(&rig, 0, "COMPONENT_http",
-             "{\"url\":\"\",\"links\":["
-             "{\"source_id\":\"http\",\"target\":\"one\",\"name\":\"default\",\"wit_namespace\":\"wasi\",\"wit_package\":"
-             "\"http\",\"interfaces\":[\"incoming-handler\"],\"source_config\":[\"a\"]},"
-             "{\"source_id\":\"http\",\"target\":\"two\",\"name\":\"b\",\"wit_namespace\":\"wasi\",\"wit_package\":"
-             "\"http\",\"interfaces\":[\"incoming-handler\"]},"
-             "{\"source_id\":\"http\",\"target\":\"three\",\"name\":\"c\",\"wit_namespace\":\"wasi\",\"wit_package\":"
-             "\"http\",\"interfaces\":[\"incoming-handler\"]},"
-             "{\"source_id\":\"http\",\"target\":\"four\",\"name\":\"d\",\"wit_namespace\":\"wasi\",\"wit_package\":"
-             "\"keyvalue\",\"interfaces\":[\"store\"]}]}",
-             3);
+    rig_tell(
+        &rig, 0, "COMPONENT_http",
+        "{\"url\":\"\",\"links\":["
+        "{\"source_id\":\"http\",\"target\":\"one\",\"name\":\"default\",\"wit_namespace\":\"wasi\",\"wit_package\":"
+        "\"http\",\"interfaces\":[\"incoming-handler\"],\"source_config\":[\"a\"]},"
+        "{\"source_id\":\"http\",\"target\":\"two\",\"name\":\"b\",\"wit_namespace\":\"wasi\",\"wit_package\":"
+        "\"http\",\"interfaces\":[\"incoming-handler\"]},"
+        "{\"source_id\":\"http\",\"target\":\"three\",\"name\":\"c\",\"wit_namespace\":\"wasi\",\"wit_package\":"
+        "\"http\",\"interfaces\":[\"incoming-handler\"]},"
+        "{\"source_id\":\"http\",\"target\":\"four\",\"name\":\"d\",\"wit_namespace\":\"wasi\",\"wit_package\":"
+        "\"keyvalue\",\"interfaces\":[\"store\"]}]}",
+        3);
     rig_send(&rig, START, "{'provider_ref':'wasmcloud+builtin://http-server','provider_id':'http','config':['pc']}");
     CHECK_INT(rig_count(&rig, WISP_LATTICE_FETCH) + rig_count(&rig, WISP_LATTICE_PROVIDER_START), 0);
     CHECK_EVENT(&rig, "provider_started",
@@ -292,6 +293,16 @@ TEST(http_routes)
     CHECK_INT(rig_take(&rig, WISP_LATTICE_HTTP, NULL)->n_routes, 0);
 }
 
+TEST(http_mode_unknown)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    rig_new(&rig, NULL);
+    rig_tell(&rig, 1, "pc", "{\"ROUTING_MODE\":\"magic\"}", 1);
+    rig_send(&rig, START, "{'provider_ref':'wisp://http-server','provider_id':'http','config':['pc']}");
+    WISP_CLEANUP_JSON json_t *data = rig_event(&rig, "provider_start_failed");
+    CHECK_STR(wisp_json_str(data, "error"), "routing_mode `magic` is none of address, path, host");
+}
+
 static const char *const route_modes[] = {
     "{\"routing_mode\":\"path\",\"path\":\"/a\",\"address\":\"1.1.1.1:1\"}",
     "{\"routing_mode\":\"host\",\"host\":\"a.b\",\"path\":\"/c\"}",
@@ -304,8 +315,11 @@ TEST(http_modes)
 {
     static const struct {
         const char *address, *host, *path;
-    } expected[] = {{"0.0.0.0:8000", "", "/a"}, {"0.0.0.0:8000", "a.b", "/c"}, {NULL, NULL, NULL},
-                    {"2.2.2.2:2", "", ""},      {"3.3.3.3:3", "", ""}};
+    } expected[] = {{"0.0.0.0:8000", "", "/a"},
+                    {"0.0.0.0:8000", "a.b", "/c"},
+                    {NULL, NULL, NULL},
+                    {"2.2.2.2:2", "", ""},
+                    {"3.3.3.3:3", "", ""}};
     for (size_t i = 0; i < WISP_COUNT(expected); i++) {
         WISP_CLEANUP_RIG struct rig rig;
         rig_new(&rig, NULL);

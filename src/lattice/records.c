@@ -21,9 +21,9 @@
 #include <stdlib.h>
 
 enum {
-    SOON_MS = 200,        /* what this host uses is put back within */
-    LATER_MS = 2500,      /* and what others may put back themselves */
-    RACE_FIRST_MS = 40,   /* pause after a lost race, unless the winner's value is told before */
+    SOON_MS = 200,      /* what this host uses is put back within */
+    LATER_MS = 2500,    /* and what others may put back themselves */
+    RACE_FIRST_MS = 40, /* pause after a lost race, unless the winner's value is told before */
     RACE_MAX_MS = 320,
     RETRY_FIRST_MS = 400, /* pause after a failed write of what is owed */
     RETRY_MAX_MS = 30000,
@@ -158,10 +158,17 @@ static void set_value(struct wisp_lattice_record *record, json_t *value, uint64_
     wisp_lattice_record_settle(record);
 }
 
-void wisp_lattice_record_accept(struct wisp_lattice_record *record, json_t *value, uint64_t revision)
+void wisp_lattice_record_accept(struct wisp_lattice *lattice, int bucket, struct wisp_str key, json_t *value,
+                                uint64_t revision, uint64_t epoch)
 {
-    if (revision < record->revision) return; /* a later value is known already */
+    /* If it was told already, so may have been what came after it, and that may be a deletion of which nothing is left
+     * here. What was written to a state that has been lost since will be told as lost. */
+    if (revision <= lattice->told_most[bucket] || epoch != lattice->epoch) return;
+    struct wisp_lattice_record *record =
+        value ? wisp_lattice_record_need(lattice, bucket, key) : wisp_lattice_record_find(lattice, bucket, key);
+    if (!record || revision < record->revision) return;
     wisp_ring_remove(&record->owed);
+    record->accepted_in = record->lattice->epoch;
     set_value(record, json_incref(value), revision);
 }
 
@@ -198,7 +205,10 @@ static void wake(struct wisp_lattice_record *record)
 static void told_value(struct wisp_lattice_record *record, struct wisp_str text, uint64_t revision)
 {
     bool is_reset = record->is_gone || revision < record->told;
-    if (is_reset) record->lattice->was_reset[record->bucket] = true;
+    if (is_reset) {
+        record->lattice->was_reset[record->bucket] = true;
+        record->lattice->told_most[record->bucket] = revision;
+    }
     uint64_t told = record->told;
     record->told = revision;
     /* From before a write of ours that was acknowledged: its own echo is still to come. */
@@ -250,6 +260,9 @@ void wisp_lattice_records_told(struct wisp_lattice *lattice, int bucket, struct 
     if (bucket < 0 || bucket >= WISP_LATTICE_BUCKET_COUNT) return;
     struct wisp_lattice_record *record =
         value ? wisp_lattice_record_need(lattice, bucket, key) : wisp_lattice_record_find(lattice, bucket, key);
+    /* The revision of a key that is merely missing is an old one, perhaps of a state that is no more. */
+    bool is_missing = !value && lattice->is_uncertain && (!record || revision <= record->revision);
+    if (!is_missing && revision > lattice->told_most[bucket]) lattice->told_most[bucket] = revision;
     if (!record) return;
     record->told_in = lattice->load;
     if (value)
@@ -275,7 +288,10 @@ static size_t count_gone(const struct wisp_lattice *lattice, int bucket, bool *r
     const struct wisp_table *table = &lattice->records[bucket];
     for (struct wisp_lattice_record *record = wisp_table_first(table); record;
          record = wisp_table_next(table, record)) {
-        if (lattice->is_loading && record->told_in != lattice->load && record->revision) {
+        /* Acknowledged before the state was out of reach, and not told since: then it is not there any more. */
+        bool has_vanished = record->told < record->revision && record->accepted_in < lattice->epoch;
+        bool is_untold = lattice->is_loading && record->told_in != lattice->load && record->revision;
+        if (record->value && lattice->is_uncertain && (has_vanished || is_untold)) {
             record->is_gone = true;
             record->revision = record->told = 0;
         }
@@ -309,8 +325,7 @@ void wisp_lattice_records_loaded(struct wisp_lattice *lattice)
 {
     bool none_left[WISP_LATTICE_BUCKET_COUNT];
     size_t n_gone[WISP_LATTICE_BUCKET_COUNT];
-    for (int i = 0; i < WISP_LATTICE_BUCKET_COUNT; i++)
-        n_gone[i] = count_gone(lattice, i, &none_left[i]);
+    for (int i = 0; i < WISP_LATTICE_BUCKET_COUNT; i++) n_gone[i] = count_gone(lattice, i, &none_left[i]);
     lattice->is_loading = false;
     bool is_data_lost = n_gone[WISP_LATTICE_DATA] > 0 || lattice->was_reset[WISP_LATTICE_DATA];
     bool are_configs_lost = is_data_lost || lattice->was_reset[WISP_LATTICE_CONFIG] || none_left[WISP_LATTICE_CONFIG];
@@ -347,12 +362,12 @@ static void again_after(struct wisp_lattice_record *record, uint64_t first_ms, u
                            record);
 }
 
-static void write_succeeded(struct wisp_lattice_record *record, uint64_t revision, bool is_same_epoch)
+static void write_succeeded(struct wisp_lattice_record *record, uint64_t revision)
 {
     WISP_CLEANUP_JSON json_t *value = WISP_TAKE(record->written);
     record->tries = 0;
-    /* What was written to a state that has been lost since will be told as lost. */
-    if (is_same_epoch) wisp_lattice_record_accept(record, value, revision);
+    wisp_ring_remove(&record->owed);
+    wisp_lattice_record_accept(record->lattice, record->bucket, record->entry.key, value, revision, record->epoch);
     wisp_lattice_edits_done(record);
     wisp_lattice_record_push(record);
 }
@@ -390,7 +405,7 @@ static void on_written(struct wisp_lattice_call *call, const struct wisp_lattice
     if (done->err.kind)
         write_failed(record, &done->err);
     else
-        write_succeeded(record, done->revision, record->epoch == record->lattice->epoch);
+        write_succeeded(record, done->revision);
 }
 
 void wisp_lattice_record_push(struct wisp_lattice_record *record)

@@ -17,7 +17,8 @@ static void begin(struct rig *rig)
     rig_tell(rig, 0, "COMPONENT_far", SPEC("far", LINK("far", "kv")), 12);
     rig_tell(rig, 1, "used", "{\"k\":\"v\"}", 13);
     rig_tell(rig, 1, "spare", "{}", 14);
-    rig_send(rig, "component.scale.{H}", "{'component_ref':'x/echo:1','component_id':'echo','count':1,'config':['used']}");
+    rig_send(rig, "component.scale.{H}",
+             "{'component_ref':'x/echo:1','component_id':'echo','count':1,'config':['used']}");
     rig_wait(rig, 10);
     rig_clear(rig);
 }
@@ -52,6 +53,21 @@ TEST(nothing_happened)
     rig_wait(&rig, 5000);
     CHECK_INT(rig_count(&rig, WISP_LATTICE_STATE_WRITE), 0);
     CHECK_INT(rig_count(&rig, WISP_LATTICE_COMPONENT_PUT), 0);
+}
+
+/* A state of our own machine is not told anew when only the bus was away. */
+TEST(only_the_bus)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    begin(&rig);
+    lose_bus(&rig);
+    rig_send(&rig, "component.scale.{H}", "{'component_ref':'x/two:1','component_id':'two','count':1}");
+    rig_wait(&rig, 1000);
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_STATE_WRITE), 0);
+    find_state(&rig);
+    rig_wait(&rig, 61000);
+    WISP_CLEANUP_JSON json_t *spec = rig_stored(&rig, 0, "COMPONENT_two");
+    CHECK_STR(wisp_json_str(spec, "url"), "x/two:1");
 }
 
 TEST(wiped)
@@ -172,6 +188,24 @@ TEST(opened_anew)
     CHECK_INT(rig_count(&rig, WISP_LATTICE_COMPONENT_PUT), 0);
 }
 
+/* Acknowledged, and deleted by somebody before it was told: the state never tells of it. */
+TEST(acknowledged_and_gone)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    begin(&rig);
+    rig.is_held[WISP_LATTICE_STATE_WRITE] = true;
+    rig_send(&rig, "config.put.brief", "{}");
+    struct wisp_lattice_done done = {.revision = 40};
+    rig_done(&rig, rig_take(&rig, WISP_LATTICE_STATE_WRITE, NULL), &done);
+    rig_run(&rig);
+    lose_bus(&rig);
+    find_state(&rig);
+    loaded(&rig);
+    rig_wait(&rig, 5000);
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_STATE_WRITE), 0);
+    CHECK_ANSWER(&rig, "config.get.brief", "", "{'success':true,'message':'Configuration not found'}");
+}
+
 TEST(cannot_write_yet)
 {
     WISP_CLEANUP_RIG struct rig rig;
@@ -193,8 +227,13 @@ TEST(nonsense)
 {
     WISP_CLEANUP_RIG struct rig rig;
     rig_new(&rig, NULL);
-    static const char *const values[] = {"", "[]", "{\"links\":7}", "{\"links\":[7,{},{\"source_id\":\"other\"}]}",
-                                         "\"\\u0000\"", "{\"a\":{\"b\":[]}}", "nul"};
+    static const char *const values[] = {"",
+                                         "[]",
+                                         "{\"links\":7}",
+                                         "{\"links\":[7,{},{\"source_id\":\"other\"}]}",
+                                         "\"\\u0000\"",
+                                         "{\"a\":{\"b\":[]}}",
+                                         "nul"};
     static const char *const keys[] = {"COMPONENT_a", "COMPONENT_", "CLAIMS_x", "LINKDEF_y", "CLAIMS_", "", "a"};
     uint64_t revision = 0;
     for (size_t i = 0; i < WISP_COUNT(values); i++)

@@ -49,7 +49,7 @@ static void on_secret(struct wisp_lattice_secret_task *task, json_t *value, cons
     next_secret(resolve);
 }
 
-static void begin_secret(struct wisp_lattice_resolve *resolve, struct wisp_str name, json_t *reference)
+static void begin_secret(struct wisp_lattice_resolve *resolve, json_t *reference)
 {
     resolve->secret = (struct wisp_lattice_secret_task){
         .lattice = resolve->lattice,
@@ -58,7 +58,6 @@ static void begin_secret(struct wisp_lattice_resolve *resolve, struct wisp_str n
         .application = resolve->application,
         .on_done = on_secret,
     };
-    (void)name;
     wisp_lattice_secret_begin(&resolve->secret);
 }
 
@@ -78,7 +77,7 @@ static void next_secret(struct wisp_lattice_resolve *resolve)
         struct wisp_lattice_record *record = wisp_lattice_record_find(resolve->lattice, WISP_LATTICE_CONFIG, name);
         if (record && record->value) {
             resolve->next++;
-            begin_secret(resolve, name, record->value);
+            begin_secret(resolve, record->value);
             return;
         }
         if (++resolve->tries < LOOKS_MAX) {

@@ -21,9 +21,9 @@ struct rig {
     struct wisp_lattice_action **actions;
     size_t n_actions;
     bool is_held[RIG_KINDS];
-    json_t *claims;      /* of whatever is fetched */
-    const char *digest;  /* of whatever is fetched; NULL: made of the reference */
-    json_t *buckets[2];  /* key to [text, revision] */
+    json_t *claims;     /* of whatever is fetched */
+    const char *digest; /* of whatever is fetched; NULL: made of the reference */
+    json_t *buckets[2]; /* key to [text, revision] */
     uint64_t revision;
     uint32_t n_replies;
 };
@@ -43,9 +43,9 @@ static inline void rig_copy_component(struct rig *rig, struct wisp_lattice_compo
         secrets[i] = (struct wisp_lattice_secret){rig_keep(rig, to->secrets[i].name),
                                                   rig_keep(rig, to->secrets[i].value), to->secrets[i].is_bytes};
     for (size_t i = 0; i < to->n_links; i++)
-        links[i] = (struct wisp_lattice_target){rig_keep(rig, to->links[i].link_name),
-                                                rig_keep(rig, to->links[i].interface),
-                                                rig_keep(rig, to->links[i].target)};
+        links[i] =
+            (struct wisp_lattice_target){rig_keep(rig, to->links[i].link_name), rig_keep(rig, to->links[i].interface),
+                                         rig_keep(rig, to->links[i].target)};
     struct wisp_str *texts[] = {&to->id, &to->reference, &to->digest, &to->path};
     for (size_t i = 0; i < WISP_COUNT(texts); i++) *texts[i] = rig_keep(rig, *texts[i]);
     to->config = config;
@@ -74,8 +74,8 @@ static inline struct wisp_lattice_action *rig_copy(struct rig *rig, const struct
     for (size_t i = 0; i < WISP_COUNT(texts); i++) *texts[i] = rig_keep(rig, *texts[i]);
     struct wisp_bus_header *headers = WISP_NEW_ARRAY(&rig->arena, struct wisp_bus_header, action->n_headers);
     for (size_t i = 0; i < action->n_headers; i++)
-        headers[i] = (struct wisp_bus_header){rig_keep(rig, action->headers[i].name),
-                                              rig_keep(rig, action->headers[i].value)};
+        headers[i] =
+            (struct wisp_bus_header){rig_keep(rig, action->headers[i].name), rig_keep(rig, action->headers[i].value)};
     copy->headers = headers;
     rig_copy_component(rig, &copy->component);
     struct wisp_lattice_route *routes = WISP_NEW_ARRAY(&rig->arena, struct wisp_lattice_route, action->n_routes);
@@ -122,8 +122,7 @@ static inline void rig_write(struct rig *rig, const struct wisp_lattice_action *
     }
     done->revision = ++rig->revision;
     if (action->has_value)
-        json_object_set_new(bucket, key,
-                            json_pack("[o,I]", wisp_json_text(action->value), (json_int_t)rig->revision));
+        json_object_set_new(bucket, key, json_pack("[o,I]", wisp_json_text(action->value), (json_int_t)rig->revision));
     else
         json_object_del(bucket, key);
 }
@@ -256,7 +255,8 @@ static inline struct wisp_lattice_action *rig_take(struct rig *rig, enum wisp_la
                                                    const char *subject)
 {
     struct wisp_lattice_action *action = rig_find(rig, kind, subject);
-    if (!action) wisp_test_fail(__FILE__, __LINE__, "no action of kind %d for %s", kind, subject ? subject : "anything");
+    if (!action)
+        wisp_test_fail(__FILE__, __LINE__, "no action of kind %d for %s", kind, subject ? subject : "anything");
     return action;
 }
 

@@ -109,14 +109,12 @@ void wisp_lattice_restore_begin(struct wisp_lattice *lattice)
     struct wisp_err err = {0};
     const char *id;
     json_t *request;
-    json_object_foreach(providers, id, request)
-        if (!wisp_lattice_provider_find(lattice, wisp_str_from(id)) &&
-            wisp_lattice_provider_begin(lattice, request, NULL, &err) < 0)
-            wisp_lattice_log(lattice, WISP_LOG_ERROR, "provider `%s` can't be started again: %s", id, err.text);
-    json_object_foreach(components, id, request)
-        if (!wisp_lattice_component_find(lattice, wisp_str_from(id)) &&
-            wisp_lattice_component_begin(lattice, request, NULL, &err) < 0)
-            wisp_lattice_log(lattice, WISP_LOG_ERROR, "component `%s` can't be started again: %s", id, err.text);
+    json_object_foreach(providers, id, request) if (!wisp_lattice_provider_find(lattice, wisp_str_from(id)) &&
+                                                    wisp_lattice_provider_begin(lattice, request, NULL, &err) < 0)
+        wisp_lattice_log(lattice, WISP_LOG_ERROR, "provider `%s` can't be started again: %s", id, err.text);
+    json_object_foreach(components, id, request) if (!wisp_lattice_component_find(lattice, wisp_str_from(id)) &&
+                                                     wisp_lattice_component_begin(lattice, request, NULL, &err) < 0)
+        wisp_lattice_log(lattice, WISP_LOG_ERROR, "component `%s` can't be started again: %s", id, err.text);
     if (!json_object_size(lattice->waiting_components) && !json_object_size(lattice->waiting_providers)) return;
     uint64_t pause = wisp_lattice_backoff_ms(lattice, ++lattice->restore_tries, AGAIN_FIRST_MS, AGAIN_MAX_MS);
     wisp_lattice_timer_arm(lattice, &lattice->restore, pause, try_due, lattice);

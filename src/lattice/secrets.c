@@ -56,8 +56,8 @@ static struct wisp_lattice_action *request(struct wisp_lattice_secret_task *task
     struct wisp_lattice *lattice = task->lattice;
     struct wisp_str backend = wisp_json_str(task->reference, "backend");
     struct wisp_lattice_action *action = wisp_lattice_emit(lattice, WISP_LATTICE_REQUEST);
-    action->subject = wisp_str_from(wisp_arena_printf(&lattice->arena, "%s.v1alpha1.%.*s.%s",
-                                                      lattice->secrets_topic, WISP_STR_ARG(backend), verb));
+    action->subject = wisp_str_from(
+        wisp_arena_printf(&lattice->arena, "%s.v1alpha1.%.*s.%s", lattice->secrets_topic, WISP_STR_ARG(backend), verb));
     action->timeout_ms = BACKEND_TIMEOUT_MS;
     return action;
 }
@@ -116,13 +116,6 @@ static void describe_error(struct wisp_str payload, struct wisp_err *err, bool *
                  json_is_string(detail) ? json_string_value(detail) : "");
 }
 
-static struct wisp_str find_header(const struct wisp_bus_message *message, const char *name)
-{
-    for (size_t i = 0; i < message->n_headers; i++)
-        if (wisp_str_equal_nocase(message->headers[i].name, wisp_str_from(name))) return message->headers[i].value;
-    return (struct wisp_str){0};
-}
-
 static void on_secret(struct wisp_lattice_call *call, const struct wisp_lattice_done *done, void *env)
 {
     (void)call;
@@ -132,7 +125,7 @@ static void on_secret(struct wisp_lattice_call *call, const struct wisp_lattice_
         finish(task, NULL, &err);
         return;
     }
-    struct wisp_str sender_text = trim(find_header(&done->reply, "Server-Response-Xkey"));
+    struct wisp_str sender_text = trim(wisp_bus_header_get(&done->reply, "Server-Response-Xkey"));
     bool is_key_error = false;
     if (!sender_text.len) {
         describe_error(done->reply.payload, &err, &is_key_error);
@@ -191,8 +184,8 @@ static void ask_secret(struct wisp_lattice_secret_task *task, const uint8_t back
     wisp_xkey_seal(&task->key, backend_key, wisp_buf_str(&plain), &sealed);
     struct wisp_lattice_action *action = request(task, "get");
     struct wisp_bus_header *header = WISP_NEW(&lattice->arena, struct wisp_bus_header);
-    *header = (struct wisp_bus_header){WISP_STR("WasmCloud-Host-Xkey"),
-                                       wisp_lattice_keep(lattice, wisp_str_from(public))};
+    *header =
+        (struct wisp_bus_header){WISP_STR("WasmCloud-Host-Xkey"), wisp_lattice_keep(lattice, wisp_str_from(public))};
     action->headers = header;
     action->n_headers = 1;
     action->payload = wisp_lattice_keep(lattice, wisp_buf_str(&sealed));
@@ -250,8 +243,10 @@ static const char *reason_against(const struct wisp_lattice_secret_task *task)
     if (!task->lattice->secrets_topic) return "this host has no secrets topic";
     if (!wisp_json_str(task->claims, "token").len) return "only signed components and providers may have secrets";
     for (size_t i = 0; i < WISP_COUNT(required); i++)
-        if (!wisp_json_str(task->reference, required[i]).len) return "its reference lacks one of name, type, backend, key, policy";
-    if (!is_backend_name(wisp_json_str(task->reference, "backend"))) return "its backend's name is not letters, digits, - and _";
+        if (!wisp_json_str(task->reference, required[i]).len)
+            return "its reference lacks one of name, type, backend, key, policy";
+    if (!is_backend_name(wisp_json_str(task->reference, "backend")))
+        return "its backend's name is not letters, digits, - and _";
     if (!is_policy(wisp_json_str(task->reference, "policy"))) return "its policy is not JSON with type and properties";
     return NULL;
 }
@@ -263,8 +258,7 @@ void wisp_lattice_secret_begin(struct wisp_lattice_secret_task *task)
         fail(task, WISP_ERR_DENIED, reason);
         return;
     }
-    const struct backend *backend =
-        wisp_table_get(&task->lattice->backends, wisp_json_str(task->reference, "backend"));
+    const struct backend *backend = wisp_table_get(&task->lattice->backends, wisp_json_str(task->reference, "backend"));
     if (backend)
         ask_secret(task, backend->key);
     else

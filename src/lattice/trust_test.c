@@ -65,8 +65,7 @@ static void answer_secret(struct backend *backend, const char *payload)
     char text[WISP_NKEY_PUBLIC_LEN + 1];
     wisp_nkey_public_text(&backend->key, text);
     struct wisp_bus_header header = {WISP_STR("Server-Response-Xkey"), wisp_str_from(text)};
-    struct wisp_lattice_done done = {
-        .reply = {.payload = wisp_buf_str(&sealed), .headers = &header, .n_headers = 1}};
+    struct wisp_lattice_done done = {.reply = {.payload = wisp_buf_str(&sealed), .headers = &header, .n_headers = 1}};
     rig_done(rig, request, &done);
     rig_run(rig);
 }
@@ -162,18 +161,18 @@ TEST(provider_secrets)
     CLEANUP_BACKEND struct backend backend;
     struct rig *rig = &backend.rig;
     backend_new(&backend);
-    rig_tell(rig, 0, "COMPONENT_comp",
-             "{\"url\":\"\",\"links\":[{\"source_id\":\"comp\",\"target\":\"kv\",\"name\":\"default\",\"wit_namespace\":"
-             "\"wasi\",\"wit_package\":\"keyvalue\",\"interfaces\":[\"store\"],\"target_config\":[\"SECRET_a\"]}]}",
-             2);
+    rig_tell(
+        rig, 0, "COMPONENT_comp",
+        "{\"url\":\"\",\"links\":[{\"source_id\":\"comp\",\"target\":\"kv\",\"name\":\"default\",\"wit_namespace\":"
+        "\"wasi\",\"wit_package\":\"keyvalue\",\"interfaces\":[\"store\"],\"target_config\":[\"SECRET_a\"]}]}",
+        2);
     rig_send(rig, "provider.start.{H}",
              "{'provider_ref':'x/kv:1','provider_id':'kv','config':['SECRET_a'],"
              "'annotations':{'wasmcloud.dev/appspec':'app1'}}");
     answer_key(&backend);
     answer_secret(&backend, "{'secret':{'string_secret':'own'}}");
     answer_secret(&backend, "{'secret':{'string_secret':'of the link'}}");
-    WISP_CLEANUP_JSON json_t *data =
-        rig_parse(rig_take(rig, WISP_LATTICE_PROVIDER_START, NULL)->provider.host_data);
+    WISP_CLEANUP_JSON json_t *data = rig_parse(rig_take(rig, WISP_LATTICE_PROVIDER_START, NULL)->provider.host_data);
     CHECK_JSON(rig, json_object_get(data, "secrets"), "{'a':{'kind':'String','value':'own'}}");
     json_t *link = json_array_get(json_object_get(data, "link_definitions"), 0);
     CHECK(json_is_null(json_object_get(link, "source_secrets")));

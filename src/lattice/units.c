@@ -117,7 +117,7 @@ void wisp_lattice_job_free(struct wisp_lattice_job *job)
     wisp_ring_remove(&job->turn);
     job->unit->n_jobs--;
     wisp_lattice_asker_deinit(&job->reply);
-    json_t *values[] = {job->annotations, job->config_names, job->claims,      job->config,      job->secrets,
+    json_t *values[] = {job->annotations, job->config_names, job->claims,      job->config,       job->secrets,
                         job->basis,       job->links,        job->link_config, job->link_secrets, job->resolved_links};
     for (size_t i = 0; i < WISP_COUNT(values); i++) json_decref(values[i]);
     free(job->reference);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A lattice in one process: hosts (real machines of src/lattice), a bus, a key-value store, clients, on a virtual
+ * clock. Everything that happens follows from the seed.
+ *
+ * The bus loses, delays, reorders and doubles messages. The store is one place with compare-and-swap; a host that is
+ * cut off from bus and store catches up when it is back, as src/state does. Hosts crash and come back with what they
+ * saved. The store can be wiped. */
+#pragma once
+
+#include "lattice/lattice.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct world;
+
+/* In per mille of messages, and ms. */
+struct weather {
+    uint32_t lost, doubled;
+    uint64_t delay_max_ms;
+};
+
+struct route {
+    char *pattern, *queue;
+    struct route *next;
+};
+
+struct host {
+    struct world *world;
+    size_t index;
+    struct wisp_lattice *lattice; /* NULL: down */
+    uint32_t life;                /* a new number at every start: what was meant for an earlier one is dropped */
+    uint32_t link_no;             /* a new number whenever the connection changes */
+    bool is_connected;
+    char seed[64];
+    char id[64];
+    struct route *routes;
+    json_t *view[WISP_LATTICE_BUCKET_COUNT]; /* key to revision, as told */
+    uint64_t told_until_ms;                  /* what is told next comes no earlier */
+    json_t *running;                         /* component id to {count, config, links}: what the workers run */
+    json_t *expected;                        /* component id to count: the last accepted scale */
+    json_t *providers;
+    char *saved;
+    uint64_t tick_at_ms;
+    uint64_t n_actions_in_window, window_ms, n_actions_most; /* actions in one second */
+    uint64_t n_in, n_out, cpu_ns;
+};
+
+enum event_kind { EV_MESSAGE, EV_WRITE, EV_DONE, EV_TOLD, EV_LOADED, EV_TICK, EV_CALL };
+
+struct event {
+    uint64_t at_ms, order;
+    enum event_kind kind;
+    struct host *host;
+    uint32_t life, link_no;
+    char *subject, *reply, *text; /* message; or key, -, value */
+    size_t text_len;
+    uint64_t id, revision;
+    int bucket;
+    int64_t expected;
+    enum wisp_err_kind err;
+    bool has_text, is_fetch;
+    void (*call)(struct world *world, void *env);
+    void *env;
+};
+
+/* A request of a client. */
+struct request {
+    char *subject;
+    uint32_t *n_delivered, *n_answered; /* by host */
+    void (*on_answer)(struct world *world, struct host *host, const json_t *envelope, void *env);
+    void *env;
+};
+
+struct world {
+    uint64_t seed, random, now_ms, order;
+    struct weather weather;
+    struct host *hosts;
+    size_t n_hosts;
+    struct event **heap;
+    size_t n_events, capacity;
+    json_t *store[WISP_LATTICE_BUCKET_COUNT];   /* key to [value, revision] */
+    json_t *markers[WISP_LATTICE_BUCKET_COUNT]; /* deleted key to revision */
+    uint64_t revision;
+    struct request *requests;
+    size_t n_requests, requests_capacity;
+    bool is_verbose, is_timed;
+    uint64_t n_events_done;
+};
+
+void world_init(struct world *world, uint64_t seed, size_t n_hosts);
+void world_deinit(struct world *world);
+uint64_t world_random(struct world *world, uint64_t below);
+/* Runs until that time. */
+void world_run(struct world *world, uint64_t until_ms);
+void world_at(struct world *world, uint64_t after_ms, void (*call)(struct world *world, void *env), void *env);
+void world_fail(const struct world *world, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
+
+void host_start(struct host *host);
+void host_crash(struct host *host);
+void host_cut(struct host *host);
+void host_join(struct host *host);
+/* Everything in the store is gone, without a trace. */
+void world_wipe(struct world *world);
+
+/* `payload` is copied. on_answer (may be NULL) is called when a host answers, whether the answer gets anywhere or not.
+ */
+void world_ask(struct world *world, const char *subject, const char *payload,
+               void (*on_answer)(struct world *world, struct host *host, const json_t *envelope, void *env), void *env);
+/* Asks one host directly, past the bus, and returns the envelope's response. The caller owns the reference. */
+json_t *host_ask(struct host *host, const char *tail);
