@@ -373,7 +373,7 @@ TEST(parameters_that_are_wrong)
     say(&rig, SUBJECT, "C", "ff ff ff ff 0f aa"); /* stops coming */
     AWAIT(&rig.loop, rig.n_heard == 2);
     AWAIT(&rig.loop, wisp_wrpc_service_in_flight(greeter.service) == 0);
-    CHECK_TEXT(heard(&rig), "C.results \nC.results \n");
+    CHECK_TEXT(heard(&rig), "C.results wisp-failed:1 \nC.results wisp-failed:1 \n");
     say(&rig, SUBJECT, "", "01 \"x\"");    /* nowhere to answer to */
     say(&rig, SUBJECT, "a.b", "01 \"x\""); /* there is nobody */
     AWAIT(&rig.loop, greeter.n_calls == 1);
@@ -394,7 +394,7 @@ TEST(parameters_that_end_in_the_middle)
     snprintf(params, sizeof params, "%s.params", heard_reply(&rig));
     say(&rig, params, "", "");
     AWAIT(&rig.loop, rig.n_heard == 2);
-    CHECK_HAS(heard(&rig), "C.results \n");
+    CHECK_HAS(heard(&rig), "C.results wisp-failed:1 \n");
     CHECK_INT(greeter.n_calls, 0);
     wisp_wrpc_service_free(greeter.service);
     rig_deinit(&rig);
@@ -410,7 +410,7 @@ TEST(a_call_without_its_parameters_ends_with_the_service)
     AWAIT(&rig.loop, wisp_wrpc_service_in_flight(greeter.service) == 1);
     wisp_wrpc_service_free(greeter.service);
     AWAIT(&rig.loop, rig.n_heard == 1);
-    CHECK_TEXT(heard(&rig), "C.results \n");
+    CHECK_TEXT(heard(&rig), "C.results wisp-failed:1 \n");
     rig_deinit(&rig);
 }
 

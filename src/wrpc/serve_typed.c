@@ -31,14 +31,18 @@ static void typed_free(struct typed_call *call)
     wisp_wrpc_incoming_free(&call->incoming);
 }
 
-void wisp_wrpc_incoming_fail(struct wisp_wrpc_incoming *incoming)
+static void end(struct wisp_wrpc_incoming *incoming, bool has_failed)
 {
-    struct typed_call *call = typed_of(&incoming->session);
+    struct wisp_wrpc_session *session = &incoming->session;
     struct wisp_err err;
-    if (incoming->session.inbox && wisp_wrpc_session_end(&incoming->session, "", &err) < 0)
-        WISP_LOG(DEBUG, "wrpc", "a caller can't be told that its call failed", WISP_TEXT("cause", err.text));
-    typed_free(call);
+    int r = 0;
+    if (session->inbox)
+        r = has_failed ? wisp_wrpc_session_end_failed(session, &err) : wisp_wrpc_session_end(session, "", &err);
+    if (r < 0) WISP_LOG(DEBUG, "wrpc", "a caller can't be told of the end of its call", WISP_TEXT("cause", err.text));
+    typed_free(typed_of(session));
 }
+
+void wisp_wrpc_incoming_fail(struct wisp_wrpc_incoming *incoming) { end(incoming, true); }
 
 int wisp_wrpc_incoming_finish(struct wisp_wrpc_incoming *incoming, const void *result, struct wisp_err *err)
 {
@@ -50,7 +54,7 @@ int wisp_wrpc_incoming_finish(struct wisp_wrpc_incoming *incoming, const void *r
     int r = type ? wisp_wrpc_value_encode(type, result, wrpc->value_bytes_max, bytes, err) : 0;
     if (r == 0) r = wisp_wrpc_session_send(&incoming->session, "", wisp_buf_str(bytes), err);
     if (r < 0) wisp_err_wrap(err, "the result of %s", incoming->session.label);
-    wisp_wrpc_incoming_fail(incoming); /* the same end, whether the result is before it or not */
+    end(incoming, r < 0);
     return r;
 }
 

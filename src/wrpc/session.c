@@ -88,6 +88,16 @@ int wisp_wrpc_session_end(struct wisp_wrpc_session *session, const char *path, s
     return publish(session, path, WISP_STR(""), err);
 }
 
+/* Peers that don't know the header see an end like any other: that is all the protocol has. */
+int wisp_wrpc_session_end_failed(struct wisp_wrpc_session *session, struct wisp_err *err)
+{
+    const struct wisp_bus_header failed = {WISP_STR(WISP_WRPC_FAILED_HEADER), WISP_STR("1")};
+    char subject[WISP_BUS_SUBJECT_MAX];
+    int size = snprintf(subject, sizeof subject, "%s.results", session->peer);
+    struct wisp_str to = {subject, (size_t)size < sizeof subject ? (size_t)size : sizeof subject - 1};
+    return wisp_bus_publish(session->wrpc->bus, to, WISP_STR(""), &failed, 1, WISP_STR(""), err);
+}
+
 /* --- flow control --- */
 
 size_t wisp_wrpc_session_room(struct wisp_wrpc_session *session)
@@ -217,6 +227,13 @@ static void on_message(const struct wisp_bus_message *message, void *env)
     path.len -= what.len;
     if (path.len > 0 && *path.ptr++ != '.') return;
     if (path.len > 0) path.len--;
+    if (session->is_caller && !path.len && !message->payload.len &&
+        wisp_bus_header_get(message, WISP_WRPC_FAILED_HEADER).len) {
+        struct wisp_err err = {0};
+        wisp_err_set(&err, WISP_ERR_GUEST, "%s failed", session->label);
+        wisp_wrpc_session_fail(session, &err);
+        return;
+    }
     session->ops->on_bytes(session, path, message->payload);
 }
 

@@ -63,6 +63,11 @@ int wisp_wrpc_session_send(struct wisp_wrpc_session *session, const char *path, 
 /* Ends a path. */
 int wisp_wrpc_session_end(struct wisp_wrpc_session *session, const char *path, struct wisp_err *err)
     __attribute__((warn_unused_result));
+/* Ends the results of a call that failed, in a way that a wisp caller can tell from success also when the function has
+ * no result. The called side only. */
+#define WISP_WRPC_FAILED_HEADER "wisp-failed"
+int wisp_wrpc_session_end_failed(struct wisp_wrpc_session *session, struct wisp_err *err)
+    __attribute__((warn_unused_result));
 /* How many bytes should be sent now: what the bus may have in hand for all sessions of a lattice, and what the other
  * side allows. 0: wait for on_room. */
 size_t wisp_wrpc_session_room(struct wisp_wrpc_session *session);

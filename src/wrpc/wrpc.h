@@ -10,7 +10,8 @@
  *       ◀── C.results.{path} ──                             streams in the result; each ends empty
  *
  * C and S are inboxes, one of each per call. A callee that fails ends C.results without a (whole) result; no cause is
- * sent.
+ * sent. Where there is no result, that would look like success: one of our own sends the header `wisp-failed` with the
+ * end, which others ignore.
  *
  * The bus does not slow a sender down. What a receiver does not read in time is kept up to a limit, and beyond it the
  * call is broken off. Two of our own do better: a call that has streams carries the header `wisp-window: BYTES`, its

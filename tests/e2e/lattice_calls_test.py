@@ -91,6 +91,7 @@ class CallsTest(wisp.Case):
         self.wait_for_answer(address, "/add?a=1&b=2", b"3\n")
         self.assertEqual(self.get(address, "/count").body, b"1 1\n")
         self.assertEqual(self.get(address, "/fail?reason=why").status, 422)
+        self.assertEqual(self.get(address, "/trap").status, 500)
         # The callee moves: nobody notices.
         self.run_component(self.host, "calc", "calc-rust", count=21)
         other.stop()
