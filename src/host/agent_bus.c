@@ -10,6 +10,7 @@
 #include "host/agent_priv.h"
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "host/service_notify.h"
 
 #include <errno.h>
@@ -27,18 +28,47 @@ static void look_for_state(struct wisp_agent *agent);
 
 /* --- the embedded bus --- */
 
+static void name_bus(struct wisp_agent *agent)
+{
+    snprintf(agent->bus_url, sizeof agent->bus_url, "nats://%s:%u", agent->bus_host, agent->bus_port);
+}
+
 static int serve_bus(struct wisp_agent *agent, struct wisp_err *err)
 {
     const struct wisp_agent_options *options = agent->options;
     const struct wisp_bus_server_options server = {
-        .host = options->ctl.host ? options->ctl.host : "127.0.0.1",
-        .port = (uint16_t)(options->ctl.port ? options->ctl.port : WISP_BUS_PORT),
+        .host = agent->bus_host,
+        .port = agent->bus_port,
         .unix_path = agent->paths.socket,
         .server_name = "wisp",
         .token = options->bus_token,
         .tls = {options->bus_tls_cert_path, options->bus_tls_key_path, options->bus_tls_client_ca_path},
     };
-    return wisp_bus_server_new(&agent->server, &agent->loop, &server, err);
+    int r = wisp_bus_server_new(&agent->server, &agent->loop, &server, err);
+    if (r < 0) return r;
+    agent->bus_port = wisp_bus_server_port(agent->server);
+    name_bus(agent);
+    if (wisp_paths_write(agent->paths.state, "bus.url", wisp_str_from(agent->bus_url), err) < 0)
+        WISP_LOG(WARN, "host", "other hosts of this machine may not find the bus", WISP_TEXT("error", err->text));
+    return 0;
+}
+
+/* The bus whose socket is in our state directory may be at another address than ours would be. */
+static void find_neighbour(struct wisp_agent *agent)
+{
+    static const struct wisp_str scheme = WISP_STR_INIT("nats://");
+    WISP_CLEANUP_BUF struct wisp_buf url = {0};
+    if (wisp_paths_read(agent->paths.state, "bus.url", &url, NULL) < 0) return;
+    struct wisp_str text = wisp_buf_str(&url);
+    const char *colon = text.len ? memrchr(text.ptr, ':', text.len) : NULL;
+    uint64_t port;
+    if (!colon || !wisp_str_starts_with(text, scheme) || colon < text.ptr + scheme.len) return;
+    struct wisp_str host = {text.ptr + scheme.len, (size_t)(colon - text.ptr) - scheme.len};
+    if (wisp_parse_u64((struct wisp_str){colon + 1, text.len - (size_t)(colon + 1 - text.ptr)}, 65535, &port, NULL) < 0)
+        return;
+    snprintf(agent->bus_host, sizeof agent->bus_host, "%.*s", WISP_STR_ARG(host));
+    agent->bus_port = (uint16_t)port;
+    name_bus(agent);
 }
 
 /* --- connecting --- */
@@ -76,8 +106,6 @@ static int connect_bus(struct wisp_agent *agent, struct wisp_err *err)
     struct wisp_bus_client_options client = {
         .fd = -1, .name = "wisp host", .token = options->bus_token, .on_state = on_bus_state, .env = agent};
     fill_connection(&client, &options->ctl);
-    snprintf(agent->bus_url, sizeof agent->bus_url, "nats://%s:%u", options->ctl.host ? options->ctl.host : "127.0.0.1",
-             options->ctl.port ? options->ctl.port : WISP_BUS_PORT);
     if (agent->server) {
         client.token = NULL;
         return connect_inside(agent, &client, err);
@@ -114,10 +142,14 @@ static int connect_rpc(struct wisp_agent *agent, struct wisp_err *err)
 int wisp_agent_bus_open(struct wisp_agent *agent, struct wisp_err *err)
 {
     const struct wisp_agent_options *options = agent->options;
+    snprintf(agent->bus_host, sizeof agent->bus_host, "%s", options->ctl.host ? options->ctl.host : "127.0.0.1");
+    agent->bus_port = (uint16_t)(options->ctl.port ? options->ctl.port : WISP_BUS_PORT);
+    name_bus(agent);
     if (!options->n_nats_urls && !options->connect_only) {
         int r = serve_bus(agent, err);
         if (r < 0 && r != -WISP_ERR_EXISTS) return wisp_err_wrap(err, "embedded bus");
         agent->joined_own_address = r < 0;
+        if (r < 0 && access(agent->paths.socket, F_OK) == 0) find_neighbour(agent);
     }
     int r = connect_bus(agent, err);
     return r < 0 ? r : connect_rpc(agent, err);
@@ -162,6 +194,7 @@ static void retry_soon(struct wisp_agent *agent)
 static void on_reachable(bool is_reachable, const struct wisp_err *reason, void *env)
 {
     struct wisp_agent *agent = env;
+    wisp_lattice_on_state_reachable(agent->lattice, wisp_agent_now(agent), is_reachable);
     if (is_reachable) {
         uv_timer_stop(&agent->retry);
         return;
@@ -196,6 +229,7 @@ static void keep_state(struct wisp_agent *agent)
     if (agent->state) {
         WISP_LOG(INFO, "host", "this host keeps the lattice's state from now on");
         wisp_state_close(agent->state);
+        wisp_lattice_on_state_opened(agent->lattice, wisp_agent_now(agent));
     }
     agent->state = local;
     agent->is_state_remote = false;

@@ -9,6 +9,7 @@
 #include "host/paths.h"
 #include "state/state.h"
 #include "supervise/launcher.h"
+#include "telemetry/telemetry.h"
 
 enum {
     WISP_AGENT_SIGNALS = 3,
@@ -36,6 +37,8 @@ struct wisp_agent {
     bool joined_own_address;           /* joined a bus where ours would be: to be replaced when it is gone */
     struct wisp_state *state;
     bool is_state_remote, is_probing;
+    char bus_host[200]; /* where the embedded bus is, ours or the one we joined, or one NATS server */
+    uint16_t bus_port;
     char bus_url[256]; /* as others reach it */
 
     struct wisp_lattice *lattice;
@@ -45,6 +48,8 @@ struct wisp_agent {
     struct wisp_fleet *fleet;
     struct wisp_providers *providers;
     struct wisp_admin *admin;
+    struct wisp_telemetry *telemetry; /* NULL: nothing is exported */
+    uint64_t started_ns;              /* since 1970 */
 
     bool is_ready, is_stopping, is_forced;
     struct wisp_err failure; /* why it ends; NONE: it was asked to */
@@ -65,3 +70,12 @@ void wisp_agent_perform_all(struct wisp_agent *agent);
 void wisp_agent_unsubscribe_all(struct wisp_agent *agent);
 /* STOP_HOST came: drains the workers, then ends the loop. */
 void wisp_agent_begin_stop(struct wisp_agent *agent, uint64_t timeout_ms);
+
+/* agent_telemetry.c */
+int wisp_agent_telemetry_open(struct wisp_agent *agent, struct wisp_err *err) __attribute__((warn_unused_result));
+/* The lattice's machine and the fleet are there. */
+void wisp_agent_telemetry_begin(struct wisp_agent *agent);
+/* What workers hand in; for the fleet. */
+void wisp_agent_on_telemetry(const json_t *order, void *env);
+/* After the loop has ended: lets what was collected leave, for a moment. */
+void wisp_agent_telemetry_finish(struct wisp_agent *agent);
