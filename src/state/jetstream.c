@@ -134,10 +134,13 @@ static void finish_loading(struct bucket *bucket)
 
 /* --- watching over it --- */
 
+/* What is told to be gone until it has been read was perhaps deleted by nobody: the reader must know. */
 static void begin_again(struct bucket *bucket, const char *why)
 {
-    WISP_LOG(DEBUG, "state", "reading a bucket again", WISP_TEXT("bucket", bucket->name), WISP_TEXT("reason", why));
-    begin(bucket);
+    struct wisp_err err = {0};
+    wisp_err_set(&err, WISP_ERR_UNAVAILABLE, "bucket %s is read again: %s", bucket->name, why);
+    wisp_state_tell_reachable(&bucket->jetstream->state, false, &err);
+    if (!bucket->jetstream->state.is_closed) begin(bucket);
 }
 
 static bool has_lost_keys(const struct bucket *bucket, const json_t *stream_state)

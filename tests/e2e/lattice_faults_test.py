@@ -235,6 +235,23 @@ class NatsFaultsTest(FaultsTest):
         self.assertEqual([entry["id"] for entry in inventory["components"]], ["hello"])
         host.stop()
 
+    def test_a_bucket_that_is_removed_is_made_again(self):
+        host = self.begin()
+        load = self.load()
+        answer = json.loads(self.bus.request("$JS.API.STREAM.DELETE.KV_LATTICEDATA_default"))
+        self.assertTrue(answer.get("success"), answer)
+
+        def stored():
+            answer = json.loads(self.bus.request("$JS.API.STREAM.INFO.KV_LATTICEDATA_default"))
+            return answer.get("state", {}).get("messages")
+
+        wisp.wait_for(stored, "the bucket to be there again")
+        self.assertEqual([link["target"] for link in self.ok("link.get")], ["hello"])
+        load.wait_for(20)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        host.stop()
+
     def test_wiped_buckets_are_filled_again(self):
         host = self.begin()
         self.kill_nats()

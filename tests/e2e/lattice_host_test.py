@@ -108,6 +108,42 @@ class HostTest(wisp.Case):
         self.assertEqual(answer.get("response"), {"a": "1"})
         second.stop()
 
+    def test_neighbour_is_found_wherever_its_bus_is(self):
+        first = self.start()
+        env = {name: value for name, value in self.lattice.env.items() if name != "WASMCLOUD_CTL_PORT"}
+        done = self.wisp("up", "-d", "--workers", "1", "-o", "json", env=env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        second = json.loads(done.stdout)
+        self.assertEqual(second["nats_url"], f"127.0.0.1:{self.lattice.port}")
+        hosts_ = json.loads(self.wisp("get", "hosts", "-o", "json", env=env).stdout)["hosts"]
+        self.assertEqual({entry["id"] for entry in hosts_}, {first.id, second["host_id"]})
+        done = self.wisp("down", "-o", "json", env=env)
+        self.assertEqual(done.returncode, wisp.EXIT["usage"], done)
+        done = self.wisp("down", "--host-id", second["host_id"], "-o", "json", env=env)
+        self.assertEqual(json.loads(done.stdout)["hosts_stopped"], [second["host_id"]])
+        first.stop()
+
+    def test_policy_decides(self):
+        host = self.start("--policy-topic", "acme.policy")
+        asked = []
+
+        def decide(subject, reply, head, data):
+            asked.append(json.loads(data))
+            permitted = asked[-1]["request"].get("componentId") != "forbidden"
+            self.bus.publish(reply, json.dumps({"requestId": asked[-1]["requestId"], "permitted": permitted,
+                                                "message": "no such thing here"}))
+
+        self.bus.subscribe("acme.policy", decide)
+        self.bus.flush()
+        self.scale(host, "forbidden", wisp.guest("http-hello-rust"))
+        event = self.events.wait_for("component_scale_failed", component_id="forbidden")
+        self.assertIn("no such thing here", event["error"])
+        self.scale(host, "hello", wisp.guest("http-hello-rust"))
+        self.events.wait_for("component_scaled", component_id="hello")
+        self.assertEqual({request["kind"] for request in asked}, {"startComponent"})
+        self.assertEqual(asked[0]["host"]["publicKey"], host.id)
+        host.stop()
+
     def connect(self):
         try:
             return self.lattice.bus()
