@@ -10,6 +10,8 @@
 
 static enum wisp_log_level max_level = WISP_LOG_INFO;
 static enum wisp_log_format format = WISP_LOG_AUTO;
+static void (*sink)(const struct wisp_log_record *record, void *env);
+static void *sink_env;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const level_colours[] = {"31", "33", "32", "2"};
@@ -18,6 +20,12 @@ void wisp_log_configure(enum wisp_log_level level, enum wisp_log_format wanted)
 {
     max_level = level;
     format = wanted;
+}
+
+void wisp_log_set_sink(void (*new_sink)(const struct wisp_log_record *record, void *env), void *env)
+{
+    sink = new_sink;
+    sink_env = env;
 }
 
 bool wisp_log_is_on(enum wisp_log_level level) { return level <= max_level; }
@@ -109,4 +117,6 @@ void wisp_log_write(enum wisp_log_level level, const char *scope, const char *me
     wisp_buf_append_char(&line, '\n');
     ssize_t written = write(STDERR_FILENO, line.data, line.len);
     (void)written;
+    const struct wisp_log_record record = {level, scope, message, fields, n_fields};
+    if (sink) sink(&record, sink_env);
 }

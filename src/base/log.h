@@ -38,3 +38,12 @@ void wisp_log_configure(enum wisp_log_level max_level, enum wisp_log_format form
 bool wisp_log_is_on(enum wisp_log_level level);
 void wisp_log_write(enum wisp_log_level level, const char *scope, const char *message,
                     const struct wisp_log_field *fields, size_t n_fields);
+
+struct wisp_log_record {
+    enum wisp_log_level level;
+    const char *scope, *message;
+    const struct wisp_log_field *fields;
+    size_t n_fields;
+};
+/* Gets every record as well, from the thread that logs it; it must not log. NULL: nobody (any more). */
+void wisp_log_set_sink(void (*sink)(const struct wisp_log_record *record, void *env), void *env);

@@ -14,7 +14,7 @@ static unsigned char lower(char c) { return (unsigned char)(c >= 'A' && c <= 'Z'
 bool wisp_str_same_letters(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (lower(a[i]) != lower(b[i])) return false;
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
     return true;
 }
 

@@ -269,23 +269,23 @@ static void fill_artifacts(const struct wisp_host_values *values, struct wisp_ar
 }
 
 static int fill_telemetry(const struct wisp_host_values *values, struct wisp_arena *arena,
-                          struct wisp_agent_options *options, struct wisp_err *err)
+                          struct wisp_agent_options *agent, struct wisp_err *err)
 {
     struct wisp_telemetry_flags flags = {.all = values->observability,
                                          .is_on = {[WISP_OTLP_TRACES] = values->traces,
                                                    [WISP_OTLP_METRICS] = values->metrics,
                                                    [WISP_OTLP_LOGS] = values->logs},
                                          .endpoint = values->otlp_endpoint,
-                                         .ca_paths = options->artifacts.ca_paths,
-                                         .n_ca_paths = options->artifacts.n_ca_paths};
+                                         .ca_paths = agent->artifacts.ca_paths,
+                                         .n_ca_paths = agent->artifacts.n_ca_paths};
     bool any = flags.all || values->traces || values->metrics || values->logs;
     if (any && values->otlp_protocol != 0)
         return wisp_err_set(err, WISP_ERR_UNSUPPORTED,
                             "flag `--observability-protocol`: OTLP over gRPC is not supported; collectors take `http` too, "
                             "on port 4318");
     memcpy(flags.endpoints, values->otlp_endpoints, sizeof flags.endpoints);
-    int r = wisp_telemetry_settings(&flags, arena, &options->telemetry, err);
-    if (values->trace_level < WISP_LOG_INFO) options->telemetry.urls[WISP_OTLP_TRACES] = NULL;
+    int r = wisp_telemetry_settings(&flags, arena, &agent->telemetry, err);
+    if (values->trace_level < WISP_LOG_INFO) agent->telemetry.urls[WISP_OTLP_TRACES] = NULL;
     return r;
 }
 

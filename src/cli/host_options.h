@@ -34,6 +34,10 @@ struct wisp_host_values {
     const char *admin_address, *features;
     bool structured_logging;
     int log_level, log_format;
+
+    bool observability, traces, metrics, logs;
+    const char *otlp_endpoint, *otlp_endpoints[WISP_OTLP_SIGNALS];
+    int otlp_protocol, trace_level;
 };
 
 extern const struct wisp_arg_shared wisp_host_options;

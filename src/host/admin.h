@@ -10,6 +10,7 @@
 
 #include "bus/server.h"
 #include "host/fleet.h"
+#include "telemetry/telemetry.h"
 
 struct wisp_admin;
 
@@ -24,5 +25,6 @@ struct wisp_admin_sources {
     const char *lattice, *host_id;
     const struct wisp_fleet *fleet;
     const struct wisp_bus_server *bus;
+    const struct wisp_telemetry *telemetry;
 };
 void wisp_admin_set_sources(struct wisp_admin *admin, const struct wisp_admin_sources *sources);

@@ -150,7 +150,8 @@ static int start(struct wisp_agent *agent, struct wisp_err *err)
 {
     struct wisp_oci_options artifacts = agent->options->artifacts;
     if (!artifacts.cache_dir) artifacts.cache_dir = agent->paths.cache;
-    int r = wisp_oci_client_new(&agent->artifacts, &agent->loop, &artifacts, err);
+    int r = wisp_agent_telemetry_open(agent, err);
+    if (r == 0) r = wisp_oci_client_new(&agent->artifacts, &agent->loop, &artifacts, err);
     if (r == 0) r = wisp_launcher_new(&agent->launcher, &agent->loop, err);
     if (r == 0) r = wisp_providers_new(&agent->providers, wisp_launcher_supervisor(agent->launcher), err);
     if (r == 0 && agent->options->admin_address)
@@ -178,6 +179,7 @@ static void free_parts(struct wisp_agent *agent)
     wisp_providers_free(agent->providers);
     wisp_oci_client_free(agent->artifacts);
     wisp_lattice_free(agent->lattice);
+    wisp_telemetry_free(agent->telemetry);
 }
 
 int wisp_agent_run(const struct wisp_agent_options *options, struct wisp_err *err)
@@ -193,6 +195,7 @@ int wisp_agent_run(const struct wisp_agent_options *options, struct wisp_err *er
         r = start(agent, err);
         if (r == 0) {
             uv_run(&agent->loop, UV_RUN_DEFAULT);
+            wisp_agent_telemetry_finish(agent);
             r = outcome(agent, err);
         }
         free_parts(agent);

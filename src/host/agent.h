@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "lattice/lattice.h"
 #include "oci/oci.h"
+#include "telemetry/settings.h"
 
 enum {
     WISP_AGENT_GRACE_MS = 30 * 1000, /* workers go on serving for so long when the control process is gone */
@@ -55,6 +56,7 @@ struct wisp_agent_options {
     enum wisp_log_format log_format;
 
     const char *admin_address; /* health, readiness, metrics; NULL: none */
+    struct wisp_telemetry_options telemetry;
 
     bool is_detached; /* standard output and error go to the log file, which is kept from growing without bound */
     /* The host is there: it answers on the lattice. Called once; may be NULL. */

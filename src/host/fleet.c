@@ -42,6 +42,9 @@ static void on_order(struct wisp_orders *orders, const json_t *order, int fd, vo
         seat->is_ready = true;
         tell_all(seat);
         wisp_fleet_on_worker_ready(seat);
+    } else if (strcmp(what, "telemetry") == 0) {
+        const struct wisp_fleet_options *options = &seat->fleet->options;
+        if (options->on_telemetry) options->on_telemetry(order, options->telemetry_env);
     } else {
         wisp_fleet_on_component(seat, what, order);
     }
@@ -77,6 +80,7 @@ static int make_config(struct wisp_seat *seat, uint32_t n_shared_fds, struct wis
         .handover_dir = options->paths->host,
         .lattice = options->lattice,
         .host_id = options->host_id,
+        .telemetry = options->telemetry,
         .bus = {.urls = options->bus.urls,
                 .n_urls = options->bus.n_urls,
                 .jwt = options->bus.jwt,

@@ -6,7 +6,9 @@
 #include "host/paths.h"
 #include "lattice/lattice.h"
 #include "supervise/supervisor.h"
+#include "worker/orders.h"
 #include "worker/shared.h"
+#include "worker/worker.h"
 
 #include <uv.h>
 
@@ -22,6 +24,9 @@ struct wisp_fleet_options {
     uint32_t grace_ms, drain_ms;
     const char *lattice, *host_id;
     int log_level, log_format;
+    struct wisp_worker_telemetry telemetry;
+    void (*on_telemetry)(const json_t *order, void *env); /* what workers hand in; NULL: not wanted */
+    void *telemetry_env;
     struct { /* how workers reach the bus */
         const char *const *urls;
         size_t n_urls;

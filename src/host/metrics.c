@@ -148,6 +148,16 @@ static void print_bus(struct wisp_buf *out, const struct wisp_bus_server_stats *
     }
 }
 
+static void print_telemetry(struct wisp_buf *out, const struct wisp_telemetry *telemetry)
+{
+    static const char *const signals[] = {"traces", "metrics", "logs"};
+    static const char name[] = "wisp_telemetry_dropped_total";
+    heading(out, name, "counter", "items that OpenTelemetry collectors did not get");
+    for (int i = 0; i < WISP_OTLP_SIGNALS; i++)
+        wisp_buf_printf(out, "%s{signal=\"%s\"} %" PRIu64 "\n", name, signals[i],
+                        wisp_telemetry_dropped(telemetry, (enum wisp_otlp_signal)i));
+}
+
 void wisp_metrics_print(const struct wisp_admin_sources *sources, struct wisp_buf *out)
 {
     struct rows rows = {0};
@@ -163,6 +173,7 @@ void wisp_metrics_print(const struct wisp_admin_sources *sources, struct wisp_bu
         print_components(out, &rows);
     }
     if (sources->bus) print_bus(out, wisp_bus_server_stats(sources->bus));
+    if (sources->telemetry) print_telemetry(out, sources->telemetry);
     free(rows.items);
     wisp_arena_deinit(&rows.arena);
 }

@@ -69,6 +69,10 @@ static void put_host(struct wisp_buf *out, const struct wisp_worker_host *host)
     put_text(out, host->handover_dir);
     put_text(out, host->lattice);
     put_text(out, host->host_id);
+    put_number(out, host->telemetry.traces);
+    put_number(out, host->telemetry.logs);
+    put_number(out, host->telemetry.sampler.follows_parent);
+    put_number(out, host->telemetry.sampler.threshold);
     put_bus(out, &host->bus);
 }
 
@@ -190,6 +194,10 @@ static const struct wisp_worker_host *get_host(struct reader *reader)
     host->handover_dir = get_text(reader);
     host->lattice = get_text(reader);
     host->host_id = get_text(reader);
+    host->telemetry.traces = get_number(reader, 1);
+    host->telemetry.logs = get_number(reader, 1);
+    host->telemetry.sampler.follows_parent = get_number(reader, 1);
+    host->telemetry.sampler.threshold = get_number(reader, UINT64_MAX);
     get_bus(reader, &host->bus);
     return host;
 }

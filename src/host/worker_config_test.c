@@ -65,6 +65,7 @@ TEST(what_a_host_says_is_read)
                                                  .handover_dir = "/state/host-0",
                                                  .lattice = "default",
                                                  .host_id = "NABC",
+                                                 .telemetry = {true, false, {true, 1u << 31}},
                                                  .bus = {.urls = urls, .n_urls = 2, .seed = "SU", .is_tls = true}};
     WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
@@ -81,6 +82,8 @@ TEST(what_a_host_says_is_read)
     CHECK_TEXT(got->handover_dir, "/state/host-0");
     CHECK_TEXT(got->lattice, "default");
     CHECK_TEXT(got->host_id, "NABC");
+    CHECK(got->telemetry.traces && !got->telemetry.logs && got->telemetry.sampler.follows_parent);
+    CHECK_INT(got->telemetry.sampler.threshold, 1u << 31);
     CHECK_INT(got->bus.n_urls, 2);
     CHECK_TEXT(got->bus.urls[1], "nats://h:4222");
     CHECK_TEXT(got->bus.seed, "SU");

@@ -165,7 +165,7 @@ static void deny(struct wisp_oci_download *download, const struct wisp_err *prob
     wisp_oci_download_finish(download, NULL, &err);
 }
 
-static int on_token_bytes(const struct wisp_oci_response *response, struct wisp_str bytes, void *env,
+static int on_token_bytes(const struct wisp_web_response *response, struct wisp_str bytes, void *env,
                           struct wisp_err *err)
 {
     struct wisp_oci_download *download = env;
@@ -192,7 +192,7 @@ static void take_token(struct wisp_oci_download *download)
     use(download, "Bearer", token, valid_ms);
 }
 
-static void on_token(const struct wisp_oci_response *response, const struct wisp_err *failure, void *env)
+static void on_token(const struct wisp_web_response *response, const struct wisp_err *failure, void *env)
 {
     struct wisp_oci_download *download = env;
     struct wisp_err err = {0};
@@ -230,14 +230,14 @@ static void ask_for_token(struct wisp_oci_download *download, const struct wisp_
         basic_value(login, &header);
     }
     download->body.len = 0;
-    download->request = wisp_oci_web_get(download->client->web, &(struct wisp_oci_get){
-                                                                    .url = url.data,
-                                                                    .authorization = header.data,
-                                                                    .timeout_ms = ANSWER_TIMEOUT_MS,
-                                                                    .on_body = on_token_bytes,
-                                                                    .on_done = on_token,
-                                                                    .env = download,
-                                                                });
+    download->request = wisp_web_start(download->client->web, &(struct wisp_web_ask){
+                                                                  .url = url.data,
+                                                                  .authorization = header.data,
+                                                                  .timeout_ms = ANSWER_TIMEOUT_MS,
+                                                                  .on_body = on_token_bytes,
+                                                                  .on_done = on_token,
+                                                                  .env = download,
+                                                              });
     if (header.data) explicit_bzero(header.data, header.len);
 }
 

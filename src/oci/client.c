@@ -170,9 +170,9 @@ int wisp_oci_client_new(struct wisp_oci_client **ret_client, uv_loop_t *loop, co
     struct wisp_oci_client *client = wisp_mem_calloc(1, sizeof *client);
     client->loop = loop;
     copy_options(client, options);
-    struct wisp_oci_web_options web = {options->ca_paths, options->n_ca_paths, client->options.stall_timeout_ms};
+    struct wisp_web_options web = {options->ca_paths, options->n_ca_paths, client->options.stall_timeout_ms};
     int r = wisp_oci_cache_open(&client->cache, options->cache_dir, err);
-    if (r == 0) r = wisp_oci_web_new(&client->web, loop, &web, err);
+    if (r == 0) r = wisp_web_new(&client->web, loop, &web, err);
     if (r < 0)
         wisp_oci_client_free(client);
     else
@@ -198,7 +198,7 @@ void wisp_oci_client_free(struct wisp_oci_client *client)
     }
     wisp_oci_passes_drop(client, NULL);
     wisp_oci_accounts_free(client);
-    wisp_oci_web_free(client->web);
+    wisp_web_free(client->web);
     wisp_oci_cache_unref(client->cache);
     for (size_t i = 0; i < client->n_insecure; i++) free(client->insecure[i]);
     free(client->insecure);

@@ -13,7 +13,7 @@
 #include "oci/credentials.h"
 #include "oci/prepare.h"
 #include "oci/reference.h"
-#include "oci/web.h"
+#include "web/web.h"
 
 struct wisp_oci_download;
 typedef void wisp_oci_step(struct wisp_oci_download *download);
@@ -38,7 +38,7 @@ struct wisp_oci_client {
     struct wisp_oci_account *accounts;
     struct wisp_oci_pass *passes; /* newest first */
     struct wisp_oci_cache *cache;
-    struct wisp_oci_web *web;
+    struct wisp_web *web;
     struct wisp_oci_download *downloads; /* in the order they came */
     uint32_t n_active;
 };
@@ -65,7 +65,7 @@ struct wisp_oci_download {
 
     uv_timer_t timer;
     wisp_oci_step *step; /* when the timer fires */
-    struct wisp_oci_request *request;
+    struct wisp_web_request *request;
     struct wisp_oci_job *job;
 
     /* The step that is being tried */

@@ -188,7 +188,7 @@ static int ask_helper(const char *name, const char *registry, struct wisp_buf *r
     wisp_buf_printf(&question, "%s\n", key_of(registry));
     int r = start_helper(program.data, &helper, err);
     if (r < 0) return wisp_err_wrap(err, "%s", program.data);
-    /* Less than a pipe holds. A helper that is gone already makes SIGPIPE, which wisp_oci_web_new has turned off. */
+    /* Less than a pipe holds. A helper that is gone already makes SIGPIPE, which wisp_web_new has turned off. */
     if (write(helper.in, question.data, question.len) < 0) {
     }
     close(helper.in);

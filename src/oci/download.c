@@ -50,7 +50,7 @@ void wisp_oci_job_start(struct wisp_oci_job *job, struct wisp_oci_download *down
 
 void wisp_oci_download_stop(struct wisp_oci_download *download)
 {
-    wisp_oci_request_cancel(WISP_TAKE(download->request));
+    wisp_web_cancel(WISP_TAKE(download->request));
     if (download->job) download->job->download = NULL;
     download->job = NULL;
     uv_timer_stop(&download->timer);
@@ -111,7 +111,7 @@ void wisp_oci_download_retry(struct wisp_oci_download *download, struct wisp_err
 }
 
 /* A status that is neither success nor one the step knows. */
-static void refuse(struct wisp_oci_download *download, const struct wisp_oci_response *response, const char *what)
+static void refuse(struct wisp_oci_download *download, const struct wisp_web_response *response, const char *what)
 {
     struct wisp_err err = {0};
     long status = response->status;
@@ -140,7 +140,7 @@ static void set_step(struct wisp_oci_download *download, wisp_oci_step *step)
     step(download);
 }
 
-static void get(struct wisp_oci_download *download, const char *what, const char *name, struct wisp_oci_get *request)
+static void get(struct wisp_oci_download *download, const char *what, const char *name, struct wisp_web_ask *request)
 {
     const struct wisp_oci_reference *reference = &download->reference;
     WISP_CLEANUP_BUF struct wisp_buf url = {0};
@@ -152,10 +152,10 @@ static void get(struct wisp_oci_download *download, const char *what, const char
     request->authorization = wisp_oci_pass_find(download->client, reference);
     request->env = download;
     download->body.len = 0;
-    download->request = wisp_oci_web_get(download->client->web, request);
+    download->request = wisp_web_start(download->client->web, request);
 }
 
-static int keep_bytes(struct wisp_oci_download *download, const struct wisp_oci_response *response,
+static int keep_bytes(struct wisp_oci_download *download, const struct wisp_web_response *response,
                       struct wisp_str bytes, struct wisp_err *err)
 {
     size_t max = response->status == 200 ? MANIFEST_MAX : IGNORED_MAX;
@@ -167,7 +167,7 @@ static int keep_bytes(struct wisp_oci_download *download, const struct wisp_oci_
 
 /* --- manifests --- */
 
-static int on_manifest_bytes(const struct wisp_oci_response *response, struct wisp_str bytes, void *env,
+static int on_manifest_bytes(const struct wisp_web_response *response, struct wisp_str bytes, void *env,
                              struct wisp_err *err)
 {
     return keep_bytes(env, response, bytes, err);
@@ -205,7 +205,7 @@ static bool is_as_said(struct wisp_str said, const char *digest)
     return !wisp_str_starts_with(said, WISP_STR("sha256:")) || wisp_str_is(said, digest);
 }
 
-static void take_manifest(struct wisp_oci_download *download, const struct wisp_oci_response *response)
+static void take_manifest(struct wisp_oci_download *download, const struct wisp_web_response *response)
 {
     char actual[WISP_OCI_DIGEST_LEN + 1];
     wisp_oci_digest(wisp_buf_str(&download->body), actual);
@@ -231,7 +231,7 @@ static bool try_lower_tag(struct wisp_oci_download *download)
     return true;
 }
 
-static void on_manifest(const struct wisp_oci_response *response, const struct wisp_err *failure, void *env)
+static void on_manifest(const struct wisp_web_response *response, const struct wisp_err *failure, void *env)
 {
     struct wisp_oci_download *download = env;
     download->request = NULL;
@@ -252,7 +252,7 @@ static void ask_for_manifest(struct wisp_oci_download *download)
     for (char *c = tag; download->is_lower_tag && *c; c++)
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c + 'a' - 'A');
     get(download, "manifests", download->digest[0] ? download->digest : tag,
-        &(struct wisp_oci_get){
+        &(struct wisp_web_ask){
             .accept = wisp_oci_manifest_types,
             .timeout_ms = MANIFEST_TIMEOUT_MS,
             .on_body = on_manifest_bytes,
@@ -289,7 +289,7 @@ static void start_over(struct wisp_oci_download *download)
 }
 
 /* The first bytes of an attempt: are they those that were asked for? */
-static int check_start(struct wisp_oci_download *download, const struct wisp_oci_response *response,
+static int check_start(struct wisp_oci_download *download, const struct wisp_web_response *response,
                        struct wisp_err *err)
 {
     download->has_started = true;
@@ -299,7 +299,7 @@ static int check_start(struct wisp_oci_download *download, const struct wisp_oci
     return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "registry sent another range than was asked for");
 }
 
-static int on_layer_bytes(const struct wisp_oci_response *response, struct wisp_str bytes, void *env,
+static int on_layer_bytes(const struct wisp_web_response *response, struct wisp_str bytes, void *env,
                           struct wisp_err *err)
 {
     struct wisp_oci_download *download = env;
@@ -342,7 +342,7 @@ static void retry_layer(struct wisp_oci_download *download, struct wisp_err *err
     wisp_oci_download_retry(download, err, 0);
 }
 
-static void on_layer(const struct wisp_oci_response *response, const struct wisp_err *failure, void *env)
+static void on_layer(const struct wisp_web_response *response, const struct wisp_err *failure, void *env)
 {
     struct wisp_oci_download *download = env;
     struct wisp_err err = {0};
@@ -381,7 +381,7 @@ static void ask_for_layer(struct wisp_oci_download *download)
     download->received_before = download->received;
     download->has_started = false;
     get(download, "blobs", download->layer,
-        &(struct wisp_oci_get){
+        &(struct wisp_web_ask){
             .range_start = download->received,
             .timeout_ms = LAYER_TIMEOUT_MS + download->layer_size / LAYER_SLOWEST,
             .on_body = on_layer_bytes,

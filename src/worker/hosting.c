@@ -3,12 +3,16 @@
 #include "base/log.h"
 #include "worker/entrance.h"
 #include "worker/handover.h"
+#include "worker/observer.h"
 #include "worker/remote.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LOADING_NS = 5 * 1000 * 1000 }; /* after it the loop looks for requests again */
+enum {
+    LOADING_NS = 5 * 1000 * 1000, /* after it the loop looks for requests again */
+    UNSENT_MAX = 1 << 20,         /* news that the control process didn't take yet, before some is held back */
+};
 
 struct wisp_hosting {
     struct wisp_orders *orders; /* NULL: their end has come */
@@ -20,12 +24,18 @@ struct wisp_hosting {
 
 /* --- news --- */
 
-static void tell(struct wisp_worker *worker, json_t *news_taken)
+void wisp_hosting_tell(struct wisp_worker *worker, json_t *news_taken)
 {
     if (worker->hosting && worker->hosting->orders)
         wisp_orders_send(worker->hosting->orders, news_taken, -1);
     else
         json_decref(news_taken);
+}
+
+bool wisp_hosting_may_tell_more(const struct wisp_worker *worker)
+{
+    const struct wisp_orders *orders = worker->hosting ? worker->hosting->orders : NULL;
+    return orders && wisp_orders_unsent(orders) < UNSENT_MAX;
 }
 
 static json_t *about(const char *what, struct wisp_str id, uint64_t generation)
@@ -43,17 +53,17 @@ static void tell_failed(struct wisp_worker *worker, struct wisp_str id, uint64_t
 {
     json_t *news = about("component-failed", id, generation);
     add_failure(news, err);
-    tell(worker, news);
+    wisp_hosting_tell(worker, news);
 }
 
 void wisp_hosting_on_ready(struct wisp_worker *worker, struct wisp_str id, uint64_t generation)
 {
-    tell(worker, about("component-ready", id, generation));
+    wisp_hosting_tell(worker, about("component-ready", id, generation));
 }
 
 void wisp_hosting_on_gone(struct wisp_tenant *tenant, uint64_t generation)
 {
-    tell(tenant->worker, about("component-gone", wisp_str_from(tenant->id), generation));
+    wisp_hosting_tell(tenant->worker, about("component-gone", wisp_str_from(tenant->id), generation));
 }
 
 /* --- components --- */
@@ -122,7 +132,7 @@ static void load(struct wisp_tenant *tenant)
         wisp_remote_serve(tenant->edition);
         if (before) wisp_remote_unserve(before);
     } else if (r == -WISP_ERR_UNAVAILABLE) {
-        tell(worker, about("component-uncached", id, generation));
+        wisp_hosting_tell(worker, about("component-uncached", id, generation));
     } else {
         tell_failed(worker, id, generation, &err);
         if (!tenant->edition) wisp_tenant_remove(tenant, "the component can't be run");
@@ -156,7 +166,7 @@ static void on_listen(struct wisp_worker *worker, const json_t *order, int fd)
     json_t *news =
         json_pack("{s:s, s:o}", "is", r < 0 ? "listen-failed" : "listening", "address", wisp_json_text(address));
     if (r < 0) add_failure(news, &err);
-    tell(worker, news);
+    wisp_hosting_tell(worker, news);
 }
 
 static void on_unlisten(struct wisp_worker *worker, const json_t *order)
@@ -313,7 +323,8 @@ int wisp_hosting_start(struct wisp_worker *worker, struct wisp_err *err)
     uv_poll_init(&worker->loop, &hosting->wake, wisp_shared_wake_fd(worker->shared));
     uv_poll_start(&hosting->wake, UV_READABLE, on_wake);
     hosting->has_wake = true;
-    tell(worker, json_pack("{s:s}", "is", "ready"));
+    wisp_observer_start(worker);
+    wisp_hosting_tell(worker, json_pack("{s:s}", "is", "ready"));
     return 0;
 }
 
@@ -324,11 +335,13 @@ void wisp_hosting_close(struct wisp_worker *worker)
     uv_close((uv_handle_t *)&hosting->grace, NULL);
     if (hosting->has_wake) uv_close((uv_handle_t *)&hosting->wake, NULL);
     wisp_handover_free(WISP_TAKE(hosting->handover));
+    wisp_observer_stop(worker);
     wisp_orders_free(WISP_TAKE(hosting->orders));
 }
 
 void wisp_hosting_free(struct wisp_worker *worker)
 {
+    wisp_observer_free(worker);
     free(worker->hosting);
     worker->hosting = NULL;
 }

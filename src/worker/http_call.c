@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP exchanges, whichever way they came, answered by invocations of wasi:http/incoming-handler. */
 #include "base/log.h"
+#include "worker/observer.h"
 #include "worker/router.h"
+#include "wrpc/http.h"
 
 #include <stdio.h>
 
@@ -126,6 +128,26 @@ static const struct wisp_invocation_ops ops = {prepare, on_returned, on_failed, 
 
 /* --- the exchange's events --- */
 
+static struct wisp_str header(const struct wisp_http_exchange *exchange, const char *name)
+{
+    for (size_t i = 0; i < exchange->n_headers; i++)
+        if (wisp_str_is(exchange->headers[i].name, name)) return exchange->headers[i].value;
+    return (struct wisp_str){0};
+}
+
+/* Headers of the request itself come before those of the call that carries it. */
+static struct wisp_span *begin_span(struct wisp_tenant *tenant, const struct wisp_http_exchange *exchange)
+{
+    const struct wisp_wrpc_caller *caller = wisp_wrpc_http_caller(exchange);
+    struct wisp_span_origin origin = {.traceparent = header(exchange, "traceparent"),
+                                      .tracestate = header(exchange, "tracestate")};
+    if (!origin.traceparent.len && caller) {
+        origin.traceparent = caller->traceparent;
+        origin.tracestate = caller->tracestate;
+    }
+    return wisp_span_new_http(tenant->worker, tenant->id, exchange, &origin);
+}
+
 void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *edition, struct wisp_route *route,
                           struct wisp_http_exchange *exchange)
 {
@@ -141,6 +163,7 @@ void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *editi
     invocation->exchange = exchange;
     invocation->timeout_status = 504;
     exchange->user = &invocation->answerer;
+    if (tenant->worker->is_tracing) invocation->span = begin_span(tenant, exchange);
     if (route && route->deadlines && route->deadlines->timeout_ms < deadlines->timeout_ms) {
         deadlines = route->deadlines;
         invocation->timeout_status = 408;
@@ -179,11 +202,14 @@ void wisp_http_call_on_close(struct wisp_http_exchange *exchange, void *env)
     struct wisp_invocation *invocation = invocation_of(exchange);
     if (!invocation) return;
     wisp_wasi_http_detach(invocation->http);
+    if (invocation->span) wisp_span_set_status(invocation->span, exchange->status);
     invocation->exchange = NULL;
     /* Once the guest's response is out, or given up by the guest, what else it does is its own business. */
     if (exchange->outcome == WISP_HTTP_COMPLETE || exchange->outcome == WISP_HTTP_ABORTED) return;
     invocation->tenant->counters->errors++;
     if (exchange->outcome == WISP_HTTP_CLIENT_GONE) invocation->tenant->counters->cancelled++;
+    if (invocation->span)
+        wisp_span_fail(invocation->span, "request given up", wisp_report_outcome(exchange->outcome));
     WISP_LOG(DEBUG, "worker", "request given up", WISP_TEXT("cause", wisp_report_outcome(exchange->outcome)),
              WISP_TEXT("component", invocation->tenant->id));
     wisp_invocation_end(invocation);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turns and ends of invocations. */
+#include "worker/observer.h"
 #include "worker/router.h"
 
 #include <stdlib.h>
@@ -64,6 +65,8 @@ struct wisp_invocation *wisp_invocation_new(struct wisp_tenant *tenant, const st
 void wisp_invocation_drop(struct wisp_invocation *invocation)
 {
     struct wisp_worker *worker = invocation->worker;
+    if (invocation->span && invocation->exchange) wisp_span_set_status(invocation->span, invocation->exchange->status);
+    if (invocation->span) wisp_span_end(worker, WISP_TAKE(invocation->span));
     wisp_ring_remove(&invocation->due);
     wisp_wasi_http_reset(invocation->http);
     wisp_wasi_deinit(&invocation->wasi);

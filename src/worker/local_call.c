@@ -5,6 +5,7 @@
  * lowered into it as it is, and it runs at once, on a fiber of its own, within the turn of the caller. Only when it has
  * to wait does the caller wait too, and both are back among the others. The callee counts and waits for a place like
  * any call of it; it has the caller's time at most, and ends with the caller. */
+#include "worker/observer.h"
 #include "worker/remote.h"
 
 #include "wrpc/call.h"
@@ -216,6 +217,9 @@ static int call_local(struct wisp_call *call, struct wisp_invocation *caller, co
     if (type && type->has_pointers) local.callee_result = wisp_arena_calloc(call->arena, 1, type->native_size);
     struct wisp_invocation *callee = wisp_invocation_new(target, &ops);
     callee->caller = &local;
+    if (caller->worker->is_tracing)
+        callee->span = wisp_span_new_call(caller->worker, WISP_OTLP_INTERNAL, target->id, func->interface, func->name,
+                                          &(struct wisp_span_origin){.span = caller->span});
     callee->edition = target->edition;
     callee->export_ = link->export_;
     callee->args = args;
@@ -266,30 +270,47 @@ static int wait_for_answer(struct remote_call *remote, struct wisp_wrpc_call *wr
     return remote->outcome;
 }
 
+static int start_remote(struct wisp_call *call, struct wisp_invocation *caller, const struct wisp_import_func *func,
+                        const struct wisp_wrpc_target *target, const void *args, void *result)
+{
+    struct remote_call remote = {.call = call};
+    struct wisp_wrpc_call *wrpc_call;
+    struct wisp_err err = {0};
+    int r = wisp_wrpc_call_start(wisp_remote_wrpc(caller->worker), target, func->type, args, call->arena, on_result,
+                                 &remote, &wrpc_call, &err);
+    if (r < 0) return wisp_call_trap(call, "%s", err.text);
+    r = wait_for_answer(&remote, wrpc_call);
+    if (r == 0 && func->type->result && remote.result) memcpy(result, remote.result, func->type->result->native_size);
+    return r;
+}
+
 static int call_remote(struct wisp_call *call, struct wisp_invocation *caller, const struct wisp_import_func *func,
                        struct wisp_str target_id, struct wisp_str link_name, const void *args, void *result)
 {
-    struct wisp_wrpc *wrpc = wisp_remote_wrpc(caller->worker);
-    if (!wrpc)
+    if (!wisp_remote_wrpc(caller->worker))
         return wisp_call_trap(call, "component `%.*s` is not in this worker, and there is no bus to reach others",
                               WISP_STR_ARG(target_id));
     uint64_t now_ms = uv_now(&caller->worker->loop);
-    const struct wisp_bus_header headers[] = {{WISP_STR("source-id"), wisp_str_from(caller->tenant->id)},
-                                              {WISP_STR("link-name"), link_name}};
+    struct wisp_bus_header headers[4] = {{WISP_STR("source-id"), wisp_str_from(caller->tenant->id)},
+                                         {WISP_STR("link-name"), link_name}};
+    size_t n_headers = 2;
+    struct wisp_span *span = NULL;
+    char traceparent[WISP_TRACEPARENT_LEN + 1];
+    if (caller->worker->is_tracing) {
+        span = wisp_span_new_call(caller->worker, WISP_OTLP_CLIENT, caller->tenant->id, func->interface, func->name,
+                                  &(struct wisp_span_origin){.span = caller->span});
+        n_headers += wisp_span_headers(span, traceparent, headers + n_headers);
+    }
     const struct wisp_wrpc_target target = {
         .id = target_id,
         .function = {func->interface, func->name},
         .headers = headers,
-        .n_headers = WISP_COUNT(headers),
+        .n_headers = n_headers,
         .timeout_ms = caller->deadline_ms > now_ms ? caller->deadline_ms - now_ms : 1,
     };
-    struct remote_call remote = {.call = call};
-    struct wisp_wrpc_call *wrpc_call;
-    struct wisp_err err = {0};
-    int r = wisp_wrpc_call_start(wrpc, &target, func->type, args, call->arena, on_result, &remote, &wrpc_call, &err);
-    if (r < 0) return wisp_call_trap(call, "%s", err.text);
-    r = wait_for_answer(&remote, wrpc_call);
-    if (r == 0 && func->type->result && remote.result) memcpy(result, remote.result, func->type->result->native_size);
+    int r = start_remote(call, caller, func, &target, args, result);
+    if (span && r < 0) wisp_span_fail(span, "the call failed", "");
+    if (span) wisp_span_end(caller->worker, span);
     return r;
 }
 

@@ -120,6 +120,8 @@ void wisp_orders_send(struct wisp_orders *orders, json_t *order_taken, int fd)
     watch(orders);
 }
 
+size_t wisp_orders_unsent(const struct wisp_orders *orders) { return orders->unsent_size; }
+
 /* --- reading --- */
 
 /* Zero when there is nothing more for now. */

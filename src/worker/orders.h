@@ -28,6 +28,7 @@
  *     {"is":"component-gone", "id", "generation"}       the last invocation of that generation has ended
  *     {"is":"listening", "address"}                     for each "listen"
  *     {"is":"listen-failed", "address", "kind", "text"}
+ *     {"is":"telemetry", "signal":N, "n":N, "dropped":N, "items": base64}   items of telemetry/otlp.h
  *
  * A frame is four bytes, least significant first, then the JSON: the lower 31 bits are its size, the highest says that
  * a descriptor comes with it, as ancillary data of its first byte. */
@@ -61,3 +62,5 @@ void wisp_orders_free(struct wisp_orders *orders);
 /* Takes the reference of `order`; `fd` (-1: none) is duplicated for the other process, the caller keeps its own. Sent
  * at once as far as the other side takes it, the rest from the loop. */
 void wisp_orders_send(struct wisp_orders *orders, json_t *order_taken, int fd);
+/* Bytes that the other side did not take yet. */
+size_t wisp_orders_unsent(const struct wisp_orders *orders);

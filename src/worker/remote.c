@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bus: connection, services of editions, HTTP to components of other hosts. */
 #include "worker/remote.h"
+#include "worker/observer.h"
 
 #include "base/log.h"
 #include "wrpc/http.h"
@@ -90,6 +91,14 @@ static bool on_given_up(struct wisp_invocation *invocation, const char *cause)
 
 static const struct wisp_invocation_ops ops = {prepare, on_returned, on_failed, on_expired, on_refused, on_given_up};
 
+static struct wisp_span *begin_span(struct wisp_tenant *tenant, const struct wisp_wrpc_incoming *call,
+                                    const struct wisp_export_func *func)
+{
+    const struct wisp_wrpc_caller *caller = wisp_wrpc_incoming_caller(call);
+    const struct wisp_span_origin origin = {.traceparent = caller->traceparent, .tracestate = caller->tracestate};
+    return wisp_span_new_call(tenant->worker, WISP_OTLP_SERVER, tenant->id, func->interface, func->name, &origin);
+}
+
 static void on_call(struct wisp_wrpc_incoming *call, const void *args, void *env)
 {
     const struct served *served = env;
@@ -101,6 +110,7 @@ static void on_call(struct wisp_wrpc_incoming *call, const void *args, void *env
     invocation->caller = call;
     invocation->edition = edition;
     invocation->export_ = served->export_;
+    if (tenant->worker->is_tracing) invocation->span = begin_span(tenant, call, served->func);
     invocation->args = args;
     invocation->result = type ? wisp_arena_calloc(wisp_wrpc_incoming_arena(call), 1, type->native_size) : NULL;
     wisp_wasi_http_attach(invocation->http, &invocation->wasi, NULL);

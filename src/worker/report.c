@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/worker_priv.h"
+#include "worker/observer.h"
 
 #include "base/log.h"
 
@@ -44,6 +44,7 @@ static void report_request(const struct wisp_tenant *tenant, const struct wisp_h
 void wisp_report_failure(struct wisp_invocation *invocation, const char *message, const char *cause)
 {
     struct wisp_tenant *tenant = invocation->tenant;
+    if (invocation->span) wisp_span_fail(invocation->span, message, cause);
     if (!may_report(tenant)) return;
     if (invocation->exchange)
         report_request(tenant, invocation->exchange, message, cause);

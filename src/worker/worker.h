@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "telemetry/trace.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -73,6 +74,12 @@ struct wisp_worker_bus {
     bool is_tls, is_tls_first;
 };
 
+/* What goes to OpenTelemetry collectors, by way of the control process. */
+struct wisp_worker_telemetry {
+    bool traces, logs;
+    struct wisp_trace_sampler sampler;
+};
+
 /* A worker of a host. */
 struct wisp_worker_host {
     int orders_fd;         /* see orders.h; taken over */
@@ -84,6 +91,7 @@ struct wisp_worker_host {
     uint32_t grace_ms;         /* goes on for so long without its parent; 0: not at all */
     const char *handover_dir;  /* see handover.h; NULL: no hand-over */
     const char *lattice, *host_id;
+    struct wisp_worker_telemetry telemetry;
     struct wisp_worker_bus bus;
 };
 

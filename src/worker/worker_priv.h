@@ -14,12 +14,12 @@
 #pragma once
 
 #include "base/map.h"
+#include "base/ring.h"
 #include "http/http.h"
 #include "wasi/app.h"
 #include "wasi/http.h"
 #include "worker/orders.h"
 #include "worker/program.h"
-#include "worker/ring.h"
 #include "worker/shared.h"
 #include "worker/surroundings.h"
 
@@ -29,6 +29,8 @@ struct wisp_tenant;
 struct wisp_entrance;
 struct wisp_route;
 struct wisp_invocation;
+struct wisp_observer;
+struct wisp_span;
 struct wisp_worker;
 
 /* --- terms and editions (tenant.c) --- */
@@ -146,6 +148,7 @@ struct wisp_invocation {
     uint16_t timeout_status;             /* HTTP */
     struct wisp_wasi_http_handle_args handle_args;
     void *caller; /* CALL: of its ops */
+    struct wisp_span *span; /* NULL: not tracing */
     struct wisp_wasi wasi;
     struct wisp_wasi_http *http;
     struct wisp_err err;
@@ -187,6 +190,8 @@ struct wisp_worker {
 
     struct wisp_hosting *hosting; /* NULL: `wisp run` */
     struct wisp_remote *remote;   /* NULL: no bus */
+    struct wisp_observer *observer; /* NULL: nobody wants to know */
+    bool is_tracing;                /* calls have spans, see observer.h */
 };
 
 /* --- tenant.c --- */
@@ -329,6 +334,10 @@ int wisp_hosting_start(struct wisp_worker *worker, struct wisp_err *err) __attri
 /* Tells the control process. */
 void wisp_hosting_on_ready(struct wisp_worker *worker, struct wisp_str id, uint64_t generation);
 void wisp_hosting_on_gone(struct wisp_tenant *tenant, uint64_t generation);
+/* More news, besides. */
+void wisp_hosting_tell(struct wisp_worker *worker, json_t *news_taken);
+/* Whether the control process takes it up in time, so that what can wait, or be dropped, may be told. */
+bool wisp_hosting_may_tell_more(const struct wisp_worker *worker);
 /* Loads what was ordered, as long as that takes no longer than a moment. */
 void wisp_hosting_load_some(struct wisp_worker *worker);
 /* The parent is gone. */

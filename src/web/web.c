@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "oci/web.h"
+#include "web/web.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ enum {
     RECEIVE_SIZE = 128 * 1024,
 };
 
-struct wisp_oci_web {
+struct wisp_web {
     CURLM *multi;
     uv_loop_t *loop;
     uv_timer_t timer;
@@ -26,25 +26,25 @@ struct wisp_oci_web {
     bool is_freed;
 };
 
-struct wisp_oci_request {
-    struct wisp_oci_web *web;
-    struct wisp_oci_get get; /* strings are ours */
+struct wisp_web_request {
+    struct wisp_web *web;
+    struct wisp_web_ask ask; /* strings are ours */
     CURL *easy;
     struct curl_slist *headers;
     uv_timer_t stall;
     unsigned n_redirects;
-    struct wisp_oci_response response;
+    struct wisp_web_response response;
     struct wisp_err failure; /* of on_body */
     char detail[CURL_ERROR_SIZE];
 };
 
-static void drain(struct wisp_oci_web *web);
+static void drain(struct wisp_web *web);
 
 /* --- libcurl's sockets and timer on the loop --- */
 
 struct watch {
     uv_poll_t poll;
-    struct wisp_oci_web *web;
+    struct wisp_web *web;
     curl_socket_t socket;
 };
 
@@ -53,7 +53,7 @@ static void free_watch(uv_handle_t *handle) { free(handle->data); }
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
     struct watch *watch = poll->data;
-    struct wisp_oci_web *web = watch->web;
+    struct wisp_web *web = watch->web;
     int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
                 (status < 0 ? CURL_CSELECT_ERR : 0);
     int running;
@@ -61,7 +61,7 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     drain(web);
 }
 
-static struct watch *new_watch(struct wisp_oci_web *web, curl_socket_t socket)
+static struct watch *new_watch(struct wisp_web *web, curl_socket_t socket)
 {
     struct watch *watch = wisp_mem_calloc(1, sizeof *watch);
     watch->web = web;
@@ -78,7 +78,7 @@ static struct watch *new_watch(struct wisp_oci_web *web, curl_socket_t socket)
 static int want_socket(CURL *easy, curl_socket_t socket, int what, void *env, void *assigned)
 {
     (void)easy;
-    struct wisp_oci_web *web = env;
+    struct wisp_web *web = env;
     struct watch *watch = assigned;
     if (what == CURL_POLL_REMOVE) {
         if (!watch) return 0;
@@ -94,7 +94,7 @@ static int want_socket(CURL *easy, curl_socket_t socket, int what, void *env, vo
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct wisp_oci_web *web = timer->data;
+    struct wisp_web *web = timer->data;
     int running;
     curl_multi_socket_action(web->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     drain(web);
@@ -103,7 +103,7 @@ static void on_timer(uv_timer_t *timer)
 static int want_timer(CURLM *multi, long timeout_ms, void *env)
 {
     (void)multi;
-    struct wisp_oci_web *web = env;
+    struct wisp_web *web = env;
     if (web->is_freed) return 0;
     if (timeout_ms < 0)
         uv_timer_stop(&web->timer);
@@ -132,7 +132,7 @@ static int add_file(const char *path, struct wisp_buf *out, struct wisp_err *err
 }
 
 /* libcurl takes one bundle: the system's and ours become one. */
-static int load_certificates(struct wisp_oci_web *web, const struct wisp_oci_web_options *options, struct wisp_err *err)
+static int load_certificates(struct wisp_web *web, const struct wisp_web_options *options, struct wisp_err *err)
 {
     const curl_version_info_data *version = curl_version_info(CURLVERSION_NOW);
     if (options->n_ca_paths == 0) return 0;
@@ -156,13 +156,13 @@ static void ignore_sigpipe(void)
     if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
 }
 
-int wisp_oci_web_new(struct wisp_oci_web **ret_web, uv_loop_t *loop, const struct wisp_oci_web_options *options,
-                     struct wisp_err *err)
+int wisp_web_new(struct wisp_web **ret_web, uv_loop_t *loop, const struct wisp_web_options *options,
+                 struct wisp_err *err)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return wisp_err_set(err, WISP_ERR_INTERNAL, "libcurl can't be used");
     ignore_sigpipe();
-    struct wisp_oci_web *web = wisp_mem_calloc(1, sizeof *web);
+    struct wisp_web *web = wisp_mem_calloc(1, sizeof *web);
     web->loop = loop;
     web->stall_timeout_ms = options->stall_timeout_ms;
     int r = load_certificates(web, options, err);
@@ -185,12 +185,12 @@ int wisp_oci_web_new(struct wisp_oci_web **ret_web, uv_loop_t *loop, const struc
 
 static void free_web(uv_handle_t *handle)
 {
-    struct wisp_oci_web *web = handle->data;
+    struct wisp_web *web = handle->data;
     wisp_buf_deinit(&web->certificates);
     free(web);
 }
 
-void wisp_oci_web_free(struct wisp_oci_web *web)
+void wisp_web_free(struct wisp_web *web)
 {
     if (!web) return;
     web->is_freed = true;
@@ -202,19 +202,20 @@ void wisp_oci_web_free(struct wisp_oci_web *web)
 
 static void free_request(uv_handle_t *handle)
 {
-    struct wisp_oci_request *request = handle->data;
-    free((char *)(uintptr_t)request->get.url);
-    free((char *)(uintptr_t)request->get.accept);
-    if (request->get.authorization) {
-        explicit_bzero((char *)(uintptr_t)request->get.authorization, strlen(request->get.authorization));
-        free((char *)(uintptr_t)request->get.authorization);
+    struct wisp_web_request *request = handle->data;
+    free((char *)(uintptr_t)request->ask.url);
+    free((char *)(uintptr_t)request->ask.accept);
+    free((char *)(uintptr_t)request->ask.content_type);
+    if (request->ask.authorization) {
+        explicit_bzero((char *)(uintptr_t)request->ask.authorization, strlen(request->ask.authorization));
+        free((char *)(uintptr_t)request->ask.authorization);
     }
     wisp_buf_deinit(&request->response.challenge);
     wisp_buf_deinit(&request->response.digest);
     free(request);
 }
 
-static void detach(struct wisp_oci_request *request)
+static void detach(struct wisp_web_request *request)
 {
     if (!request->easy) return;
     curl_multi_remove_handle(request->web->multi, request->easy);
@@ -224,33 +225,34 @@ static void detach(struct wisp_oci_request *request)
     request->headers = NULL;
 }
 
-void wisp_oci_request_cancel(struct wisp_oci_request *request)
+void wisp_web_cancel(struct wisp_web_request *request)
 {
     if (!request) return;
     detach(request);
     uv_close((uv_handle_t *)&request->stall, free_request);
 }
 
-static void finish(struct wisp_oci_request *request, const struct wisp_err *err)
+static void finish(struct wisp_web_request *request, const struct wisp_err *err)
 {
     detach(request);
     uv_timer_stop(&request->stall);
-    request->get.on_done(&request->response, err, request->get.env);
+    request->ask.on_done(&request->response, err, request->ask.env);
     uv_close((uv_handle_t *)&request->stall, free_request);
 }
 
 /* "https://host/path" of a URL with a query. */
 static struct wisp_str public_part(const char *url) { return (struct wisp_str){url, strcspn(url, "?#")}; }
 
-static void fail(struct wisp_oci_request *request, struct wisp_err *err)
+static void fail(struct wisp_web_request *request, struct wisp_err *err)
 {
-    wisp_err_wrap(err, "get %.*s", WISP_STR_ARG(public_part(request->get.url)));
+    wisp_err_wrap(err, "%s %.*s", request->ask.content_type ? "post" : "get",
+                  WISP_STR_ARG(public_part(request->ask.url)));
     finish(request, err);
 }
 
 static void on_stall(uv_timer_t *timer)
 {
-    struct wisp_oci_request *request = timer->data;
+    struct wisp_web_request *request = timer->data;
     struct wisp_err err = {0};
     wisp_err_set(&err, WISP_ERR_TIMEOUT, "nothing arrived for %llu ms",
                  (unsigned long long)request->web->stall_timeout_ms);
@@ -261,14 +263,14 @@ static void on_stall(uv_timer_t *timer)
 
 static size_t on_bytes(char *bytes, size_t one, size_t n, void *env)
 {
-    struct wisp_oci_request *request = env;
+    struct wisp_web_request *request = env;
     (void)one;
     uv_timer_again(&request->stall);
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &request->response.status);
+    if (!request->ask.on_body) return n;
     if (request->response.status >= 300 && request->response.status < 400) return n;
     struct wisp_str body = {bytes, n};
-    if (request->get.on_body(&request->response, body, request->get.env, &request->failure) == 0) return n;
-    return 0;
+    return request->ask.on_body(&request->response, body, request->ask.env, &request->failure) == 0 ? n : 0;
 }
 
 static bool header_is(struct wisp_str line, struct wisp_str name, struct wisp_str *ret_value)
@@ -291,7 +293,7 @@ static uint64_t leading_number(struct wisp_str text)
     return i ? value : UINT64_MAX;
 }
 
-static void reset(struct wisp_oci_response *response)
+static void reset(struct wisp_web_response *response)
 {
     response->status = 0;
     response->challenge.len = response->digest.len = 0;
@@ -299,7 +301,7 @@ static void reset(struct wisp_oci_response *response)
     response->retry_after_ms = 0;
 }
 
-static void note_header(struct wisp_oci_response *response, struct wisp_str line)
+static void note_header(struct wisp_web_response *response, struct wisp_str line)
 {
     struct wisp_str value;
     if (wisp_str_starts_with(line, WISP_STR("HTTP/"))) {
@@ -323,7 +325,7 @@ static void note_header(struct wisp_oci_response *response, struct wisp_str line
 
 static size_t on_header(char *bytes, size_t one, size_t n, void *env)
 {
-    struct wisp_oci_request *request = env;
+    struct wisp_web_request *request = env;
     (void)one;
     uv_timer_again(&request->stall);
     note_header(&request->response, (struct wisp_str){bytes, n});
@@ -332,7 +334,7 @@ static size_t on_header(char *bytes, size_t one, size_t n, void *env)
 
 /* --- going --- */
 
-static void add_header(struct wisp_oci_request *request, const char *name, const char *value)
+static void add_header(struct wisp_web_request *request, const char *name, const char *value)
 {
     WISP_CLEANUP_BUF struct wisp_buf line = {0};
     wisp_buf_printf(&line, "%s: %s", name, value);
@@ -343,16 +345,16 @@ static void add_header(struct wisp_oci_request *request, const char *name, const
     explicit_bzero(line.data, line.len);
 }
 
-static void set_up(struct wisp_oci_request *request)
+static void set_up(struct wisp_web_request *request)
 {
     CURL *easy = request->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, request->get.url);
+    curl_easy_setopt(easy, CURLOPT_URL, request->ask.url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "wisp");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->get.timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->ask.timeout_ms);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_SIZE);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->detail);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
@@ -363,20 +365,32 @@ static void set_up(struct wisp_oci_request *request)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
     /* Not CURLOPT_RESUME_FROM: an answer without the range is for us to judge. */
     char range[32];
-    snprintf(range, sizeof range, "%llu-", (unsigned long long)request->get.range_start);
-    if (request->get.range_start) curl_easy_setopt(easy, CURLOPT_RANGE, range);
+    snprintf(range, sizeof range, "%llu-", (unsigned long long)request->ask.range_start);
+    if (request->ask.range_start) curl_easy_setopt(easy, CURLOPT_RANGE, range);
     struct wisp_buf *certificates = &request->web->certificates;
     struct curl_blob blob = {certificates->data, certificates->len, CURL_BLOB_NOCOPY};
     if (certificates->len) curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
 }
 
-static void send_request(struct wisp_oci_request *request)
+static void set_up_post(struct wisp_web_request *request)
+{
+    const struct wisp_web_ask *ask = &request->ask;
+    add_header(request, "Content-Type", ask->content_type);
+    add_header(request, "Expect", ""); /* never wait for 100 Continue */
+    for (size_t i = 0; i < ask->n_headers; i++) add_header(request, ask->headers[i].name, ask->headers[i].value);
+    curl_easy_setopt(request->easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, ask->body.len ? ask->body.ptr : "");
+    curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ask->body.len);
+}
+
+static void send_request(struct wisp_web_request *request)
 {
     reset(&request->response);
     request->easy = curl_easy_init();
     if (!request->easy) wisp_mem_out(0);
-    if (request->get.accept) add_header(request, "Accept", request->get.accept);
-    if (request->get.authorization) add_header(request, "Authorization", request->get.authorization);
+    if (request->ask.accept) add_header(request, "Accept", request->ask.accept);
+    if (request->ask.authorization) add_header(request, "Authorization", request->ask.authorization);
+    if (request->ask.content_type) set_up_post(request);
     set_up(request);
     uv_timer_start(&request->stall, on_stall, request->web->stall_timeout_ms, request->web->stall_timeout_ms);
     if (curl_multi_add_handle(request->web->multi, request->easy) != CURLM_OK) wisp_mem_out(0);
@@ -409,24 +423,24 @@ static bool origin_of(const char *text, struct origin *ret_origin)
 static bool same(const char *a, const char *b) { return wisp_str_equal_nocase(wisp_str_from(a), wisp_str_from(b)); }
 
 /* Makes the request one for `target`. */
-static int turn_to(struct wisp_oci_request *request, const char *target, struct wisp_err *err)
+static int turn_to(struct wisp_web_request *request, const char *target, struct wisp_err *err)
 {
     __attribute__((cleanup(origin_deinit))) struct origin from = {0}, to = {0};
     if (request->n_redirects++ == REDIRECTS_MAX)
         return wisp_err_set(err, WISP_ERR_DENIED, "more than %d redirects", REDIRECTS_MAX);
-    if (!origin_of(request->get.url, &from) || !origin_of(target, &to) ||
+    if (!origin_of(request->ask.url, &from) || !origin_of(target, &to) ||
         (!same(to.scheme, "https") && !same(to.scheme, "http")))
         return wisp_err_set(err, WISP_ERR_DENIED, "redirected to something that is no URL of http or https");
     if (same(from.scheme, "https") && !same(to.scheme, "https"))
         return wisp_err_set(err, WISP_ERR_DENIED, "redirected from https to %s", to.scheme);
-    if (request->get.authorization &&
+    if (request->ask.authorization &&
         !(same(from.scheme, to.scheme) && same(from.host, to.host) && same(from.port, to.port))) {
-        explicit_bzero((char *)(uintptr_t)request->get.authorization, strlen(request->get.authorization));
-        free((char *)(uintptr_t)request->get.authorization);
-        request->get.authorization = NULL;
+        explicit_bzero((char *)(uintptr_t)request->ask.authorization, strlen(request->ask.authorization));
+        free((char *)(uintptr_t)request->ask.authorization);
+        request->ask.authorization = NULL;
     }
-    free((char *)(uintptr_t)request->get.url);
-    request->get.url = wisp_mem_dup(wisp_str_from(target));
+    free((char *)(uintptr_t)request->ask.url);
+    request->ask.url = wisp_mem_dup(wisp_str_from(target));
     return 0;
 }
 
@@ -454,7 +468,7 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-static void complete(struct wisp_oci_request *request, CURLcode code)
+static void complete(struct wisp_web_request *request, CURLcode code)
 {
     struct wisp_err err = {0};
     char *target = NULL;
@@ -469,7 +483,7 @@ static void complete(struct wisp_oci_request *request, CURLcode code)
     }
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &request->response.status);
     curl_easy_getinfo(request->easy, CURLINFO_REDIRECT_URL, &target);
-    if (!is_redirect(request->response.status) || !target) {
+    if (!is_redirect(request->response.status) || !target || request->ask.content_type) {
         finish(request, NULL);
         return;
     }
@@ -482,12 +496,12 @@ static void complete(struct wisp_oci_request *request, CURLcode code)
     send_request(request);
 }
 
-static void drain(struct wisp_oci_web *web)
+static void drain(struct wisp_web *web)
 {
     CURLMsg *message;
     int left;
     while ((message = curl_multi_info_read(web->multi, &left))) {
-        struct wisp_oci_request *request = NULL;
+        struct wisp_web_request *request = NULL;
         if (message->msg != CURLMSG_DONE) continue;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
@@ -497,14 +511,15 @@ static void drain(struct wisp_oci_web *web)
 
 static char *copy(const char *text) { return text ? wisp_mem_dup(wisp_str_from(text)) : NULL; }
 
-struct wisp_oci_request *wisp_oci_web_get(struct wisp_oci_web *web, const struct wisp_oci_get *get)
+struct wisp_web_request *wisp_web_start(struct wisp_web *web, const struct wisp_web_ask *ask)
 {
-    struct wisp_oci_request *request = wisp_mem_calloc(1, sizeof *request);
+    struct wisp_web_request *request = wisp_mem_calloc(1, sizeof *request);
     request->web = web;
-    request->get = *get;
-    request->get.url = copy(get->url);
-    request->get.authorization = copy(get->authorization);
-    request->get.accept = copy(get->accept);
+    request->ask = *ask;
+    request->ask.url = copy(ask->url);
+    request->ask.authorization = copy(ask->authorization);
+    request->ask.accept = copy(ask->accept);
+    request->ask.content_type = copy(ask->content_type);
     uv_timer_init(web->loop, &request->stall);
     request->stall.data = request;
     send_request(request);
