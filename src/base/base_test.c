@@ -105,7 +105,7 @@ TEST(buffer_grows)
 TEST(map_forgets_what_was_removed_and_nothing_else)
 {
     enum { N = 500 };
-    char names[N][8];
+    char names[N][12];
     WISP_CLEANUP_MAP struct wisp_map map = {0};
     for (int i = 0; i < N; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);

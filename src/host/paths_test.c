@@ -90,7 +90,7 @@ TEST(socket_names_must_fit)
 
 TEST(log_file_moves_on_when_it_is_large)
 {
-    char path[64], old[64];
+    char path[64], old[72];
     struct wisp_err err = {0};
     struct stat status;
     snprintf(path, sizeof path, "%s/wisp.log", folder());
