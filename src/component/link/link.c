@@ -114,7 +114,7 @@ static int check_bag(struct wisp_linker *l, const struct wisp_link_instance *bag
 static uint32_t add_instance(struct wisp_linker *l, uint32_t parent)
 {
     struct wisp_component *component = l->component;
-    *WISP_PUSH(&component->arena, component->instance_parents, component->n_instances, l->capacity.instances) = parent;
+    *WISP_PUSH(l->scratch, component->instance_parents, component->n_instances, l->capacity.instances) = parent;
     return component->n_instances - 1;
 }
 
@@ -315,6 +315,30 @@ int wisp_link_eval(struct wisp_linker *l, const struct wisp_link_eval *eval, str
     return r;
 }
 
+#define SETTLE(arena, items, n) ((items) = settle((arena), (items), (n) * sizeof *(items)))
+
+static void *settle(struct wisp_arena *arena, const void *items, size_t size)
+{
+    void *copy = wisp_arena_alloc(arena, size);
+    if (size) memcpy(copy, items, size);
+    return copy;
+}
+
+/* Lists grow in the scratch arena and stay at their final size: a host has many components. */
+static void settle_lists(struct wisp_component *component)
+{
+    struct wisp_arena *arena = &component->arena;
+    SETTLE(arena, component->resources, component->n_resources);
+    SETTLE(arena, component->import_funcs, component->n_import_funcs);
+    SETTLE(arena, component->export_funcs, component->n_export_funcs);
+    SETTLE(arena, component->lifted_funcs, component->n_lifted_funcs);
+    SETTLE(arena, component->modules, component->n_modules);
+    SETTLE(arena, component->trampolines, component->n_trampolines);
+    SETTLE(arena, component->steps, component->n_steps);
+    SETTLE(arena, component->destructors, component->n_destructors);
+    SETTLE(arena, component->instance_parents, component->n_instances);
+}
+
 int wisp_component_link(struct wisp_component *component, const struct wisp_ast *ast, struct wisp_err *err)
 {
     WISP_CLEANUP_ARENA struct wisp_arena scratch = {0};
@@ -331,5 +355,7 @@ int wisp_component_link(struct wisp_component *component, const struct wisp_ast 
     l.dry = 0;
     eval.checks = false;
     if (r == 0) r = wisp_link_eval(&l, &eval, &exports);
-    return r < 0 ? r : wisp_link_world(&l, &imports, exports);
+    if (r == 0) r = wisp_link_world(&l, &imports, exports);
+    if (r == 0) settle_lists(component);
+    return r;
 }

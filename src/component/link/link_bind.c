@@ -58,7 +58,7 @@ static int import_func(struct wisp_linker *l, const struct wisp_link_binding *bi
         return wisp_err_set(l->err, WISP_ERR_UNSUPPORTED, "importing functions of instances within instances");
     func->origin = WISP_LINK_IMPORTED;
     func->index = component->n_import_funcs;
-    *WISP_PUSH(&component->arena, component->import_funcs, component->n_import_funcs, l->capacity.import_funcs) =
+    *WISP_PUSH(l->scratch, component->import_funcs, component->n_import_funcs, l->capacity.import_funcs) =
         (struct wisp_import_func){binding->owner, binding->name, func->type};
     return 0;
 }

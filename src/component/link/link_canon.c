@@ -106,8 +106,7 @@ static int lift(struct wisp_linker *l, struct wisp_link_env *env, const struct w
         struct wisp_component *component = l->component;
         func->origin = WISP_LINK_LIFTED;
         func->index = component->n_lifted_funcs;
-        *WISP_PUSH(&component->arena, component->lifted_funcs, component->n_lifted_funcs, l->capacity.lifted_funcs) =
-            lifted;
+        *WISP_PUSH(l->scratch, component->lifted_funcs, component->n_lifted_funcs, l->capacity.lifted_funcs) = lifted;
     }
     wisp_link_add(env, (struct wisp_link_value){.sort = WISP_SORT_FUNC, .func = func});
     return 0;
@@ -128,8 +127,7 @@ static void add_trampoline(struct wisp_linker *l, struct wisp_link_env *env, str
     struct wisp_component *component = l->component;
     trampoline.index = component->n_trampolines;
     if (!l->dry)
-        *WISP_PUSH(&component->arena, component->trampolines, component->n_trampolines, l->capacity.trampolines) =
-            trampoline;
+        *WISP_PUSH(l->scratch, component->trampolines, component->n_trampolines, l->capacity.trampolines) = trampoline;
     wisp_link_add_core(
         env, (struct wisp_link_core_item){.type = type, .is_trampoline = true, .trampoline = trampoline.index});
 }
@@ -203,6 +201,6 @@ int wisp_link_destructor(struct wisp_linker *l, const struct wisp_link_env *env,
     if (r < 0 || l->dry) return r;
     struct wisp_component *component = l->component;
     resource->destructor = (int32_t)component->n_destructors;
-    *WISP_PUSH(&component->arena, component->destructors, component->n_destructors, l->capacity.destructors) = ref;
+    *WISP_PUSH(l->scratch, component->destructors, component->n_destructors, l->capacity.destructors) = ref;
     return 0;
 }

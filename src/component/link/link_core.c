@@ -92,8 +92,7 @@ static int plan_module(struct wisp_linker *l, const struct wisp_link_module *mod
     int32_t *position = &l->plan_modules[module->info->ordinal];
     if (*position < 0) {
         *position = (int32_t)component->n_modules;
-        *WISP_PUSH(&component->arena, component->modules, component->n_modules, l->capacity.modules) =
-            module->info->plan;
+        *WISP_PUSH(l->scratch, component->modules, component->n_modules, l->capacity.modules) = module->info->plan;
     }
     *ret_module = (uint32_t)*position;
     return 0;
@@ -111,7 +110,7 @@ static int add_step(struct wisp_linker *l, const struct wisp_link_module *module
     int r = plan_module(l, module, &step.module);
     if (r < 0) return r;
     *ret_step = (int32_t)component->n_steps;
-    *WISP_PUSH(&component->arena, component->steps, component->n_steps, l->capacity.steps) = step;
+    *WISP_PUSH(l->scratch, component->steps, component->n_steps, l->capacity.steps) = step;
     return 0;
 }
 

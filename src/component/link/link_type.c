@@ -168,8 +168,7 @@ struct wisp_link_type *wisp_link_resource(struct wisp_linker *l, const struct wi
                                        .is_imported = !definer,
                                        .destructor = -1,
                                        .instance = definer ? definer->instance : 0};
-    if (!l->dry)
-        *WISP_PUSH(&component->arena, component->resources, component->n_resources, l->capacity.resources) = resource;
+    if (!l->dry) *WISP_PUSH(l->scratch, component->resources, component->n_resources, l->capacity.resources) = resource;
     struct wisp_link_type *type = new_type(l, WISP_LINK_RESOURCE);
     type->resource = resource;
     type->definer = definer;

@@ -67,7 +67,7 @@ static void export_func(struct wisp_linker *l, struct wisp_str interface, const 
 {
     struct wisp_component *component = l->component;
     const struct wisp_link_func *func = member->value.func;
-    *WISP_PUSH(&component->arena, component->export_funcs, component->n_export_funcs, l->capacity.export_funcs) =
+    *WISP_PUSH(l->scratch, component->export_funcs, component->n_export_funcs, l->capacity.export_funcs) =
         (struct wisp_export_func){interface, member->name, func->origin == WISP_LINK_LIFTED ? func->index : UINT32_MAX,
                                   func->type};
 }
