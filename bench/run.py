@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """wisp against its peers: each server alone on core 0, the load on core 1, runs alternating, ratios of medians.
 
-    python3 bench/run.py [--rounds N] [--seconds S] [--only NAME ...] [--out build/bench.json]
+    python3 bench/run.py [--rounds N] [--seconds S] [--only NAME ...] [--build build] [--out build/bench.json]
 
 Prints tables and writes everything measured as JSON. A figure without a ratio in the same run means little: machines
 are noisy."""
@@ -14,6 +14,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import bus as embedded_bus
+import calls
+import many as many_components
 import measure
 import servers
 
@@ -95,7 +97,28 @@ def bus(config):
     return embedded_bus.measure_bus(config)
 
 
-PARTS = {part.__name__: part for part in (hello, latency, payloads, start, memory, instantiate, instructions, bus)}
+def call(config):
+    """A call from component to component in one worker, over the same call in a composed component."""
+    return calls.measure_call(config)
+
+
+def remote(config):
+    """Calls and HTTP over nats-server: a call over a bare request, and requests per second with two hosts."""
+    return calls.measure_remote(config)
+
+
+def many(config):
+    """1,000 different components on one host: time to start them, memory of each."""
+    return many_components.measure_many(config)
+
+
+def lattice(config):
+    """Simulated hosts of one lattice: messages and CPU time of a host, by their number."""
+    return many_components.measure_lattice(config)
+
+
+PARTS = {part.__name__: part for part in (hello, latency, payloads, start, memory, instantiate, instructions, bus, call,
+                                          remote, many, lattice)}
 
 
 def main():
@@ -103,9 +126,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="has guests/ and release/")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/bench.json")
     arguments = parser.parse_args()
-    config = servers.Config(root=ROOT, rounds=arguments.rounds, seconds=arguments.seconds)
+    config = servers.Config(root=ROOT, build=arguments.build.resolve(), rounds=arguments.rounds,
+                            seconds=arguments.seconds)
     if (os.cpu_count() or 1) < 2:
         sys.exit("bench: two cores are needed, one for the server and one for the load")
     results = {name: PARTS[name](config) for name in arguments.only}

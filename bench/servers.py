@@ -14,14 +14,17 @@ SERVER_CORE, LOAD_CORE = "0", "1"
 @dataclasses.dataclass
 class Config:
     root: pathlib.Path
+    build: pathlib.Path  # with guests/ and release/
     rounds: int
     seconds: int
 
     def __post_init__(self):
-        self.guests = self.root / "build/guests"
-        self.wisp = self.root / "build/release/wisp"
-        self.release = self.root / "build/release/src"
+        self.guests = self.build / "guests"
+        self.wisp = self.build / "release/wisp"
+        self.release = self.build / "release/src"
+        self.simulation = self.build / "release/tests/sim/lattice_sim"
         self.wasmtime = reference_tool(self.root, "wasmtime")
+        self.wasm_tools = reference_tool(self.root, "wasm-tools")
 
 
 def reference_tool(root, name):
@@ -39,6 +42,7 @@ class Server:
     """with server.running(): ...   starts it on a port of its own and ends it, by its process id."""
     name = "?"
     process = None
+    stderr = subprocess.DEVNULL
 
     def command(self, port):
         raise NotImplementedError
@@ -50,8 +54,12 @@ class Server:
         self.port = free_port()
         self.process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, *map(str, self.command(self.port))], env=self.environment(),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        self.wait_ready()
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr, start_new_session=True)
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def wait_ready(self, seconds=60):

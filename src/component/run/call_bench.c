@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a call from one component to another costs, string there and string back: composed into one component, and as
- * two components of which the callee gets a fresh instance for each call. Prints "composed ns VALUE", "linked ns
+ * two components of which the callee gets a fresh instance for each call. Prints "composed_ns VALUE", "linked_ns
  * VALUE". usage: component_call_bench */
 #include "base/mem.h"
 #include "component/instance.h"
@@ -121,7 +121,7 @@ static void measure(const char *what, struct program *program, uint32_t n_instan
     for (uint32_t i = 0; i < n_instances; i++) run(program, n_calls);
     clock_gettime(CLOCK_MONOTONIC, &to);
     double ns = (double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec);
-    printf("%s ns %.0f\n", what, ns / n_instances / n_calls);
+    printf("%s_ns %.0f\n", what, ns / n_instances / n_calls);
 }
 
 int main(void)
@@ -133,8 +133,8 @@ int main(void)
     load(&composed, composed_text, NULL);
     measure("composed", &composed, 1, 1000000);
     measure("linked", &caller, 1, 100000);
-    measure("composed-fresh", &composed, 50000, 1);
-    measure("linked-fresh", &caller, 50000, 1);
+    measure("composed_fresh", &composed, 50000, 1);
+    measure("linked_fresh", &caller, 50000, 1);
     unload(&composed);
     unload(&caller);
     unload(&callee);
