@@ -128,11 +128,12 @@ def descendants(pid):
     return found
 
 
-def pss_kib(pid):
+def pss_kib(pid, what="Pss"):
+    """Of the process and those below it; Pss_Anon and Pss_File are parts of Pss."""
     total = 0
     for process in descendants(pid):
         text = pathlib.Path(f"/proc/{process}/smaps_rollup").read_text()
-        total += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+        total += int(re.search(rf"^{what}:\s+(\d+)", text, re.M).group(1))
     return total
 
 
