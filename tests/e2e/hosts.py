@@ -115,11 +115,11 @@ class Bus:
 class Host:
     """`wisp host`, in front."""
 
-    def __init__(self, lattice, *args, env=None, wait=True):
+    def __init__(self, lattice, *args, env=None, wait=True, wrapper=()):
         self.lattice = lattice
         self.case = lattice.case
         self.log_path = os.path.join(self.case.folder, f"host-log-{time.monotonic_ns()}")
-        command = [wisp.PROGRAM, "host", "--allow-file-load", "--log-format", "logfmt", *lattice.host_flags, *args]
+        command = [*wrapper, wisp.PROGRAM, "host", "--allow-file-load", "--log-format", "logfmt", *lattice.host_flags, *args]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**lattice.env, **(env or {})})

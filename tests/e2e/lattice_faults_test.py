@@ -15,6 +15,12 @@ import hosts
 import wisp
 
 
+def may_mount():
+    """Whether this process may make a view of the file systems of its own, and mount in it."""
+    done = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True)
+    return done.returncode == 0
+
+
 class Load(threading.Thread):
     """Asks again and again, a connection per request; notes what was not answered."""
 
@@ -49,9 +55,11 @@ class Load(threading.Thread):
 
 
 class FaultsTest(wisp.Case):
+    wrapper = ()
+
     def begin(self, *flags, port=None, before=None):
         self.lattice = hosts.Lattice(self, port=port)
-        host = self.lattice.host(*flags)
+        host = self.lattice.host(*flags, wrapper=self.wrapper)
         self.bus = self.lattice.bus()
         self.address = wisp.free_address()
         self.ok("config.put.front", {"address": self.address})
@@ -175,6 +183,38 @@ class FaultsTest(wisp.Case):
             for name, value in written.items():
                 self.assertEqual(self.ok(f"config.get.{name}"), value)
         host.stop()
+
+    @unittest.skipUnless(may_mount(), "can't mount a small file system here")
+    def test_full_disk_refuses_writes_and_disturbs_nobody_else(self):
+        if type(self) is not FaultsTest:
+            self.skipTest("NATS has the state")
+        self.wrapper = ("unshare", "-m", "sh", "-c",
+                        'mkdir -p "$WISP_STATE" && mount -t tmpfs -o size=512k tmpfs "$WISP_STATE" && exec "$@"', "sh")
+        host = self.begin()
+        load = self.load()
+        refused = None
+        for i in range(400):
+            answer = self.lattice.ctl(self.bus, f"config.put.big-{i}", {"v": "x" * 8000})
+            if not answer["success"]:
+                refused = answer["message"]
+                break
+        self.assertRegex(refused or "", "full|space")
+        load.wait_for(20)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        self.assertEqual(self.ok("config.get.big-0"), {"v": "x" * 8000})
+        for j in range(i):
+            self.lattice.ctl(self.bus, f"config.del.big-{j}")
+        host.stop()
+
+    @unittest.skipUnless(may_mount(), "can't mount a file system here")
+    def test_read_only_state_directory_is_told_at_the_start(self):
+        self.lattice = hosts.Lattice(self)
+        wrapper = ("unshare", "-m", "sh", "-c",
+                   'mkdir -p "$WISP_STATE" && mount -t tmpfs -o ro tmpfs "$WISP_STATE" && exec "$@"', "sh")
+        host = self.lattice.host(wait=False, wrapper=wrapper)
+        self.assertNotEqual(host.process.wait(wisp.PATIENCE), 0)
+        self.assertRegex(host.log, "Read-only file system")
 
     def test_duplicate_host_id_is_told(self):
         host = self.begin()
