@@ -10,7 +10,8 @@
 
 #include "base/log.h"
 
-enum { PAUSE_MS = 50, AGAIN_FIRST_MS = 2000, AGAIN_MAX_MS = 60000 };
+/* A host with many units doesn't write all of them for each change; one with few loses nothing that it said to be done. */
+enum { PAUSE_MAX_MS = 50, UNITS_PER_PAUSE_MS = 16, AGAIN_FIRST_MS = 2000, AGAIN_MAX_MS = 60000 };
 
 /* --- saving --- */
 
@@ -50,7 +51,8 @@ static void save_due(struct wisp_lattice_timer *timer, void *env)
 {
     (void)timer;
     struct wisp_lattice *lattice = env;
-    lattice->save_due_ms = lattice->now.now_ms + PAUSE_MS;
+    size_t pause_ms = (lattice->components.count + lattice->providers.count) / UNITS_PER_PAUSE_MS;
+    lattice->save_due_ms = lattice->now.now_ms + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
     emit(lattice);
 }
 
