@@ -27,3 +27,11 @@ wasmtime_call_future_t *wisp_engine_instance_new_async(wasmtime_context_t *conte
                                                        const wasmtime_extern_t *imports, size_t n_imports,
                                                        wasmtime_instance_t *instance, wasm_trap_t **trap_ret,
                                                        wasmtime_error_t **error_ret);
+
+/* wasmtime_func_call_async for a function that takes two i32 and returns nothing, which is not checked. `func` is copied;
+ * the other pointers stay live until the future is deleted. */
+wasmtime_call_future_t *wisp_engine_call_async(wasmtime_context_t *context, const wasmtime_func_t *func, uint32_t first,
+                                               uint32_t second, wasm_trap_t **trap_ret, wasmtime_error_t **error_ret);
+
+/* wasmtime_memory_data and wasmtime_memory_data_size in one. */
+uint8_t *wisp_engine_memory_view(wasmtime_context_t *context, const wasmtime_memory_t *memory, uint64_t *size_ret);

@@ -6,10 +6,11 @@ use std::future::Future;
 use std::mem::{transmute, MaybeUninit};
 use std::pin::Pin;
 use std::{ptr, slice, str};
-use wasmtime::{Config, Engine, Extern, Instance, Module, ModuleExport};
+use wasmtime::{Config, Engine, Error, Extern, Func, Instance, Memory, Module, ModuleExport, Trap, TypedFunc};
 
 // The C API's types are one field each around the engine's own; the casts below rest on that.
 const _: () = assert!(size_of::<wasmtime_module_t>() == size_of::<Module>());
+const _: () = assert!(size_of::<wasm_trap_t>() == size_of::<Error>());
 const _: () = assert!(size_of::<wasmtime_call_future_t<'static>>() == size_of::<Pin<Box<dyn Future<Output = ()>>>>());
 
 unsafe fn inner_module<'a>(module: *const wasmtime_module_t) -> &'a Module {
@@ -100,5 +101,45 @@ pub unsafe extern "C" fn wisp_engine_instance_new_async<'a>(
             }
         }
     });
+    into_call_future(future)
+}
+
+fn into_call_future<'a>(future: Pin<Box<dyn Future<Output = ()> + 'a>>) -> Box<wasmtime_call_future_t<'a>> {
     Box::new(unsafe { transmute::<Pin<Box<dyn Future<Output = ()> + 'a>>, wasmtime_call_future_t<'a>>(future) })
+}
+
+/// # Safety
+/// `func` takes two i32 and returns nothing. All pointers stay live until the future is deleted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wisp_engine_call_async<'a>(
+    mut context: WasmtimeStoreContextMut<'a>,
+    func: &Func,
+    first: u32,
+    second: u32,
+    trap_ret: &'a mut *mut wasm_trap_t,
+    err_ret: &'a mut *mut wasmtime_error_t,
+) -> Box<wasmtime_call_future_t<'a>> {
+    let func = unsafe { TypedFunc::<(u32, u32), ()>::new_unchecked(&context, *func) };
+    into_call_future(Box::pin(async move {
+        match func.call_async(&mut context, (first, second)).await {
+            Ok(()) => (),
+            Err(error) if error.is::<Trap>() => {
+                *trap_ret = Box::into_raw(Box::new(unsafe { transmute::<Error, wasm_trap_t>(error) }));
+            }
+            Err(error) => *err_ret = Box::into_raw(Box::new(wasmtime_error_t::from(error))),
+        }
+    }))
+}
+
+/// # Safety
+/// `memory` belongs to the store.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wisp_engine_memory_view(
+    context: WasmtimeStoreContextMut<'_>,
+    memory: &Memory,
+    size_ret: &mut u64,
+) -> *mut u8 {
+    let bytes = memory.data_mut(context);
+    *size_ret = bytes.len() as u64;
+    bytes.as_mut_ptr()
 }

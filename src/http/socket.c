@@ -4,6 +4,7 @@
 #include "http/server.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sys/socket.h>
 
 static struct wisp_http_socket *socket_of(struct wisp_http_conn *conn)
@@ -52,14 +53,24 @@ static void on_written(uv_write_t *request, int status)
     wisp_http_socket_settle(socket);
 }
 
+/* What the kernel takes at once; negative: the connection broke. send costs less than the write of uv_try_write, which
+ * goes through the kernel's file layer first. Nothing is queued in libuv now, or there would be no output to send. */
+static ssize_t try_send(struct wisp_http_socket *socket, struct wisp_str output)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&socket->tcp, &fd) < 0) return -1;
+    ssize_t n;
+    do n = send(fd, output.ptr, output.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 && (errno == EAGAIN || errno == ENOBUFS) ? 0 : n;
+}
+
 /* False: the connection broke. */
 static bool flush(struct wisp_http_socket *socket)
 {
     struct wisp_str output = wisp_http_conn_output(&socket->conn);
     if (output.len == 0) return true;
-    uv_buf_t buffer = {.base = (char *)(uintptr_t)output.ptr, .len = output.len};
-    int n = uv_try_write(stream_of(socket), &buffer, 1);
-    if (n == UV_EAGAIN) n = 0;
+    ssize_t n = try_send(socket, output);
     if (n < 0) return false;
     struct wisp_str left;
     struct wisp_http_block *block = wisp_http_conn_output_sent(&socket->conn, (size_t)n, &left);
@@ -67,7 +78,7 @@ static bool flush(struct wisp_http_socket *socket)
     socket->sending = block;
     socket->sending_left = left.len;
     socket->write.data = socket;
-    buffer = (uv_buf_t){.base = (char *)(uintptr_t)left.ptr, .len = left.len};
+    uv_buf_t buffer = {.base = (char *)(uintptr_t)left.ptr, .len = left.len};
     if (uv_write(&socket->write, stream_of(socket), &buffer, 1, on_written) == 0) return true;
     wisp_http_block_put(&socket->server->shared, WISP_TAKE(socket->sending));
     return false;

@@ -94,16 +94,17 @@ int wisp_wasm_prelinked_new(struct wisp_wasm_prelinked **ret_prelinked, struct w
                             struct wisp_err *err)
 {
     struct wisp_wasm_prelinked *prelinked = wisp_mem_calloc(1, sizeof *prelinked);
-    prelinked->linker = wasmtime_linker_new(engine->engine);
+    wasmtime_linker_t *linker = wasmtime_linker_new(engine->engine);
     /* A module may import one name twice. */
-    wasmtime_linker_allow_shadowing(prelinked->linker, true);
+    wasmtime_linker_allow_shadowing(linker, true);
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = define(prelinked->linker, imports[i].module, imports[i].name, imports[i].func, err);
+        r = define(linker, imports[i].module, imports[i].name, imports[i].func, err);
     if (r == 0) {
-        wasmtime_error_t *error = wasmtime_linker_instantiate_pre(prelinked->linker, module->module, &prelinked->pre);
+        wasmtime_error_t *error = wasmtime_linker_instantiate_pre(linker, module->module, &prelinked->pre);
         if (error) r = wisp_wasm_err_take(NULL, NULL, error, WISP_ERR_INVALID, err);
     }
+    wasmtime_linker_delete(linker); /* what it defined is held by `pre` */
     if (r < 0) {
         wisp_wasm_prelinked_free(prelinked);
         return r;
@@ -116,7 +117,6 @@ void wisp_wasm_prelinked_free(struct wisp_wasm_prelinked *prelinked)
 {
     if (!prelinked) return;
     if (prelinked->pre) wasmtime_instance_pre_delete(prelinked->pre);
-    wasmtime_linker_delete(prelinked->linker);
     free(prelinked);
 }
 

@@ -3,7 +3,8 @@
  *
  * Guest code must run on a fiber to be able to suspend, and the engine makes one for every asynchronous call. So a task
  * is started as an asynchronous call of one host function, `entry`, which then runs the task in plain C on the fiber;
- * the task calls guest functions directly. To suspend from anywhere below it, C code calls another host function,
+ * the task calls guest functions directly. A task that is nothing but one call needs no `entry`: the guest function is
+ * what is called asynchronously. To suspend from anywhere below it, C code calls another host function,
  * `suspend`, whose future stays pending until the store is woken. Straight-line C on both sides, one fiber per store.
  */
 #include "wasm/wasm_priv.h"
@@ -120,7 +121,7 @@ void *wisp_wasm_store_data(struct wisp_wasm_store *store) { return store->data; 
 struct wisp_err *wisp_wasm_store_err(struct wisp_wasm_store *store) { return &store->err; }
 bool wisp_wasm_store_is_running(const struct wisp_wasm_store *store) { return store->is_running; }
 
-bool wisp_wasm_store_in_task(const struct wisp_wasm_store *store) { return store->task; }
+bool wisp_wasm_store_in_task(const struct wisp_wasm_store *store) { return !store->is_instantiation; }
 bool wisp_wasm_store_is_preemptible(const struct wisp_wasm_store *store) { return store->is_preemptible; }
 
 const char *wisp_wasm_store_backtrace(const struct wisp_wasm_store *store)
@@ -128,12 +129,15 @@ const char *wisp_wasm_store_backtrace(const struct wisp_wasm_store *store)
     return store->backtrace ? store->backtrace : "";
 }
 
-static int instantiate_result(struct wisp_wasm_store *store, wasm_trap_t *trap, wasmtime_error_t *error,
-                              struct wisp_err *err)
+/* How the engine's message begins when an instance, a stack, ... is wanted and none is left. */
+static const char POOL_IS_FULL[] = "maximum concurrent limit of ";
+
+static int engine_result(struct wisp_wasm_store *store, wasm_trap_t *trap, wasmtime_error_t *error,
+                         struct wisp_err *err)
 {
     if (!trap && !error) return 0;
     int r = wisp_wasm_err_take(store, trap, error, WISP_ERR_GUEST, err);
-    if (err && strstr(err->text, "concurrent") && strstr(err->text, "limit"))
+    if (err && strncmp(err->text, POOL_IS_FULL, sizeof POOL_IS_FULL - 1) == 0)
         r = wisp_err_set(err, WISP_ERR_LIMIT, "all %u instances are in use", store->engine->instances_max);
     return r;
 }
@@ -144,7 +148,7 @@ int wisp_wasm_instantiate_prelinked(struct wisp_wasm_store *store, const struct 
     wasm_trap_t *trap = NULL;
     wasmtime_error_t *error =
         wasmtime_instance_pre_instantiate(prelinked->pre, store->context, (wasmtime_instance_t *)ret_instance, &trap);
-    return instantiate_result(store, trap, error, err);
+    return engine_result(store, trap, error, err);
 }
 
 /* The engine's C values are smaller than our storage, so an array of ours isn't one of theirs. */
@@ -163,7 +167,7 @@ int wisp_wasm_instantiate(struct wisp_wasm_store *store, const struct wisp_wasm_
     WISP_CLEANUP_FREE wasmtime_extern_t *items = to_engine(imports, n_imports);
     wasmtime_error_t *error = wasmtime_instance_new(store->context, module->module, items, n_imports,
                                                     (wasmtime_instance_t *)ret_instance, &trap);
-    return instantiate_result(store, trap, error, err);
+    return engine_result(store, trap, error, err);
 }
 
 void wisp_wasm_memory(struct wisp_wasm_store *store, const struct wisp_wasm_extern *memory, uint8_t **ret_base,
@@ -171,8 +175,7 @@ void wisp_wasm_memory(struct wisp_wasm_store *store, const struct wisp_wasm_exte
 {
     const wasmtime_extern_t *item = (const wasmtime_extern_t *)memory;
     assert(item->kind == WASMTIME_EXTERN_MEMORY);
-    *ret_base = wasmtime_memory_data(store->context, &item->of.memory);
-    *ret_size = wasmtime_memory_data_size(store->context, &item->of.memory);
+    *ret_base = wisp_engine_memory_view(store->context, &item->of.memory, ret_size);
 }
 
 /* --- running --- */
@@ -213,7 +216,7 @@ static enum wisp_wasm_state finish(struct wisp_wasm_store *store)
         wasmtime_error_t *error = store->error;
         store->trap = NULL;
         store->error = NULL;
-        (void)instantiate_result(store, trap, error, store->task_err);
+        (void)engine_result(store, trap, error, store->task_err);
         return WISP_WASM_FAILED;
     }
     return store->task_result < 0 ? WISP_WASM_FAILED : WISP_WASM_DONE;
@@ -240,8 +243,22 @@ enum wisp_wasm_state wisp_wasm_store_start(struct wisp_wasm_store *store, wisp_w
     store->task = task;
     store->task_env = env;
     store->task_err = err;
+    store->is_instantiation = false;
     store->future =
         wasmtime_func_call_async(store->context, &store->entry, NULL, 0, NULL, 0, &store->trap, &store->error);
+    return wisp_wasm_store_resume(store);
+}
+
+enum wisp_wasm_state wisp_wasm_store_start_call(struct wisp_wasm_store *store, const struct wisp_wasm_extern *func,
+                                                uint32_t first, uint32_t second, struct wisp_err *err)
+{
+    const wasmtime_extern_t *item = (const wasmtime_extern_t *)func;
+    assert(!store->future && item->kind == WASMTIME_EXTERN_FUNC);
+    make_preemptible(store);
+    store->task_result = 0;
+    store->task_err = err;
+    store->is_instantiation = false;
+    store->future = wisp_engine_call_async(store->context, &item->of.func, first, second, &store->trap, &store->error);
     return wisp_wasm_store_resume(store);
 }
 
@@ -252,7 +269,7 @@ enum wisp_wasm_state wisp_wasm_store_start_instantiate(struct wisp_wasm_store *s
 {
     assert(!store->future);
     make_preemptible(store);
-    store->task = NULL;
+    store->is_instantiation = true;
     store->task_result = 0;
     store->task_err = err;
     WISP_CLEANUP_FREE wasmtime_extern_t *items = to_engine(imports, n_imports);

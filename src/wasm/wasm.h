@@ -163,6 +163,10 @@ typedef int wisp_wasm_task_fn(void *env, struct wisp_err *err);
  * `env` stay valid until it is DONE or FAILED. */
 enum wisp_wasm_state wisp_wasm_store_start(struct wisp_wasm_store *store, wisp_wasm_task_fn *task, void *env,
                                            struct wisp_err *err);
+/* The same for nothing but one call of a guest function that takes two i32 and returns nothing, as HTTP handlers do:
+ * cheaper than a task that makes it. */
+enum wisp_wasm_state wisp_wasm_store_start_call(struct wisp_wasm_store *store, const struct wisp_wasm_extern *func,
+                                                uint32_t first, uint32_t second, struct wisp_err *err);
 /* Starts instantiating a module whose start function runs guest code; `imports` and ret_instance stay valid. */
 enum wisp_wasm_state wisp_wasm_store_start_instantiate(struct wisp_wasm_store *store,
                                                        const struct wisp_wasm_module *module,
@@ -171,7 +175,7 @@ enum wisp_wasm_state wisp_wasm_store_start_instantiate(struct wisp_wasm_store *s
 enum wisp_wasm_state wisp_wasm_store_resume(struct wisp_wasm_store *store);
 /* Guest code, or a host function that it called, is on the stack now. */
 bool wisp_wasm_store_is_running(const struct wisp_wasm_store *store);
-/* A task (not an instantiation) was started last. */
+/* A task or a call (not an instantiation) was started last. */
 bool wisp_wasm_store_in_task(const struct wisp_wasm_store *store);
 /* Guest code has been started: modules can no longer be instantiated outside of the fiber. */
 bool wisp_wasm_store_is_preemptible(const struct wisp_wasm_store *store);

@@ -34,7 +34,6 @@ struct wisp_wasm_module {
 
 struct wisp_wasm_prelinked {
     wasmtime_instance_pre_t *pre;
-    wasmtime_linker_t *linker;
 };
 
 struct wisp_wasm_store {
@@ -52,7 +51,7 @@ struct wisp_wasm_store {
     struct wisp_err *task_err;
     wasmtime_func_t entry; /* must stay in place while the future lives */
     wasmtime_func_t suspend;
-    bool has_suspend, is_preemptible, is_running, is_waiting, is_woken;
+    bool has_suspend, is_preemptible, is_running, is_waiting, is_woken, is_instantiation;
     char *backtrace;
     struct wisp_err err; /* last, for its size */
 };

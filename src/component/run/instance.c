@@ -207,8 +207,7 @@ static int call_host(const struct trampoline *trampoline, struct guest_side *sid
                          : fallback->call(&call, trampoline->import, args, result, fallback->env);
     wisp_canon_end_borrows(&side->canon);
     if (r < 0) return r;
-    if (!type->result) return 0;
-    load_memory(side);
+    /* The guest has run none of its code meanwhile: its memory is where and as large as it was. */
     return wisp_canon_lower_result(&side->canon, type, result, values);
 }
 
@@ -380,32 +379,36 @@ static int run_start(struct wisp_instance *instance, struct wisp_err *err)
     return r < 0 ? wisp_err_wrap(err, "start-up") : 0;
 }
 
+/* The guest's side of the call of an export. */
+static void open_export(struct guest_side *side, struct wisp_instance *instance)
+{
+    const struct wisp_linked_export *export_ = instance->export_;
+    open_side(side, instance, &export_->lifted->options, &export_->slots, &instance->arena, instance->err);
+    side->canon.scope = &instance->scope;
+    side->canon.copy = true;
+}
+
 /* The task on the fiber. */
 static int run_call(void *env, struct wisp_err *err)
 {
     struct wisp_instance *instance = env;
     const struct wisp_linked_export *export_ = instance->export_;
-    const struct wisp_func_type *type = export_->lifted->type;
     union wisp_raw values[WISP_FLAT_PARAMS_MAX + 1];
-    struct wisp_borrow_scope scope = {0};
-    struct guest_side side;
-    open_side(&side, instance, &export_->lifted->options, &export_->slots, &instance->arena, err);
-    side.canon.scope = &scope;
-    side.canon.copy = true;
     int r = run_start(instance, err);
     if (r < 0) return r;
-    load_memory(&side);
-    r = wisp_canon_lower_params(&side.canon, type, instance->args, values);
+    struct guest_side side;
+    open_export(&side, instance);
+    r = wisp_canon_lower_params(&side.canon, export_->lifted->type, instance->args, values);
     if (r < 0) return r;
     r = call_lifted(&side, export_, values, instance->result);
-    if (r == 0) r = post_return(instance, export_, values, err);
-    return r < 0 ? r : wisp_borrow_scope_end(&scope, err);
+    return r < 0 ? r : post_return(instance, export_, values, err);
 }
 
 static enum wisp_instance_state translate(struct wisp_instance *instance, enum wisp_wasm_state state)
 {
     switch (state) {
     case WISP_WASM_DONE:
+        if (wisp_borrow_scope_end(&instance->scope, instance->err) < 0) break;
         return WISP_INSTANCE_DONE;
     case WISP_WASM_SUSPENDED:
         return WISP_INSTANCE_SUSPENDED;
@@ -432,6 +435,21 @@ static const struct wisp_wasm_extern *gather_imports(struct wisp_instance *insta
     return instance->imports;
 }
 
+static enum wisp_instance_state start_call(struct wisp_instance *instance)
+{
+    const struct wisp_linked_export *export_ = instance->export_;
+    instance->scope = (struct wisp_borrow_scope){0};
+    if (!export_->is_plain)
+        return translate(instance, wisp_wasm_store_start(instance->store, run_call, instance, instance->err));
+    struct guest_side side;
+    open_export(&side, instance);
+    union wisp_raw values[2];
+    if (wisp_canon_lower_params(&side.canon, export_->lifted->type, instance->args, values) < 0)
+        return translate(instance, WISP_WASM_FAILED);
+    return translate(instance, wisp_wasm_store_start_call(instance->store, extern_at(instance, export_->core),
+                                                          values[0].u32, values[1].u32, instance->err));
+}
+
 /* Runs the plan from next_step on, then the call. Stops early when guest code suspends or is preempted. */
 static enum wisp_instance_state advance(struct wisp_instance *instance)
 {
@@ -454,7 +472,7 @@ static enum wisp_instance_state advance(struct wisp_instance *instance)
         if (r < 0) return translate(instance, WISP_WASM_FAILED);
         instance->n_made = instance->next_step;
     }
-    return translate(instance, wisp_wasm_store_start(instance->store, run_call, instance, instance->err));
+    return start_call(instance);
 }
 
 enum wisp_instance_state wisp_instance_call(struct wisp_instance *instance, const struct wisp_linked_export *export_,

@@ -53,6 +53,9 @@ struct wisp_linked_export {
     const char *name; /* for messages */
     struct option_slots slots;
     uint32_t core; /* slot */
+    /* Two i32 in, nothing out, and no guest code but the function itself: no start-up, realloc or post-return. So are
+     * HTTP handlers, and their call needs no task around it. */
+    bool is_plain;
 };
 
 struct wisp_linked {
@@ -88,6 +91,7 @@ struct wisp_instance {
     const void *args;
     void *result;
     struct wisp_err *err;
+    struct wisp_borrow_scope scope;
     /* Arrays behind this struct. */
     struct wisp_handles *handles;              /* by component instance */
     struct wisp_wasm_instance *core_instances; /* by step */

@@ -122,6 +122,9 @@ static const char guest[] =
     "   (i32.const 16))\n"
     "  (func (export \"wait\") (param i32) (result i32) (call $pause) (local.get 0))\n"
     "  (func (export \"trap\") unreachable) (func (export \"spin\") (loop (br 0)))\n"
+    "  (func (export \"handle\") (param i32 i32) (call $pause)\n"
+    "   (if (i32.ne (call $get (local.get 0)) (local.get 1)) (then unreachable)) (call $drop (local.get 0)))\n"
+    "  (func (export \"keep\") (param i32 i32) (loop (br_if 0 (i32.eqz (local.get 1)))))\n"
     "  (func (export \"grow\") (result i32) (memory.grow (i32.const 1000))))\n"
     " (core instance $main (instantiate $main (with \"libc\" (instance $libc))\n"
     "  (with \"h\" (instance (export \"new\" (func $new)) (export \"get\" (func $get)) (export \"drop\" (func $drop))\n"
@@ -134,6 +137,10 @@ static const char guest[] =
     " (func (export \"wait\") (param \"n\" s32) (result s32) (canon lift (core func $main \"wait\")))\n"
     " (func (export \"trap\") (canon lift (core func $main \"trap\")))\n"
     " (func (export \"spin\") (canon lift (core func $main \"spin\")))\n"
+    " (func (export \"handle\") (param \"c\" (own $counter)) (param \"n\" s32)\n"
+    "  (canon lift (core func $main \"handle\")))\n"
+    " (func (export \"keep\") (param \"c\" (borrow $counter)) (param \"n\" s32)\n"
+    "  (canon lift (core func $main \"keep\")))\n"
     " (func (export \"grow\") (result s32) (canon lift (core func $main \"grow\"))))\n";
 
 struct fixture {
@@ -297,6 +304,70 @@ TEST(busy_and_broken_guests)
     CHECK_HAS(f.err.text, "unreachable");
     CHECK_HAS(wisp_instance_backtrace(f.instance), "backtrace");
     tear_down(&f);
+}
+
+/* Two core values in, none out, as HTTP handlers have it: the engine calls the guest's function without a task. */
+struct handle_args {
+    struct counter *counter;
+    int32_t n;
+};
+
+static struct handle_args handle_args(int counter, int32_t n)
+{
+    struct handle_args args = {wisp_mem_calloc(1, sizeof *args.counter), n};
+    args.counter->value = counter;
+    return args;
+}
+
+TEST(handler_waits_and_goes_on)
+{
+    struct fixture f = {0};
+    set_up(&f, 0);
+    struct handle_args args = handle_args(7, 7);
+    CHECK_INT(call(&f, "handle", &args, NULL), WISP_INSTANCE_DONE);
+    CHECK_INT(f.state.n_dropped, 1);
+    args = handle_args(8, 8);
+    f.state.must_wait = true;
+    CHECK_INT(call(&f, "handle", &args, NULL), WISP_INSTANCE_SUSPENDED);
+    f.state.must_wait = false;
+    wisp_instance_wake(f.instance);
+    CHECK_INT(wisp_instance_resume(f.instance), WISP_INSTANCE_DONE);
+    CHECK_INT(f.state.n_dropped, 2);
+    args = handle_args(9, 9);
+    f.state.must_wait = true;
+    CHECK_INT(call(&f, "handle", &args, NULL), WISP_INSTANCE_SUSPENDED);
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 3);
+}
+
+TEST(handler_traps)
+{
+    struct fixture f = {0};
+    set_up(&f, 0);
+    struct handle_args args = handle_args(7, 8);
+    CHECK_INT(call(&f, "handle", &args, NULL), WISP_INSTANCE_FAILED);
+    CHECK_INT(f.err.kind, WISP_ERR_GUEST);
+    CHECK_HAS(f.err.text, "unreachable code reached");
+    CHECK_HAS(wisp_instance_backtrace(f.instance), "backtrace");
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 1);
+}
+
+TEST(handler_must_give_borrowed_handles_back)
+{
+    struct fixture f = {0};
+    struct counter counter = {0};
+    struct handle_args args = {&counter, 1};
+    set_up(&f, 0);
+    CHECK_INT(call(&f, "keep", &args, NULL), WISP_INSTANCE_FAILED);
+    CHECK_HAS(f.err.text, "borrow handles still remain");
+    tear_down(&f);
+    set_up(&f, 0);
+    args.n = 0; /* for ever */
+    CHECK_INT(call(&f, "keep", &args, NULL), WISP_INSTANCE_PREEMPTED);
+    CHECK_INT(wisp_instance_resume(f.instance), WISP_INSTANCE_PREEMPTED);
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 0);
 }
 
 TEST(memory_limit_is_kept)

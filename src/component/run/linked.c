@@ -177,6 +177,14 @@ static void name_exports(struct wisp_linked *linked)
     }
 }
 
+static bool is_plain(const struct wisp_linked *linked, const struct wisp_linked_export *lifted)
+{
+    enum { I32 = 0x7f };
+    const struct wisp_core_func_type *core = &lifted->lifted->type->lift;
+    return core->n_params == 2 && core->params[0] == I32 && core->params[1] == I32 && core->n_results == 0 &&
+           linked->start == NO_SLOT && lifted->slots.realloc == NO_SLOT && lifted->slots.post_return == NO_SLOT;
+}
+
 static int link_lifted(struct wisp_linked *linked, struct wisp_err *err)
 {
     name_exports(linked);
@@ -186,6 +194,7 @@ static int link_lifted(struct wisp_linked *linked, struct wisp_err *err)
         int r = option_slots(linked, &lifted->lifted->options, &lifted->slots, err);
         if (r == 0) r = slot_of(linked, &lifted->lifted->core, &lifted->core, err);
         if (r < 0) return wisp_err_wrap(err, "function `%s`", lifted->name);
+        lifted->is_plain = is_plain(linked, lifted);
     }
     return 0;
 }
