@@ -410,6 +410,8 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
                                                                           agent->fleet, agent->server,
                                                                           agent->telemetry});
     wisp_agent_telemetry_begin(agent);
+    if (options.policy_topic)
+        WISP_LOG(WARN, "host", "the policy service is asked about starts only, not about single calls (performInvocation)");
     restore(agent);
     wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
     wisp_agent_perform_all(agent);
