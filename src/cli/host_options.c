@@ -93,7 +93,7 @@ static const struct wisp_arg_option options[] = {
     {.name = "enable-provider-auction", .kind = WISP_ARG_CHOICE, .value = "BOOL", FIELD(provider_auction),
      .choices = booleans, .env = "WASMCLOUD_PROVIDER_AUCTION_ENABLED", .help = "bid for providers [true]"},
     FLAG("config-service-enabled", config_service, "WASMCLOUD_CONFIG_SERVICE", "ask a configuration service for registry credentials"),
-    TEXT("policy-topic", "TOPIC", policy_topic, "WASMCLOUD_POLICY_TOPIC", "ask this policy service before starting anything"),
+    TEXT("policy-topic", "TOPIC", policy_topic, "WASMCLOUD_POLICY_TOPIC", "ask this policy service before starting anything, and about calls"),
     TEXT("policy-changes-topic", "TOPIC", policy_changes_topic, "WASMCLOUD_POLICY_CHANGES_TOPIC", "where it tells of changes"),
     MILLISECONDS("policy-timeout-ms", NULL, policy_timeout_ms, "WASMCLOUD_POLICY_TIMEOUT", "for its answers [1000]"),
     TEXT("secrets-topic", "TOPIC", secrets_topic, "WASMCLOUD_SECRETS_TOPIC", "of secrets backends, for example wasmcloud.secrets [off]"),

@@ -357,6 +357,10 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
                 .is_tls = rpc->is_tls,
                 .is_tls_first = rpc->is_tls_first,
                 .token = options->bus_token},
+        .policy = {.topic = options->lattice.policy_topic,
+                   .changes_topic = options->lattice.policy_changes_topic,
+                   .labels = wisp_lattice_startup_labels(agent->lattice),
+                   .timeout_ms = options->lattice.policy_timeout_ms},
     };
     static char socket_url[WISP_PATH_MAX + 8], rpc_url[256]; /* one process, one agent */
     static const char *urls[1];
@@ -410,8 +414,6 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
                                                                           agent->fleet, agent->server,
                                                                           agent->telemetry});
     wisp_agent_telemetry_begin(agent);
-    if (options.policy_topic)
-        WISP_LOG(WARN, "host", "the policy service is asked about starts only, not about single calls (performInvocation)");
     restore(agent);
     wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
     wisp_agent_perform_all(agent);

@@ -71,7 +71,9 @@ void wisp_fleet_tell(struct wisp_fleet *fleet, json_t *order)
 static int make_config(struct wisp_seat *seat, uint32_t n_shared_fds, struct wisp_err *err)
 {
     const struct wisp_fleet_options *options = &seat->fleet->options;
-    WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
+    WISP_CLEANUP_BUF struct wisp_buf bytes = {0}, labels = {0};
+    if (options->policy.topic) wisp_json_print(options->policy.labels, &labels);
+    WISP_CLEANUP_FREE char *labels_text = wisp_mem_dup(wisp_buf_str(&labels));
     const struct wisp_worker_host host = {
         .n_shared_fds = n_shared_fds,
         .index = seat->index,
@@ -90,6 +92,7 @@ static int make_config(struct wisp_seat *seat, uint32_t n_shared_fds, struct wis
                 .tls_ca_path = options->bus.tls_ca_path,
                 .is_tls = options->bus.is_tls,
                 .is_tls_first = options->bus.is_tls_first},
+        .policy = {options->policy.topic, options->policy.changes_topic, labels_text, options->policy.timeout_ms},
     };
     const struct wisp_worker_config config = {
         .options = {.host = &host, .n_workers = seat->fleet->n_seats, .drain_ms = options->drain_ms},

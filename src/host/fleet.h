@@ -33,6 +33,11 @@ struct wisp_fleet_options {
         const char *jwt, *seed, *creds_path, *token, *tls_ca_path;
         bool is_tls, is_tls_first;
     } bus;
+    struct { /* as in struct wisp_worker_policy */
+        const char *topic, *changes_topic;
+        const json_t *labels;
+        uint64_t timeout_ms;
+    } policy;
 };
 
 /* Starts the workers and takes listening sockets over from workers that an earlier control process left behind; those

@@ -71,13 +71,14 @@ static json_t *make_order(const struct wisp_fleet *fleet, const struct wisp_latt
     uint64_t memory = or_default(what->memory_bytes_max, defaults->memory_bytes_max);
     uint64_t timeout = or_default(what->timeout_ms, defaults->timeout_ms);
     uint64_t body = or_default(what->body_bytes_max, defaults->body_bytes_max);
-    return json_pack("{s:s,s:o,s:I,s:I,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "do", "component", "id",
+    return json_pack("{s:s,s:o,s:I,s:I,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "do", "component", "id",
                      wisp_json_text(what->id), "generation", (json_int_t)what->generation, "slot", (json_int_t)slot,
                      "path", wisp_json_text(what->path), "digest", wisp_json_text(what->digest), "reference",
                      wisp_json_text(what->reference), "instances_max", (json_int_t)what->instances_max, "queue_max",
                      (json_int_t)what->queue_max, "memory_bytes_max", (json_int_t)memory, "timeout_ms",
                      (json_int_t)timeout, "body_bytes_max", (json_int_t)body, "config",
-                     pairs(what->config, what->n_config), "secrets", secrets(what), "links", links(what));
+                     pairs(what->config, what->n_config), "secrets", secrets(what), "links", links(what),
+                     "policy_target", wisp_json_text(what->policy_target));
 }
 
 /* --- outcomes --- */

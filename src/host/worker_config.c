@@ -57,6 +57,14 @@ static void put_bus(struct wisp_buf *out, const struct wisp_worker_bus *bus)
     put_number(out, bus->is_tls_first);
 }
 
+static void put_policy(struct wisp_buf *out, const struct wisp_worker_policy *policy)
+{
+    put_text(out, policy->topic);
+    put_text(out, policy->changes_topic);
+    put_text(out, policy->labels);
+    put_number(out, policy->timeout_ms);
+}
+
 static void put_host(struct wisp_buf *out, const struct wisp_worker_host *host)
 {
     put_number(out, host != NULL);
@@ -74,6 +82,7 @@ static void put_host(struct wisp_buf *out, const struct wisp_worker_host *host)
     put_number(out, host->telemetry.sampler.follows_parent);
     put_number(out, host->telemetry.sampler.threshold);
     put_bus(out, &host->bus);
+    put_policy(out, &host->policy);
 }
 
 void wisp_worker_config_encode(const struct wisp_worker_config *config, struct wisp_buf *bytes)
@@ -182,6 +191,14 @@ static void get_bus(struct reader *reader, struct wisp_worker_bus *bus)
     bus->is_tls_first = get_number(reader, 1);
 }
 
+static void get_policy(struct reader *reader, struct wisp_worker_policy *policy)
+{
+    policy->topic = get_text(reader);
+    policy->changes_topic = get_text(reader);
+    policy->labels = get_text(reader);
+    policy->timeout_ms = get_number(reader, UINT64_MAX);
+}
+
 static const struct wisp_worker_host *get_host(struct reader *reader)
 {
     if (!get_number(reader, 1)) return NULL;
@@ -199,6 +216,7 @@ static const struct wisp_worker_host *get_host(struct reader *reader)
     host->telemetry.sampler.follows_parent = get_number(reader, 1);
     host->telemetry.sampler.threshold = get_number(reader, UINT64_MAX);
     get_bus(reader, &host->bus);
+    get_policy(reader, &host->policy);
     return host;
 }
 

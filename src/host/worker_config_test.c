@@ -66,7 +66,8 @@ TEST(what_a_host_says_is_read)
                                                  .lattice = "default",
                                                  .host_id = "NABC",
                                                  .telemetry = {true, false, {true, 1u << 31}},
-                                                 .bus = {.urls = urls, .n_urls = 2, .seed = "SU", .is_tls = true}};
+                                                 .bus = {.urls = urls, .n_urls = 2, .seed = "SU", .is_tls = true},
+                                                 .policy = {"acme.policy", NULL, "{\"a\":\"b\"}", 250}};
     WISP_CLEANUP_BUF struct wisp_buf bytes = {0};
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
     struct wisp_worker_config read;
@@ -88,6 +89,10 @@ TEST(what_a_host_says_is_read)
     CHECK_TEXT(got->bus.urls[1], "nats://h:4222");
     CHECK_TEXT(got->bus.seed, "SU");
     CHECK(!got->bus.jwt && got->bus.is_tls && !got->bus.is_tls_first);
+    CHECK_TEXT(got->policy.topic, "acme.policy");
+    CHECK(!got->policy.changes_topic);
+    CHECK_TEXT(got->policy.labels, "{\"a\":\"b\"}");
+    CHECK_INT(got->policy.timeout_ms, 250);
 }
 
 TEST(nothing_stays_nothing)

@@ -202,6 +202,7 @@ static void put(struct wisp_lattice_job *job)
     component->timeout_ms = job->limits.timeout_ms;
     component->body_bytes_max = job->limits.body_bytes_max;
     component->queue_max = job->limits.queue_max;
+    if (lattice->policy_topic) component->policy_target = wisp_lattice_policy_target(job, component->reference);
     wisp_lattice_call_begin(lattice, &job->call, action, put_done, job);
 }
 

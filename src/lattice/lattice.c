@@ -268,6 +268,8 @@ void wisp_lattice_stop(struct wisp_lattice *lattice, struct wisp_lattice_now now
     wisp_lattice_end(lattice, TIMEOUT_MS);
 }
 
+const json_t *wisp_lattice_startup_labels(const struct wisp_lattice *lattice) { return lattice->startup_labels; }
+
 const char *wisp_lattice_host_id(const struct wisp_lattice *lattice) { return lattice->host_id; }
 
 /* --- new and free --- */

@@ -71,6 +71,8 @@ int wisp_lattice_new(struct wisp_lattice **ret_lattice, const struct wisp_lattic
 void wisp_lattice_free(struct wisp_lattice *lattice);
 
 const char *wisp_lattice_host_id(const struct wisp_lattice *lattice); /* N… */
+/* Those it began with, the user's and hostcore.*; as requests to the policy service have them. Borrowed. */
+const json_t *wisp_lattice_startup_labels(const struct wisp_lattice *lattice);
 /* The inventory, as host.get and heartbeats have it. The caller owns the reference. */
 json_t *wisp_lattice_inventory(const struct wisp_lattice *lattice, struct wisp_lattice_now now);
 
@@ -183,6 +185,7 @@ struct wisp_lattice_component {
      */
     uint64_t memory_bytes_max, timeout_ms, body_bytes_max;
     uint32_t queue_max;
+    struct wisp_str policy_target; /* JSON: how the policy service knows it, in questions about its calls; empty: off */
 };
 
 struct wisp_lattice_provider {

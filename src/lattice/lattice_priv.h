@@ -486,6 +486,8 @@ json_t *wisp_lattice_secrets_seal(struct wisp_lattice *lattice, const json_t *se
 void wisp_lattice_policy_begin(
     struct wisp_lattice *lattice, struct wisp_lattice_policy *policy, const struct wisp_lattice_job *job,
     void (*on_done)(struct wisp_lattice_policy *policy, const struct wisp_err *err, void *env), void *env);
+/* A component as the target of its calls, JSON; kept like what actions have. */
+struct wisp_str wisp_lattice_policy_target(const struct wisp_lattice_job *job, struct wisp_str reference);
 void wisp_lattice_policy_deinit(struct wisp_lattice_policy *policy);
 void wisp_lattice_policy_changed(struct wisp_lattice *lattice, struct wisp_str payload);
 void wisp_lattice_decisions_deinit(struct wisp_lattice *lattice);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lattice/lattice_priv.h"
 
+#include "base/uuid.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,10 +185,9 @@ uint64_t wisp_lattice_backoff_ms(struct wisp_lattice *lattice, uint32_t tries, u
 
 void wisp_lattice_uuid(struct wisp_lattice *lattice, char text[WISP_LATTICE_UUID_LEN + 1])
 {
-    uint64_t a = wisp_lattice_random(lattice), b = wisp_lattice_random(lattice);
-    snprintf(text, WISP_LATTICE_UUID_LEN + 1, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(a >> 32),
-             (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff), (unsigned)(0x8000 | (b >> 48 & 0x3fff)),
-             (unsigned long long)(b & 0xffffffffffff));
+    uint64_t random[2];
+    for (size_t i = 0; i < WISP_COUNT(random); i++) random[i] = wisp_lattice_random(lattice);
+    wisp_uuid_print(random, text);
 }
 
 void wisp_lattice_make_key(struct wisp_lattice *lattice, enum wisp_nkey_kind kind, struct wisp_nkey *ret_key)

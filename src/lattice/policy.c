@@ -107,18 +107,32 @@ static json_t *claims_json(const struct wisp_lattice *lattice, const json_t *cla
     return json;
 }
 
+static json_t *body_json(const struct wisp_lattice_job *job, struct wisp_str reference, uint32_t count)
+{
+    bool is_component = job->unit->kind == WISP_LATTICE_COMPONENT;
+    json_t *body = json_object();
+    json_object_set_new(body, is_component ? "componentId" : "providerId",
+                        wisp_json_text(wisp_lattice_unit_id(job->unit)));
+    json_object_set_new(body, "imageRef", wisp_json_text(reference));
+    if (is_component) json_object_set_new(body, "maxInstances", json_integer(count));
+    json_object_set(body, "annotations", job->annotations ? job->annotations : job->unit->annotations);
+    const json_t *claims = job->claims ? job->claims : job->unit->claims;
+    json_object_set_new(body, "claims", claims_json(job->unit->lattice, claims));
+    return body;
+}
+
+struct wisp_str wisp_lattice_policy_target(const struct wisp_lattice_job *job, struct wisp_str reference)
+{
+    WISP_CLEANUP_JSON json_t *body = body_json(job, reference, 0);
+    return wisp_lattice_keep_json(job->unit->lattice, body);
+}
+
 static json_t *request_json(struct wisp_lattice *lattice, const struct wisp_lattice_job *job, const char *reference)
 {
     bool is_component = job->unit->kind == WISP_LATTICE_COMPONENT;
     char id[WISP_LATTICE_UUID_LEN + 1];
     wisp_lattice_uuid(lattice, id);
-    json_t *body = json_object();
-    json_object_set_new(body, is_component ? "componentId" : "providerId",
-                        wisp_json_text(wisp_lattice_unit_id(job->unit)));
-    json_object_set_new(body, "imageRef", wisp_json_text(wisp_str_from(reference)));
-    if (is_component) json_object_set_new(body, "maxInstances", json_integer(job->count));
-    json_object_set(body, "annotations", job->annotations ? job->annotations : job->unit->annotations);
-    json_object_set_new(body, "claims", claims_json(lattice, job->claims ? job->claims : job->unit->claims));
+    json_t *body = body_json(job, wisp_str_from(reference), job->count);
     return json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:s, s:O}}", "requestId", id, "kind",
                      is_component ? "startComponent" : "startProvider", "version", "v1", "request", body, "host",
                      "publicKey", lattice->host_id, "lattice", lattice->lattice, "labels", lattice->startup_labels);

@@ -46,7 +46,7 @@ static inline void rig_copy_component(struct rig *rig, struct wisp_lattice_compo
         links[i] =
             (struct wisp_lattice_target){rig_keep(rig, to->links[i].link_name), rig_keep(rig, to->links[i].interface),
                                          rig_keep(rig, to->links[i].target)};
-    struct wisp_str *texts[] = {&to->id, &to->reference, &to->digest, &to->path};
+    struct wisp_str *texts[] = {&to->id, &to->reference, &to->digest, &to->path, &to->policy_target};
     for (size_t i = 0; i < WISP_COUNT(texts); i++) *texts[i] = rig_keep(rig, *texts[i]);
     to->config = config;
     to->secrets = secrets;

@@ -238,7 +238,10 @@ TEST(policy)
                                        .payload = wisp_str_from(rig_text(&rig, change))};
     wisp_lattice_on_message(rig.lattice, rig.now, &message);
     rig_send(&rig, "component.scale.{H}", "{'component_ref':'x/echo:1','component_id':'echo','count':3}");
-    rig_take(&rig, WISP_LATTICE_COMPONENT_PUT, NULL);
+    WISP_CLEANUP_JSON json_t *target =
+        rig_parse(rig_take(&rig, WISP_LATTICE_COMPONENT_PUT, NULL)->component.policy_target);
+    CHECK_JSON(&rig, target,
+               "{'componentId':'echo','imageRef':'x/echo:1','maxInstances':0,'annotations':{},'claims':null}");
 }
 
 TEST(policy_silent)

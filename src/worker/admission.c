@@ -5,7 +5,7 @@
  *
  * Calls from outside may not take the last places of the pool, so that components can call each other when it is
  * full. */
-#include "worker/worker_priv.h"
+#include "worker/policy.h"
 
 enum { TENANTS_PER_PLACE = 64 }; /* looked at for one that can use a place */
 
@@ -87,12 +87,20 @@ static bool wait_for_place(struct wisp_invocation *invocation)
     return false;
 }
 
-bool wisp_admission_enter(struct wisp_invocation *invocation)
+static bool enter(struct wisp_invocation *invocation)
 {
     if (!may_have_place(invocation, invocation->worker->places_max)) return wait_for_place(invocation);
     occupy(invocation);
     wisp_invocation_make_runnable(invocation);
     return true;
+}
+
+void wisp_admission_begin(struct wisp_invocation *invocation)
+{
+    if (!invocation->worker->is_hard && enter(invocation)) return;
+    invocation->tenant->counters->refused++;
+    invocation->ops->on_refused(invocation, "all instances are busy and the queue is full");
+    wisp_invocation_drop(invocation);
 }
 
 bool wisp_admission_enter_nested(struct wisp_invocation *invocation)
@@ -161,6 +169,10 @@ void wisp_admission_leave(struct wisp_invocation *invocation)
 {
     struct wisp_tenant *tenant = invocation->tenant;
     struct wisp_worker *worker = invocation->worker;
+    if (invocation->state == WISP_INVOCATION_HELD) {
+        wisp_policy_let_go(invocation);
+        return;
+    }
     if (invocation->state == WISP_INVOCATION_QUEUED) {
         leave_queue(invocation);
         if (!tenant->n_queued) give_back(tenant);

@@ -41,6 +41,7 @@ static struct rig {
     char dir[64], cache[128], guest[128], front[128], calc[128];
     uint32_t grace_ms, instances_max; /* instances_max 0: 20 */
     char bus_path[96], bus_url[128];  /* url empty: no bus */
+    struct wisp_worker_policy policy;
     pid_t bus_pid;
     int log_read, log_write;
     char *log;
@@ -220,6 +221,7 @@ static inline void rig_be_worker(uint32_t index, int orders, int control)
         .lattice = "default",
         .host_id = "NTEST",
         .bus = {.urls = (const char *const[]){rig.bus_url}, .n_urls = rig.bus_url[0] ? 1 : 0},
+        .policy = rig.policy,
     };
     const struct wisp_worker_options options = {.host = &host,
                                                 .control_fd = control,

@@ -2,6 +2,7 @@
 /* HTTP exchanges, whichever way they came, answered by invocations of wasi:http/incoming-handler. */
 #include "base/log.h"
 #include "worker/observer.h"
+#include "worker/policy.h"
 #include "worker/router.h"
 #include "wrpc/http.h"
 
@@ -151,6 +152,7 @@ static struct wisp_span *begin_span(struct wisp_tenant *tenant, const struct wis
 void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *edition, struct wisp_route *route,
                           struct wisp_http_exchange *exchange)
 {
+    static const struct wisp_wrpc_function handle = {WISP_STR_INIT(WISP_WRPC_HTTP_INTERFACE), WISP_STR_INIT("handle")};
     if (!wisp_wasi_http_is_valid_request(exchange)) {
         wisp_wasi_http_reply(exchange, 400, NULL);
         return;
@@ -171,10 +173,10 @@ void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *editi
     if (route && wisp_route_has_headers(route)) wisp_route_decorate(route, exchange, &invocation->answerer);
     wisp_wasi_http_attach(invocation->http, &invocation->wasi, exchange);
     wisp_deadline_begin(invocation, deadlines);
-    if (!tenant->worker->is_hard && wisp_admission_enter(invocation)) return;
-    tenant->counters->refused++;
-    on_refused(invocation, "all instances are busy and the queue is full");
-    wisp_invocation_drop(invocation);
+    if (wisp_wrpc_http_caller(exchange))
+        wisp_policy_begin(invocation, &handle);
+    else
+        wisp_admission_begin(invocation);
 }
 
 static struct wisp_invocation *invocation_of(const struct wisp_http_exchange *exchange)

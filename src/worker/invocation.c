@@ -224,10 +224,12 @@ void wisp_invocations_run(struct wisp_worker *worker)
 
 void wisp_invocation_expire(struct wisp_invocation *invocation)
 {
-    if (invocation->state == WISP_INVOCATION_QUEUED) {
+    bool is_held = invocation->state == WISP_INVOCATION_HELD;
+    if (is_held || invocation->state == WISP_INVOCATION_QUEUED) {
         /* It had no chance: as if the queue had been full. */
         invocation->tenant->counters->refused++;
-        invocation->ops->on_refused(invocation, "it waited too long: all instances were busy");
+        invocation->ops->on_refused(invocation, is_held ? "it waited too long: the policy service did not decide"
+                                                        : "it waited too long: all instances were busy");
     } else {
         invocation->tenant->counters->timeouts++;
         count_end(invocation, invocation->ops->on_expired(invocation));

@@ -7,7 +7,8 @@
  *
  *     {"do":"component", "id", "generation":N, "slot":N, "path", "digest", "reference",
  *      "instances_max":N, "queue_max":N, "memory_bytes_max":N, "timeout_ms":N, "body_bytes_max":N,
- *      "config":{K:V}, "secrets":{K: string | {"bytes": base64}}, "links":[{"name","interface","target"}]}
+ *      "config":{K:V}, "secrets":{K: string | {"bytes": base64}}, "links":[{"name","interface","target"}],
+ *      "policy_target": JSON as text, how a policy service knows it; needed when there is one}
  *          runs it. The same generation again: new limits, config, secrets, links for what runs already, from the next
  *          invocation on. Another generation: the new code takes over when it is ready, the old one finishes what is in
  *          flight. `slot` is its place in the shared memory (shared.h).

@@ -2,6 +2,7 @@
 /* The bus: connection, services of editions, HTTP to components of other hosts. */
 #include "worker/remote.h"
 #include "worker/observer.h"
+#include "worker/policy.h"
 
 #include "base/log.h"
 #include "wrpc/http.h"
@@ -115,10 +116,8 @@ static void on_call(struct wisp_wrpc_incoming *call, const void *args, void *env
     invocation->result = type ? wisp_arena_calloc(wisp_wrpc_incoming_arena(call), 1, type->native_size) : NULL;
     wisp_wasi_http_attach(invocation->http, &invocation->wasi, NULL);
     wisp_deadline_begin(invocation, invocation->terms->deadlines);
-    if (!tenant->worker->is_hard && wisp_admission_enter(invocation)) return;
-    tenant->counters->refused++;
-    on_refused(invocation, "all instances are busy and the queue is full");
-    wisp_invocation_drop(invocation);
+    const struct wisp_wrpc_function function = {served->func->interface, served->func->name};
+    wisp_policy_begin(invocation, &function);
 }
 
 static void on_request(struct wisp_http_exchange *exchange, void *env)
@@ -375,7 +374,8 @@ int wisp_remote_start(struct wisp_worker *worker, struct wisp_err *err)
     if (r < 0) return r;
     const struct wisp_wrpc_options wrpc = {
         .loop = &worker->loop, .bus = remote->bus, .lattice = host->lattice ? host->lattice : "default"};
-    return wisp_wrpc_new(&remote->wrpc, &wrpc, err);
+    r = wisp_wrpc_new(&remote->wrpc, &wrpc, err);
+    return r == 0 && host->policy.topic ? wisp_policy_start(worker, remote->bus, err) : r;
 }
 
 void wisp_remote_drain(struct wisp_worker *worker)
@@ -413,6 +413,7 @@ void wisp_remote_stop(struct wisp_worker *worker)
         service_free(WISP_RING_OWNER(remote->services.next, struct wisp_remote_service, all));
     wisp_wrpc_free(remote->wrpc);
     wisp_bus_client_free(remote->bus);
+    wisp_policy_free(WISP_TAKE(worker->policy));
     while (!wisp_ring_is_empty(&remote->announcements))
         announcement_free(WISP_RING_OWNER(remote->announcements.next, struct announcement, all));
     free(remote);

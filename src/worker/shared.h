@@ -33,7 +33,7 @@ enum {
     X(timeouts, "calls ended by the wall deadline")                                                                    \
     X(no_response, "HTTP calls that returned without setting a response, or before finishing it")                      \
     X(cancelled, "calls ended because the caller left")                                                                \
-    X(refused, "calls refused: no instance free and the queue full, waited too long, or no memory")                    \
+    X(refused, "calls refused: no instance free and the queue full, waited too long, no memory, or denied")            \
     X(queued, "calls that had to wait for an instance")                                                                \
     X(suspensions, "times a call waited for the host")                                                                 \
     X(preemptions, "times a call used up its time slice")                                                              \

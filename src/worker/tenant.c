@@ -35,6 +35,7 @@ void wisp_terms_unref(struct wisp_terms *terms)
     wisp_deadline_class_unref(terms->deadlines);
     wisp_surroundings_deinit(&terms->surroundings);
     wisp_wasi_app_unref(terms->app);
+    json_decref(terms->policy_target);
     free(terms);
 }
 

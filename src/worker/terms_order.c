@@ -97,6 +97,16 @@ static int read_app(struct wisp_wasi_app **ret_app, const json_t *order, struct 
     return r;
 }
 
+/* Without it a policy service could not be asked about the component's calls. */
+static int read_policy_target(json_t **ret_target, const struct wisp_worker *worker, const json_t *order,
+                              struct wisp_err *err)
+{
+    if (!worker->policy) return 0;
+    int r = wisp_json_parse(wisp_json_str(order, "policy_target"), ret_target, err);
+    if (r == 0 && !json_is_object(*ret_target)) r = wisp_err_set(err, WISP_ERR_INVALID, "it is no object");
+    return r < 0 ? wisp_err_wrap(err, "policy_target") : 0;
+}
+
 static uint32_t number_of(const json_t *order, const char *key)
 {
     uint64_t number = wisp_json_u64(order, key, 0);
@@ -109,7 +119,9 @@ int wisp_terms_from_order(struct wisp_terms **ret_terms, struct wisp_worker *wor
     /* What components of this platform have always been told. */
     static const struct wisp_str arguments[] = {WISP_STR_INIT("main.wasm")};
     struct wisp_wasi_app *app;
-    int r = read_app(&app, order, err);
+    WISP_CLEANUP_JSON json_t *policy_target = NULL;
+    int r = read_policy_target(&policy_target, worker, order, err);
+    if (r == 0) r = read_app(&app, order, err);
     if (r < 0) return r;
     const struct wisp_worker_limits limits = {
         .memory_bytes_max = wisp_json_u64(order, "memory_bytes_max", 0),
@@ -128,5 +140,6 @@ int wisp_terms_from_order(struct wisp_terms **ret_terms, struct wisp_worker *wor
                    .on_output_env = app},
     };
     *ret_terms = wisp_terms_new(worker, &limits, &surroundings, app);
+    (*ret_terms)->policy_target = WISP_TAKE(policy_target);
     return 0;
 }

@@ -80,6 +80,14 @@ struct wisp_worker_telemetry {
     struct wisp_trace_sampler sampler;
 };
 
+/* Who decides about calls that come over the bus. */
+struct wisp_worker_policy {
+    const char *topic;         /* NULL: nobody */
+    const char *changes_topic; /* may be NULL */
+    const char *labels;        /* the host's, a JSON object */
+    uint64_t timeout_ms;       /* 0: 1 s */
+};
+
 /* A worker of a host. */
 struct wisp_worker_host {
     int orders_fd;         /* see orders.h; taken over */
@@ -93,6 +101,7 @@ struct wisp_worker_host {
     const char *lattice, *host_id;
     struct wisp_worker_telemetry telemetry;
     struct wisp_worker_bus bus;
+    struct wisp_worker_policy policy;
 };
 
 enum {

@@ -50,6 +50,7 @@ struct wisp_terms {
     struct wisp_surroundings surroundings;
     struct wisp_wasi_app *app; /* config, secrets, links; NULL: `wisp run` */
     struct wisp_deadline_class *deadlines;
+    json_t *policy_target; /* how the policy service knows the component; NULL: it isn't asked */
 };
 
 struct wisp_edition {
@@ -99,6 +100,7 @@ struct wisp_tenant {
 /* --- invocations (invocation.c) --- */
 
 enum wisp_invocation_state {
+    WISP_INVOCATION_HELD,     /* may not be permitted, see policy.h; did not ask for a place yet */
     WISP_INVOCATION_QUEUED,   /* waits for a place; has no instance */
     WISP_INVOCATION_RUNNABLE, /* waits for its turn */
     WISP_INVOCATION_RUNNING,  /* has its turn */
@@ -136,7 +138,7 @@ struct wisp_invocation {
     struct wisp_edition *edition; /* NULL: the newest when it gets a place */
     enum wisp_invocation_state state;
     uint8_t n_hops;                   /* local calls around it */
-    struct wisp_link turn;            /* in tenant->queue, worker->runnable or ->free */
+    struct wisp_link turn;            /* in tenant->queue, worker->runnable or ->free; or held, see policy.c */
     struct wisp_link due;             /* in its deadline class; in none when its caller's deadline is earlier */
     uint64_t timeout_ms, deadline_ms; /* deadline: of the loop's clock */
     uint64_t started_ns;
@@ -190,6 +192,7 @@ struct wisp_worker {
 
     struct wisp_hosting *hosting; /* NULL: `wisp run` */
     struct wisp_remote *remote;   /* NULL: no bus */
+    struct wisp_policy *policy;   /* NULL: calls need no permission */
     struct wisp_observer *observer; /* NULL: nobody wants to know */
     bool is_tracing;                /* calls have spans, see observer.h */
 };
@@ -241,10 +244,10 @@ void wisp_deadline_begin(struct wisp_invocation *invocation, struct wisp_deadlin
 
 /* --- admission.c --- */
 
-/* Gives the invocation a place, or lets it wait for one. False: neither; nothing happened. */
-bool wisp_admission_enter(struct wisp_invocation *invocation);
-/* The same for a component that another calls, which is in the middle of its turn: with a place it is RUNNING and not
- * in any list, for the caller to run. */
+/* Gives the invocation a place, or lets it wait for one; or refuses and drops it. */
+void wisp_admission_begin(struct wisp_invocation *invocation);
+/* For a component that another calls, which is in the middle of its turn: with a place it is RUNNING and not in any
+ * list, for the caller to run. False: neither a place nor a wait; nothing happened. */
 bool wisp_admission_enter_nested(struct wisp_invocation *invocation);
 /* Takes it out; those that wait may get its place. */
 void wisp_admission_leave(struct wisp_invocation *invocation);

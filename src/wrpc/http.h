@@ -6,6 +6,9 @@
 #include "wrpc/call.h"
 #include "wrpc/serve.h"
 
+/* The interface of such a call; its function is `handle`. */
+#define WISP_WRPC_HTTP_INTERFACE "wrpc:http/incoming-handler@0.1.0"
+
 /* --- serving --- */
 
 /* Zero means the default in brackets. */

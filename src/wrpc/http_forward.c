@@ -342,7 +342,7 @@ static int call(struct wisp_wrpc_forward *forward, const struct wisp_wrpc_forwar
                                                  .authority = {exchange->authority.len > 0, exchange->authority}}};
     struct wisp_wrpc_target target = {
         .id = options->target,
-        .function = {WISP_STR("wrpc:http/incoming-handler@0.1.0"), WISP_STR("handle")},
+        .function = {WISP_STR(WISP_WRPC_HTTP_INTERFACE), WISP_STR("handle")},
         .headers = options->headers,
         .n_headers = options->n_headers,
         .timeout_ms = options->timeout_ms,

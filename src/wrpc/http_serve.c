@@ -561,8 +561,7 @@ static void on_invoke(struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus
 int wisp_wrpc_http_serve(struct wisp_wrpc_service *service, const struct wisp_wrpc_http_options *options,
                          struct wisp_err *err)
 {
-    static const struct wisp_wrpc_function handle = {WISP_STR_INIT("wrpc:http/incoming-handler@0.1.0"),
-                                                     WISP_STR_INIT("handle")};
+    static const struct wisp_wrpc_function handle = {WISP_STR_INIT(WISP_WRPC_HTTP_INTERFACE), WISP_STR_INIT("handle")};
     struct wisp_wrpc_http_options *copy = wisp_mem_alloc(sizeof *copy);
     *copy = *options;
     if (!copy->body_bytes_max) copy->body_bytes_max = WISP_HTTP_UNLIMITED;

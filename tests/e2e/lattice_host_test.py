@@ -124,12 +124,13 @@ class HostTest(wisp.Case):
         first.stop()
 
     def test_policy_decides(self):
-        host = self.start("--policy-topic", "acme.policy")
+        host = self.start("--policy-topic", "acme.policy", "--policy-changes-topic", "acme.policy.changes",
+                          "--label", "zone=a", "--workers", "1")
         asked = []
 
         def decide(subject, reply, head, data):
             asked.append(json.loads(data))
-            permitted = asked[-1]["request"].get("componentId") != "forbidden"
+            permitted = asked[-1]["request"].get("componentId") != "forbidden" and not self.is_call(asked[-1])
             self.bus.publish(reply, json.dumps({"requestId": asked[-1]["requestId"], "permitted": permitted,
                                                 "message": "no such thing here"}))
 
@@ -142,7 +143,32 @@ class HostTest(wisp.Case):
         self.events.wait_for("component_scaled", component_id="hello")
         self.assertEqual({request["kind"] for request in asked}, {"startComponent"})
         self.assertEqual(asked[0]["host"]["publicKey"], host.id)
+        self.check_policy_decides_calls(asked)
         host.stop()
+
+    def is_call(self, request):
+        return request["kind"] == "performInvocation"
+
+    def check_policy_decides_calls(self, asked):
+        started = asked[-1]
+        for _ in range(2):
+            self.assertNotEqual(self.call_hello().returncode, 0)
+        questions = [request for request in asked if self.is_call(request)]
+        self.assertEqual(len(questions), 1, questions)
+        self.assertEqual(questions[0]["host"], started["host"])
+        self.assertEqual(questions[0]["host"]["labels"]["zone"], "a")
+        self.assertEqual(questions[0]["request"], {
+            "interface": "wrpc:http/incoming-handler@0.1.0", "function": "handle",
+            "target": {**started["request"], "maxInstances": 0}})
+        for permitted in (True, False):
+            self.bus.publish("acme.policy.changes", json.dumps({"requestId": questions[0]["requestId"],
+                                                                "permitted": permitted}))
+            self.bus.flush()
+            wisp.wait_for(lambda: (self.call_hello().returncode == 0) == permitted, "the change to be heard")
+        self.assertEqual(len([request for request in asked if self.is_call(request)]), 1)
+
+    def call_hello(self):
+        return self.lattice.wisp("call", "hello", "wasi:http/incoming-handler.handle", "-o", "json")
 
     def connect(self):
         try:
