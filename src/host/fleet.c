@@ -24,6 +24,7 @@ enum {
 static void tell_all(struct wisp_seat *seat)
 {
     struct wisp_fleet *fleet = seat->fleet;
+    wisp_fleet_forget_told(seat);
     for (size_t i = 0; i < fleet->components.capacity; i++) {
         struct wisp_fleet_component *component = fleet->components.slots[i].value;
         if (component) wisp_orders_send(seat->orders, json_incref(component->order), -1);

@@ -70,6 +70,7 @@ static void report(struct wisp_fleet_listener *listener, const struct wisp_err *
 static bool tell_listener(struct wisp_seat *seat, struct wisp_fleet_listener *listener)
 {
     struct wisp_err err = {0};
+    if (listener->is_told[seat->index]) return true;
     if (claim(seat->fleet, listener, &err) < 0 || socket_for(seat->fleet, listener, seat->index, &err) < 0) {
         report(listener, &err);
         return false;
@@ -77,7 +78,14 @@ static bool tell_listener(struct wisp_seat *seat, struct wisp_fleet_listener *li
     listener->was_reported = false;
     wisp_orders_send(seat->orders, json_pack("{s:s,s:s}", "do", "listen", "address", listener->address),
                      listener->fds[seat->index]);
+    listener->is_told[seat->index] = true;
     return true;
+}
+
+void wisp_fleet_forget_told(struct wisp_seat *seat)
+{
+    for (struct wisp_fleet_listener *listener = seat->fleet->listeners; listener; listener = listener->next)
+        listener->is_told[seat->index] = false;
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -118,6 +126,7 @@ static struct wisp_fleet_listener *listener_for(struct wisp_fleet *fleet, struct
     struct wisp_fleet_listener *listener = wisp_mem_calloc(1, sizeof *listener);
     listener->address = wisp_mem_dup(address);
     listener->fds = wisp_mem_alloc(fleet->n_seats * sizeof *listener->fds);
+    listener->is_told = wisp_mem_calloc(fleet->n_seats, sizeof *listener->is_told);
     for (uint32_t i = 0; i < fleet->n_seats; i++) listener->fds[i] = -1;
     listener->next = fleet->listeners;
     fleet->listeners = listener;
@@ -128,6 +137,7 @@ static void free_listener(struct wisp_fleet *fleet, struct wisp_fleet_listener *
 {
     for (uint32_t i = 0; i < fleet->n_seats; i++) wisp_fd_closep(&listener->fds[i]);
     free(listener->fds);
+    free(listener->is_told);
     free(listener->address);
     free(listener);
 }

@@ -58,7 +58,8 @@ struct wisp_fleet_listener {
     char *address;
     struct wisp_listen_address parsed;
     bool is_claimed, is_wanted, was_reported;
-    int *fds; /* by seat: our copy of its socket; -1: none */
+    int *fds;      /* by seat: our copy of its socket; -1: none */
+    bool *is_told; /* by seat: its process has it; once, since every time is one more socket */
     struct wisp_fleet_listener *next;
 };
 
@@ -104,6 +105,8 @@ void wisp_fleet_free_components(struct wisp_fleet *fleet);
 /* Connects to workers that were left behind and takes over their sockets. */
 void wisp_fleet_take_over(struct wisp_fleet *fleet);
 void wisp_fleet_tell_listeners(struct wisp_seat *seat);
+/* The seat has another process, which was told nothing yet. */
+void wisp_fleet_forget_told(struct wisp_seat *seat);
 void wisp_fleet_on_worker_ready(struct wisp_seat *seat);
 /* After each change of a worker's state: connections don't wait for one that is away for long. */
 void wisp_fleet_hold_listeners(struct wisp_seat *seat);

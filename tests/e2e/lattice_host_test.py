@@ -79,6 +79,34 @@ class HostTest(wisp.Case):
         with wisp.Client(address) as client:
             return client.request("GET", "/", [("connection", "close")]).status
 
+    def listening_sockets(self, host, address):
+        """Of each worker, how many of its descriptors listen there."""
+        with open("/proc/net/tcp") as file:
+            port = "%04X" % int(address.rpartition(":")[2])
+            inodes = {line.split()[9] for line in file if f":{port} 00000000:0000 0A" in line}
+        targets = [[os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
+                    if os.path.islink(f"/proc/{pid}/fd/{fd}")] for pid in host.workers()]
+        return [sum(target in {f"socket:[{inode}]" for inode in inodes} for target in each) for each in targets]
+
+    def test_more_links_at_one_address_take_no_more_sockets(self):
+        host = self.start()
+        address = wisp.free_address()
+        self.scale(host, "hello", wisp.guest("http-hello-rust"))
+        self.ok("config.put.server", {"default_address": address, "routing_mode": "path"})
+        self.ok(f"provider.start.{host.id}", {"provider_id": "http", "host_id": host.id, "config": ["server"],
+                                              "provider_ref": "wisp://http-server"})
+        before = None
+        for i in range(6):
+            self.ok(f"config.put.path-{i}", {"path": f"/{i}"})
+            self.ok("link.put", {"source_id": "http", "target": "hello", "name": f"name-{i}", "wit_namespace": "wasi",
+                                 "wit_package": "http", "interfaces": ["incoming-handler"],
+                                 "source_config": [f"path-{i}"], "target_config": []})
+            self.assertEqual(self.get(address, f"/{i}", 20).status, 200)
+            before = before or self.listening_sockets(host, address)
+        self.assertTrue(all(before), before)
+        self.assertEqual(self.listening_sockets(host, address), before)
+        host.stop()
+
     def test_what_ran_is_there_after_a_restart(self):
         host = self.start()
         self.scale(host, "hello", wisp.guest("http-hello-rust"))
