@@ -19,6 +19,8 @@ void wisp_mem_freep(void *pointer_to_pointer);
 /* Closes a descriptor at the end of the scope unless it is negative. */
 void wisp_fd_closep(int *fd);
 #define WISP_CLEANUP_FD __attribute__((cleanup(wisp_fd_closep)))
+/* The struct that a member belongs to. */
+#define WISP_OWNER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 /* Moves a value out and leaves an empty one behind. */
 #define WISP_TAKE(pointer)                                                                                             \
     ({                                                                                                                 \

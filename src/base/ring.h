@@ -28,7 +28,15 @@ static inline void wisp_ring_remove(struct wisp_link *link)
     link->previous->next = link->next;
     *link = (struct wisp_link){0};
 }
-#define WISP_RING_OWNER(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+static inline bool wisp_ring_is_member(const struct wisp_link *link) { return link->next != NULL; }
+/* All members of `from` to the empty ring `to`. */
+static inline void wisp_ring_move(struct wisp_link *from, struct wisp_link *to)
+{
+    if (wisp_ring_is_empty(from)) return;
+    *to = *from;
+    to->next->previous = to->previous->next = to;
+    wisp_ring_init(from);
+}
 /* The body may remove `at`, but no other member. */
 #define WISP_RING_EACH(at, head)                                                                                       \
     for (struct wisp_link *at = (head)->next, *after_##at = at->next; at != (head);                                    \

@@ -18,13 +18,13 @@ void wisp_bus_broker_init(struct wisp_bus_broker *broker, const struct wisp_bus_
     broker->options = *options;
     broker->dice = options->secret | 1;
     wisp_bus_sublist_init(&broker->sublist, options->secret);
-    wisp_bus_link_init(&broker->conns);
+    wisp_ring_init(&broker->conns);
     wisp_buf_reserve(&broker->scratch, SCRATCH_BYTES);
 }
 
 void wisp_bus_broker_deinit(struct wisp_bus_broker *broker)
 {
-    assert(wisp_bus_link_is_empty(&broker->conns));
+    assert(wisp_ring_is_empty(&broker->conns));
     wisp_bus_sublist_deinit(&broker->sublist);
     wisp_bus_table_deinit(&broker->sids);
     wisp_buf_deinit(&broker->scratch);
@@ -61,8 +61,8 @@ void wisp_bus_conn_init(struct wisp_bus_conn *conn, struct wisp_bus_broker *brok
     conn->peer = *peer;
     conn->id = ++broker->last_id;
     conn->is_verbose = conn->is_pedantic = conn->has_echo = true;
-    wisp_bus_link_init(&conn->subs);
-    wisp_bus_link_add(&broker->conns, &conn->link);
+    wisp_ring_init(&conn->subs);
+    wisp_ring_append(&broker->conns, &conn->link);
     wisp_bus_parser_init(&conn->parser, WISP_BUS_SIDE_SERVER);
     broker->stats.connections++;
     broker->stats.connections_total++;
@@ -84,7 +84,7 @@ void wisp_bus_conn_deinit(struct wisp_bus_conn *conn)
 {
     wisp_bus_conn_forget_subs(conn);
     free_gone(conn->broker);
-    wisp_bus_link_remove(&conn->link);
+    wisp_ring_remove(&conn->link);
     wisp_buf_deinit(&conn->in);
     wisp_buf_deinit(&conn->out);
     conn->broker->stats.connections--;
@@ -317,7 +317,7 @@ static void tick(struct wisp_bus_conn *conn)
 void wisp_bus_broker_tick(struct wisp_bus_broker *broker)
 {
     /* No connection leaves the ring within this loop: `schedule` only takes note. */
-    for (struct wisp_bus_link *at = broker->conns.next; at != &broker->conns; at = at->next)
-        tick(WISP_BUS_CONTAINER(at, struct wisp_bus_conn, link));
+    for (struct wisp_link *at = broker->conns.next; at != &broker->conns; at = at->next)
+        tick(WISP_OWNER(at, struct wisp_bus_conn, link));
     free_gone(broker);
 }

@@ -47,7 +47,7 @@ struct wisp_bus_broker {
     struct wisp_bus_server_stats stats;
     struct wisp_bus_sublist sublist;
     struct wisp_bus_table sids; /* of all connections */
-    struct wisp_bus_link conns;
+    struct wisp_link conns;
     struct wisp_bus_sub *gone; /* freed when the call that came from outside ends */
     uint64_t now_ms;           /* the owner keeps it current; only goes forward */
     uint64_t last_id, dice;
@@ -77,7 +77,7 @@ struct wisp_bus_peer {
 
 struct wisp_bus_conn {
     struct wisp_bus_broker *broker;
-    struct wisp_bus_link link; /* of the broker */
+    struct wisp_link link; /* of the broker */
     uint64_t id;
     enum wisp_bus_phase phase;
     struct wisp_bus_peer peer;
@@ -95,7 +95,7 @@ struct wisp_bus_conn {
     size_t in_flight; /* bytes of output that the transport has taken */
     bool was_idle;    /* nothing was sent between the last two ticks */
 
-    struct wisp_bus_link subs;
+    struct wisp_link subs;
     uint32_t n_subs;
 
     bool owes_credentials; /* may do nothing but CONNECT, and that soon */
@@ -138,7 +138,7 @@ void wisp_bus_conn_output_done(struct wisp_bus_conn *conn, struct wisp_buf *buf)
 struct wisp_bus_sub {
     struct wisp_bus_sub_link place; /* in the sublist */
     struct wisp_bus_entry entry;    /* of broker->sids */
-    struct wisp_bus_link link;      /* of the connection */
+    struct wisp_link link;          /* of the connection */
     struct wisp_bus_conn *conn;
     uint64_t delivered, max; /* max: messages after which it ends, 0: never */
     struct wisp_bus_sub *next_gone;

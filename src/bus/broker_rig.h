@@ -28,7 +28,7 @@ static inline void rig_drain(struct rig_conn *end)
 }
 
 static inline void rig_schedule(struct wisp_bus_conn *conn) { (void)conn; }
-static inline void rig_push(struct wisp_bus_conn *conn) { rig_drain(WISP_BUS_CONTAINER(conn, struct rig_conn, conn)); }
+static inline void rig_push(struct wisp_bus_conn *conn) { rig_drain(WISP_OWNER(conn, struct rig_conn, conn)); }
 
 static const struct wisp_bus_broker_transport rig_transport = {.schedule = rig_schedule, .push = rig_push};
 

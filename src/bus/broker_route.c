@@ -28,7 +28,7 @@ static struct wisp_bus_sub *find_sub(const struct wisp_bus_conn *conn, struct wi
     uint64_t hash = wisp_bus_hash(broker->options.secret, conn->id, sid);
     struct wisp_bus_entry *entry = wisp_bus_table_first(&broker->sids, hash);
     for (; entry; entry = wisp_bus_entry_next(entry)) {
-        struct wisp_bus_sub *sub = WISP_BUS_CONTAINER(entry, struct wisp_bus_sub, entry);
+        struct wisp_bus_sub *sub = WISP_OWNER(entry, struct wisp_bus_sub, entry);
         if (sub->conn == conn && wisp_str_equal(sub->sid, sid)) return sub;
     }
     return NULL;
@@ -43,7 +43,7 @@ static void add_sub(struct wisp_bus_conn *conn, const struct wisp_bus_frame *fra
     sub->sid = (struct wisp_str){sub->sid_bytes, frame->sid.len};
     sub->entry.hash = wisp_bus_hash(broker->options.secret, conn->id, sub->sid);
     wisp_bus_table_add(&broker->sids, &sub->entry);
-    wisp_bus_link_add(&conn->subs, &sub->link);
+    wisp_ring_append(&conn->subs, &sub->link);
     wisp_bus_sublist_add(&broker->sublist, &sub->place, frame->subject, frame->queue);
     conn->n_subs++;
     broker->stats.subscriptions++;
@@ -55,7 +55,7 @@ static void end_sub(struct wisp_bus_sub *sub)
     struct wisp_bus_broker *broker = sub->conn->broker;
     wisp_bus_sublist_remove(&broker->sublist, &sub->place);
     wisp_bus_table_remove(&broker->sids, &sub->entry);
-    wisp_bus_link_remove(&sub->link);
+    wisp_ring_remove(&sub->link);
     sub->conn->n_subs--;
     broker->stats.subscriptions--;
     sub->is_gone = true;
@@ -65,8 +65,7 @@ static void end_sub(struct wisp_bus_sub *sub)
 
 void wisp_bus_conn_forget_subs(struct wisp_bus_conn *conn)
 {
-    while (!wisp_bus_link_is_empty(&conn->subs))
-        end_sub(WISP_BUS_CONTAINER(conn->subs.next, struct wisp_bus_sub, link));
+    while (!wisp_ring_is_empty(&conn->subs)) end_sub(WISP_OWNER(conn->subs.next, struct wisp_bus_sub, link));
 }
 
 void wisp_bus_conn_on_sub(struct wisp_bus_conn *conn, const struct wisp_bus_frame *frame)
@@ -197,7 +196,7 @@ static uint32_t throw_dice(struct wisp_bus_broker *broker, uint32_t n)
 
 static struct wisp_bus_sub *sub_at(const struct wisp_bus_match *match, uint32_t i)
 {
-    return WISP_BUS_CONTAINER(match->subs[i], struct wisp_bus_sub, place);
+    return WISP_OWNER(match->subs[i], struct wisp_bus_sub, place);
 }
 
 static void deliver_to_group(struct passage *passage, const struct wisp_bus_match *match,

@@ -241,7 +241,7 @@ static void finish_flush(struct wisp_bus_flush *flush, const struct wisp_err *re
 
 static void on_flush_due(struct wisp_bus_deadline *deadline)
 {
-    struct wisp_bus_flush *flush = WISP_BUS_OWNER(deadline, struct wisp_bus_flush, deadline);
+    struct wisp_bus_flush *flush = WISP_OWNER(deadline, struct wisp_bus_flush, deadline);
     struct wisp_err err = {0};
     if (require_open(flush->client, &err) == 0)
         wisp_err_set(&err, WISP_ERR_TIMEOUT, "%s did not answer a ping in time", wisp_bus_client_url(flush->client));
@@ -322,7 +322,7 @@ static void finish_drain(struct wisp_bus_client *client)
 
 static void on_drain_due(struct wisp_bus_deadline *deadline)
 {
-    finish_drain(WISP_BUS_OWNER(deadline, struct wisp_bus_client, drain));
+    finish_drain(WISP_OWNER(deadline, struct wisp_bus_client, drain));
 }
 
 /* The first round brings what was on its way here, the second takes away what the callbacks made of it. */
@@ -435,7 +435,7 @@ static int take_servers(struct wisp_bus_client *client, const struct wisp_bus_cl
 
 static void on_start(struct wisp_bus_deadline *deadline)
 {
-    wisp_bus_session_attempt(WISP_BUS_OWNER(deadline, struct wisp_bus_client, attempt));
+    wisp_bus_session_attempt(WISP_OWNER(deadline, struct wisp_bus_client, attempt));
 }
 
 /* The loop writes with write(2): a server that has gone must not end this process. Whoever set it knows better. */
@@ -486,10 +486,10 @@ static void release(struct wisp_bus_client *client)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    release(WISP_BUS_OWNER(handle, struct wisp_bus_client, deadlines.timer));
+    release(WISP_OWNER(handle, struct wisp_bus_client, deadlines.timer));
 }
 
-static void on_flusher_closed(uv_handle_t *handle) { release(WISP_BUS_OWNER(handle, struct wisp_bus_client, flusher)); }
+static void on_flusher_closed(uv_handle_t *handle) { release(WISP_OWNER(handle, struct wisp_bus_client, flusher)); }
 
 void wisp_bus_client_free(struct wisp_bus_client *client)
 {

@@ -63,9 +63,9 @@ void wisp_bus_mux_deinit(struct wisp_bus_mux *mux)
     for (uint32_t i = 0; i < mux->n_slots; i++) {
         struct wisp_bus_mux_entry *entry = mux->entries[i];
         if (entry && entry->is_request)
-            request_free(WISP_BUS_OWNER(entry, struct wisp_bus_request, entry));
+            request_free(WISP_OWNER(entry, struct wisp_bus_request, entry));
         else if (entry)
-            free(WISP_BUS_OWNER(entry, struct wisp_bus_inbox, entry));
+            free(WISP_OWNER(entry, struct wisp_bus_inbox, entry));
     }
     for (struct wisp_bus_request *request; (request = mux->recycled);) {
         mux->recycled = request->next;
@@ -140,10 +140,10 @@ static void on_mux_message(const struct wisp_bus_message *message, void *env)
     struct wisp_bus_mux_entry *entry = find(&client->mux, message->subject);
     if (!entry) return;
     if (!entry->is_request) {
-        struct wisp_bus_inbox *inbox = WISP_BUS_OWNER(entry, struct wisp_bus_inbox, entry);
+        struct wisp_bus_inbox *inbox = WISP_OWNER(entry, struct wisp_bus_inbox, entry);
         inbox->on_message(message, inbox->env);
     } else if (message->subject.len == subject_len(&client->mux)) {
-        on_reply(WISP_BUS_OWNER(entry, struct wisp_bus_request, entry), message);
+        on_reply(WISP_OWNER(entry, struct wisp_bus_request, entry), message);
     }
 }
 
@@ -216,7 +216,7 @@ static void on_reply(struct wisp_bus_request *request, const struct wisp_bus_mes
 
 static void on_timeout(struct wisp_bus_deadline *deadline)
 {
-    struct wisp_bus_request *request = WISP_BUS_OWNER(deadline, struct wisp_bus_request, deadline);
+    struct wisp_bus_request *request = WISP_OWNER(deadline, struct wisp_bus_request, deadline);
     struct wisp_err err = {0};
     wisp_err_set(&err, WISP_ERR_TIMEOUT, "no answer on %.*s within %llu ms",
                  WISP_STR_ARG(wisp_buf_str(&request->subject)), (unsigned long long)request->timeout_ms);
@@ -228,7 +228,7 @@ void wisp_bus_mux_fail_requests(struct wisp_bus_client *client, const struct wis
     struct wisp_bus_mux *mux = &client->mux;
     for (uint32_t i = 0; i < mux->n_slots; i++) /* callbacks may cancel others; new ones are refused now */
         if (mux->entries[i] && mux->entries[i]->is_request)
-            complete(WISP_BUS_OWNER(mux->entries[i], struct wisp_bus_request, entry), NULL, reason);
+            complete(WISP_OWNER(mux->entries[i], struct wisp_bus_request, entry), NULL, reason);
 }
 
 int wisp_bus_request(struct wisp_bus_client *client, struct wisp_str subject, const struct wisp_bus_header *headers,

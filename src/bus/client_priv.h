@@ -16,8 +16,6 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define WISP_BUS_OWNER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
-
 /* --- deadlines --- */
 
 /* Zeroed: not set. On monotonic milliseconds. */

@@ -33,7 +33,7 @@ static void call_on_state(struct wisp_bus_client *client, const struct wisp_err 
 
 static void on_attempt_timeout(struct wisp_bus_deadline *deadline)
 {
-    struct wisp_bus_client *client = WISP_BUS_OWNER(deadline, struct wisp_bus_client, attempt);
+    struct wisp_bus_client *client = WISP_OWNER(deadline, struct wisp_bus_client, attempt);
     struct wisp_err err = {0};
     const char *url = client->servers.count ? client->servers.list[client->current].shown : "the bus";
     wisp_err_set(&err, WISP_ERR_TIMEOUT, "connect to %s: no answer within %llu ms", url,
@@ -70,7 +70,7 @@ void wisp_bus_session_attempt(struct wisp_bus_client *client)
 
 static void on_attempt_due(struct wisp_bus_deadline *deadline)
 {
-    wisp_bus_session_attempt(WISP_BUS_OWNER(deadline, struct wisp_bus_client, attempt));
+    wisp_bus_session_attempt(WISP_OWNER(deadline, struct wisp_bus_client, attempt));
 }
 
 /* Half of the pause is fixed, half is random, so that a cluster's clients don't come back at one moment. */
@@ -249,7 +249,7 @@ static void greet(struct wisp_bus_client *client)
 
 static void on_leave(struct wisp_bus_deadline *deadline)
 {
-    struct wisp_bus_client *client = WISP_BUS_OWNER(deadline, struct wisp_bus_client, leave);
+    struct wisp_bus_client *client = WISP_OWNER(deadline, struct wisp_bus_client, leave);
     lose(client, WISP_ERR_UNAVAILABLE, "the server shuts down");
 }
 
@@ -281,7 +281,7 @@ static void on_info(struct wisp_bus_client *client, struct wisp_str text)
 
 static void on_ping_due(struct wisp_bus_deadline *deadline)
 {
-    struct wisp_bus_client *client = WISP_BUS_OWNER(deadline, struct wisp_bus_client, ping);
+    struct wisp_bus_client *client = WISP_OWNER(deadline, struct wisp_bus_client, ping);
     if (client->n_unanswered >= 2) {
         lose(client, WISP_ERR_TIMEOUT, "two pings were not answered");
         return;

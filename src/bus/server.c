@@ -143,16 +143,16 @@ static void remove_path(const struct wisp_bus_server *server)
 
 void wisp_bus_server_look_at_clock(struct wisp_bus_server *server) { server->broker.now_ms = uv_now(server->loop); }
 
-static struct wisp_bus_socket *socket_at(struct wisp_bus_link *link)
+static struct wisp_bus_socket *socket_at(struct wisp_link *link)
 {
-    return WISP_BUS_CONTAINER(link, struct wisp_bus_socket, link);
+    return WISP_OWNER(link, struct wisp_bus_socket, link);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct wisp_bus_server *server = timer->data;
     wisp_bus_server_look_at_clock(server);
-    for (struct wisp_bus_link *at = server->sockets.next; at != &server->sockets; at = at->next)
+    for (struct wisp_link *at = server->sockets.next; at != &server->sockets; at = at->next)
         wisp_bus_socket_tick(socket_at(at));
     wisp_bus_broker_tick(&server->broker);
 }
@@ -162,15 +162,13 @@ static void on_stall_timer(uv_timer_t *timer)
     struct wisp_bus_server *server = timer->data;
     wisp_bus_server_look_at_clock(server);
     /* Those that are stalled again go into the new ring. */
-    struct wisp_bus_link ring;
-    wisp_bus_link_init(&ring);
-    wisp_bus_link_add(&server->stalled, &ring);
-    wisp_bus_link_remove(&server->stalled);
-    wisp_bus_link_init(&server->stalled);
-    while (!wisp_bus_link_is_empty(&ring)) {
-        struct wisp_bus_socket *socket = WISP_BUS_CONTAINER(ring.next, struct wisp_bus_socket, stalled);
-        wisp_bus_link_remove(&socket->stalled);
-        wisp_bus_link_init(&socket->stalled);
+    struct wisp_link ring;
+    wisp_ring_init(&ring);
+    wisp_ring_move(&server->stalled, &ring);
+    while (!wisp_ring_is_empty(&ring)) {
+        struct wisp_bus_socket *socket = WISP_OWNER(ring.next, struct wisp_bus_socket, stalled);
+        wisp_ring_remove(&socket->stalled);
+        wisp_ring_init(&socket->stalled);
         wisp_bus_socket_resume(socket);
     }
 }
@@ -178,8 +176,8 @@ static void on_stall_timer(uv_timer_t *timer)
 void wisp_bus_server_stall(struct wisp_bus_socket *socket)
 {
     struct wisp_bus_server *server = socket->server;
-    if (!wisp_bus_link_is_empty(&socket->stalled)) return;
-    wisp_bus_link_add(&server->stalled, &socket->stalled);
+    if (!wisp_ring_is_empty(&socket->stalled)) return;
+    wisp_ring_append(&server->stalled, &socket->stalled);
     if (!uv_is_active((uv_handle_t *)&server->stall_timer))
         (void)uv_timer_start(&server->stall_timer, on_stall_timer, STALL_MS, 0);
 }
@@ -187,10 +185,10 @@ void wisp_bus_server_stall(struct wisp_bus_socket *socket)
 static void before_sleep(uv_prepare_t *prepare)
 {
     struct wisp_bus_server *server = prepare->data;
-    if (wisp_bus_link_is_empty(&server->scheduled)) return;
+    if (wisp_ring_is_empty(&server->scheduled)) return;
     wisp_bus_server_look_at_clock(server);
-    while (!wisp_bus_link_is_empty(&server->scheduled))
-        wisp_bus_socket_settle(WISP_BUS_CONTAINER(server->scheduled.next, struct wisp_bus_socket, scheduled));
+    while (!wisp_ring_is_empty(&server->scheduled))
+        wisp_bus_socket_settle(WISP_OWNER(server->scheduled.next, struct wisp_bus_socket, scheduled));
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -361,9 +359,9 @@ static struct wisp_bus_server *new_server(uv_loop_t *loop, const struct wisp_bus
     server->unix_path = dup_or_null(options->unix_path);
     server->unix_device = parts->identity.st_dev;
     server->unix_inode = parts->identity.st_ino;
-    wisp_bus_link_init(&server->sockets);
-    wisp_bus_link_init(&server->scheduled);
-    wisp_bus_link_init(&server->stalled);
+    wisp_ring_init(&server->sockets);
+    wisp_ring_init(&server->scheduled);
+    wisp_ring_init(&server->stalled);
     wisp_bus_server_look_at_clock(server);
     return server;
 }
@@ -427,7 +425,7 @@ void wisp_bus_server_free(struct wisp_bus_server *server)
     if (!server) return;
     server->is_ending = true;
     wisp_bus_server_look_at_clock(server);
-    while (!wisp_bus_link_is_empty(&server->sockets)) wisp_bus_socket_end(socket_at(server->sockets.next));
+    while (!wisp_ring_is_empty(&server->sockets)) wisp_bus_socket_end(socket_at(server->sockets.next));
     remove_path(server);
     if (server->has_tcp) uv_close((uv_handle_t *)&server->tcp, on_closed);
     if (server->has_pipe) uv_close((uv_handle_t *)&server->pipe, on_closed);

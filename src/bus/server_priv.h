@@ -47,9 +47,9 @@ void wisp_bus_tls_take(struct wisp_bus_tls *tls, struct wisp_buf *out);
 struct wisp_bus_socket {
     struct wisp_bus_conn conn; /* first: the broker hands out pointers to it */
     struct wisp_bus_server *server;
-    struct wisp_bus_link link;      /* of all sockets */
-    struct wisp_bus_link scheduled; /* of those to be settled; alone when it is not */
-    struct wisp_bus_link stalled;
+    struct wisp_link link;      /* of all sockets */
+    struct wisp_link scheduled; /* of those to be settled; alone when it is not */
+    struct wisp_link stalled;
     bool is_reading, is_shut, is_closing;
     bool wants_tls; /* the handshake follows INFO */
     struct wisp_bus_tls *tls;
@@ -94,7 +94,7 @@ struct wisp_bus_server {
     char *unix_path;
     uint64_t unix_device, unix_inode;
     uint16_t port;
-    struct wisp_bus_link sockets, scheduled, stalled;
+    struct wisp_link sockets, scheduled, stalled;
     unsigned n_handles; /* open ones, those of sockets too */
     bool is_ending;
 };

@@ -12,7 +12,7 @@ enum { LINGER_MS = 1000 }; /* a client has so long to read why it is cut off */
 
 static struct wisp_bus_socket *socket_of(struct wisp_bus_conn *conn)
 {
-    return WISP_BUS_CONTAINER(conn, struct wisp_bus_socket, conn);
+    return WISP_OWNER(conn, struct wisp_bus_socket, conn);
 }
 
 static int fd_of(const struct wisp_bus_socket *socket)
@@ -44,9 +44,9 @@ static void close_socket(struct wisp_bus_socket *socket)
     if (socket->is_closing) return;
     socket->is_closing = true;
     log_end(&socket->conn);
-    wisp_bus_link_remove(&socket->scheduled);
-    wisp_bus_link_remove(&socket->stalled);
-    wisp_bus_link_remove(&socket->link);
+    wisp_ring_remove(&socket->scheduled);
+    wisp_ring_remove(&socket->stalled);
+    wisp_ring_remove(&socket->link);
     wisp_bus_conn_deinit(&socket->conn);
     wisp_bus_tls_free(WISP_TAKE(socket->tls));
     uv_close(&socket->uv.handle, on_closed);
@@ -229,8 +229,8 @@ void wisp_bus_socket_settle(struct wisp_bus_socket *socket)
 {
     struct wisp_bus_conn *conn = &socket->conn;
     if (socket->is_closing) return;
-    wisp_bus_link_remove(&socket->scheduled);
-    wisp_bus_link_init(&socket->scheduled);
+    wisp_ring_remove(&socket->scheduled);
+    wisp_ring_init(&socket->scheduled);
     wisp_bus_conn_settled(conn);
     bool is_speechless = socket->tls && !wisp_bus_tls_is_open(socket->tls) && conn->phase != WISP_BUS_PHASE_OPEN;
     if (!flush(socket) || conn->phase == WISP_BUS_PHASE_LOST || is_speechless) {
@@ -265,7 +265,7 @@ void wisp_bus_socket_end(struct wisp_bus_socket *socket)
 static void schedule(struct wisp_bus_conn *conn)
 {
     struct wisp_bus_socket *socket = socket_of(conn);
-    wisp_bus_link_add(&socket->server->scheduled, &socket->scheduled);
+    wisp_ring_append(&socket->server->scheduled, &socket->scheduled);
 }
 
 /* A broken connection shows again when the socket is settled. */
@@ -297,9 +297,9 @@ static void drop(struct wisp_bus_socket *socket)
 static void begin(struct wisp_bus_socket *socket, const struct wisp_bus_peer *peer)
 {
     struct wisp_bus_server *server = socket->server;
-    wisp_bus_link_add(&server->sockets, &socket->link);
-    wisp_bus_link_init(&socket->scheduled);
-    wisp_bus_link_init(&socket->stalled);
+    wisp_ring_append(&server->sockets, &socket->link);
+    wisp_ring_init(&socket->scheduled);
+    wisp_ring_init(&socket->stalled);
     socket->wants_tls = peer->uses_tls;
     wisp_bus_server_look_at_clock(server);
     wisp_bus_conn_init(&socket->conn, &server->broker, peer);

@@ -25,8 +25,8 @@ struct wisp_bus_node {
     struct key key; /* not in the table for root, stars and tails */
     uint64_t id;
     struct wisp_bus_node *parent, *star, *tail;
-    struct wisp_bus_link subs;
-    struct wisp_bus_link groups;
+    struct wisp_link subs;
+    struct wisp_link groups;
     size_t n_children; /* stars and tails too */
     char token[];
 };
@@ -42,8 +42,8 @@ struct queue {
 
 struct wisp_bus_group {
     struct key key;
-    struct wisp_bus_link link; /* of the node */
-    struct wisp_bus_link subs;
+    struct wisp_link link; /* of the node */
+    struct wisp_link subs;
     uint32_t n_subs;
     struct queue *queue;
 };
@@ -59,7 +59,7 @@ static void *find(const struct wisp_bus_sublist *list, enum key_kind kind, uint6
 {
     struct wisp_bus_entry *entry = wisp_bus_table_first(&list->table, hash_of(list, kind, owner, name));
     for (; entry; entry = wisp_bus_entry_next(entry)) {
-        struct key *key = WISP_BUS_CONTAINER(entry, struct key, entry);
+        struct key *key = WISP_OWNER(entry, struct key, entry);
         if (key->kind == kind && key->owner == owner && wisp_str_equal(key->name, name)) return key;
     }
     return NULL;
@@ -95,8 +95,8 @@ static struct wisp_bus_node *new_node(struct wisp_bus_sublist *list, struct wisp
     struct wisp_bus_node *node = wisp_mem_calloc(1, sizeof *node + token.len);
     node->id = ++list->next_id;
     node->parent = parent;
-    wisp_bus_link_init(&node->subs);
-    wisp_bus_link_init(&node->groups);
+    wisp_ring_init(&node->subs);
+    wisp_ring_init(&node->groups);
     if (parent) parent->n_children++;
     return node;
 }
@@ -121,7 +121,7 @@ static struct wisp_bus_node *child_of(struct wisp_bus_sublist *list, struct wisp
 
 static bool is_unused(const struct wisp_bus_node *node)
 {
-    return node->n_children == 0 && wisp_bus_link_is_empty(&node->subs) && wisp_bus_link_is_empty(&node->groups);
+    return node->n_children == 0 && wisp_ring_is_empty(&node->subs) && wisp_ring_is_empty(&node->groups);
 }
 
 static void prune(struct wisp_bus_sublist *list, struct wisp_bus_node *node)
@@ -157,8 +157,8 @@ static struct wisp_bus_group *group_of(struct wisp_bus_sublist *list, struct wis
     group = wisp_mem_calloc(1, sizeof *group);
     group->queue = queue_of(list, name);
     group->queue->n_groups++;
-    wisp_bus_link_init(&group->subs);
-    wisp_bus_link_add(&node->groups, &group->link);
+    wisp_ring_init(&group->subs);
+    wisp_ring_append(&node->groups, &group->link);
     add_key(list, &group->key, KEY_GROUP, node->id, group->queue->key.name);
     return group;
 }
@@ -167,7 +167,7 @@ static void free_group(struct wisp_bus_sublist *list, struct wisp_bus_group *gro
 {
     struct queue *queue = group->queue;
     wisp_bus_table_remove(&list->table, &group->key.entry);
-    wisp_bus_link_remove(&group->link);
+    wisp_ring_remove(&group->link);
     free(group);
     if (--queue->n_groups > 0) return;
     wisp_bus_table_remove(&list->table, &queue->key.entry);
@@ -183,14 +183,14 @@ void wisp_bus_sublist_add(struct wisp_bus_sublist *list, struct wisp_bus_sub_lin
     sub->node = node;
     sub->group = queue.len ? group_of(list, node, queue) : NULL;
     if (sub->group) sub->group->n_subs++;
-    wisp_bus_link_add(sub->group ? &sub->group->subs : &node->subs, &sub->link);
+    wisp_ring_append(sub->group ? &sub->group->subs : &node->subs, &sub->link);
     list->count++;
     list->generation++;
 }
 
 void wisp_bus_sublist_remove(struct wisp_bus_sublist *list, struct wisp_bus_sub_link *sub)
 {
-    wisp_bus_link_remove(&sub->link);
+    wisp_ring_remove(&sub->link);
     if (sub->group && --sub->group->n_subs == 0) free_group(list, sub->group);
     prune(list, sub->node);
     list->count--;
@@ -317,28 +317,28 @@ static void place_groups(struct wisp_bus_match *match)
 static void fill_group(struct wisp_bus_match *match, const struct wisp_bus_group *group)
 {
     struct wisp_bus_match_group *place = &match->groups[group->queue->slot];
-    for (struct wisp_bus_link *at = group->subs.next; at != &group->subs; at = at->next)
-        match->subs[place->start + place->count++] = WISP_BUS_CONTAINER(at, struct wisp_bus_sub_link, link);
+    for (struct wisp_link *at = group->subs.next; at != &group->subs; at = at->next)
+        match->subs[place->start + place->count++] = WISP_OWNER(at, struct wisp_bus_sub_link, link);
 }
 
 static void collect(struct wisp_bus_sublist *list, struct wisp_bus_match *match)
 {
-    struct wisp_bus_link *at;
+    struct wisp_link *at;
     uint64_t number = ++list->matches;
     match->n_plain = match->n_groups = match->n_subs = 0;
     for (size_t i = 0; i < list->matched.count; i++) {
         struct wisp_bus_node *node = list->matched.at[i];
         for (at = node->subs.next; at != &node->subs; at = at->next)
-            add_to_match(match, WISP_BUS_CONTAINER(at, struct wisp_bus_sub_link, link));
+            add_to_match(match, WISP_OWNER(at, struct wisp_bus_sub_link, link));
         for (at = node->groups.next; at != &node->groups; at = at->next)
-            count_group(match, WISP_BUS_CONTAINER(at, struct wisp_bus_group, link), number);
+            count_group(match, WISP_OWNER(at, struct wisp_bus_group, link), number);
     }
     match->n_plain = match->n_subs;
     place_groups(match);
     for (size_t i = 0; match->n_groups > 0 && i < list->matched.count; i++) {
         struct wisp_bus_node *node = list->matched.at[i];
         for (at = node->groups.next; at != &node->groups; at = at->next)
-            fill_group(match, WISP_BUS_CONTAINER(at, struct wisp_bus_group, link));
+            fill_group(match, WISP_OWNER(at, struct wisp_bus_group, link));
     }
 }
 

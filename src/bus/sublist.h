@@ -17,7 +17,7 @@ struct wisp_bus_group;
 
 /* A subscription as far as the sublist is concerned; its user embeds it. */
 struct wisp_bus_sub_link {
-    struct wisp_bus_link link; /* of the node or the group */
+    struct wisp_link link; /* of the node or the group */
     struct wisp_bus_node *node;
     struct wisp_bus_group *group; /* NULL: no queue */
 };

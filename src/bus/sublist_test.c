@@ -103,7 +103,7 @@ static void compare(struct wisp_bus_sublist *list, const struct entry *entries, 
     CHECK_INT(match->n_groups, n_groups);
     CHECK_INT(match->n_subs, n_plain + n_queue[1] + n_queue[2]);
     for (size_t i = 0; i < match->n_subs; i++) {
-        const struct entry *entry = WISP_BUS_CONTAINER(match->subs[i], struct entry, place);
+        const struct entry *entry = WISP_OWNER(match->subs[i], struct entry, place);
         CHECK(entry->is_there && wisp_bus_pattern_matches(S(entry->pattern), S(subject)));
         CHECK((entry->queue != 0) == (i >= n_plain));
     }

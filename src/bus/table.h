@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/mem.h"
+#include "base/ring.h"
 #include "base/str.h"
 
 struct wisp_bus_entry {
@@ -41,22 +42,3 @@ static inline struct wisp_bus_entry *wisp_bus_entry_next(const struct wisp_bus_e
 
 /* Hash of a key that belongs to `owner`. */
 uint64_t wisp_bus_hash(uint64_t secret, uint64_t owner, struct wisp_str key);
-
-/* A ring of what belongs together; the owner's link is its head. */
-struct wisp_bus_link {
-    struct wisp_bus_link *previous, *next;
-};
-static inline void wisp_bus_link_init(struct wisp_bus_link *head) { head->previous = head->next = head; }
-static inline bool wisp_bus_link_is_empty(const struct wisp_bus_link *head) { return head->next == head; }
-static inline void wisp_bus_link_add(struct wisp_bus_link *head, struct wisp_bus_link *link)
-{
-    *link = (struct wisp_bus_link){head->previous, head};
-    head->previous->next = link;
-    head->previous = link;
-}
-static inline void wisp_bus_link_remove(struct wisp_bus_link *link)
-{
-    link->previous->next = link->next;
-    link->next->previous = link->previous;
-}
-#define WISP_BUS_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))

@@ -108,7 +108,7 @@ static json_t *make_basis(const struct wisp_lattice_unit *unit, const json_t *na
     struct wisp_lattice_record *spec = wisp_lattice_spec_find(lattice, wisp_lattice_unit_id(unit));
     if (!spec) return basis;
     WISP_RING_EACH(at, &spec->links)
-    json_array_append(links, WISP_RING_OWNER(at, struct wisp_lattice_link, of_source)->json);
+    json_array_append(links, WISP_OWNER(at, struct wisp_lattice_link, of_source)->json);
     return basis;
 }
 

@@ -62,7 +62,7 @@ void wisp_lattice_config_changed(struct wisp_lattice_record *record)
 {
     if (record->in_routes.next) wisp_lattice_routes_touch(record->lattice);
     WISP_RING_EACH(at, &record->uses)
-    wisp_lattice_unit_touch(WISP_RING_OWNER(at, struct wisp_lattice_use, link)->unit);
+    wisp_lattice_unit_touch(WISP_OWNER(at, struct wisp_lattice_use, link)->unit);
 }
 
 /* --- requests --- */
@@ -91,7 +91,7 @@ static void change_free(struct change *change)
 
 void wisp_lattice_config_changes_free(struct wisp_lattice *lattice)
 {
-    WISP_RING_EACH(at, &lattice->config_changes) change_free(WISP_RING_OWNER(at, struct change, link));
+    WISP_RING_EACH(at, &lattice->config_changes) change_free(WISP_OWNER(at, struct change, link));
 }
 
 static void on_written(struct wisp_lattice_call *call, const struct wisp_lattice_done *done, void *env)

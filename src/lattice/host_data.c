@@ -91,11 +91,11 @@ static void add_links(struct wisp_lattice_job *job)
     struct wisp_lattice_record *spec = wisp_lattice_spec_find(lattice, id);
     struct wisp_lattice_end *end = wisp_lattice_end_find(lattice, id);
     if (spec) WISP_RING_EACH(at, &spec->links)
-    json_array_append(job->links, WISP_RING_OWNER(at, struct wisp_lattice_link, of_source)->json);
+    json_array_append(job->links, WISP_OWNER(at, struct wisp_lattice_link, of_source)->json);
     if (!end) return;
     WISP_RING_EACH(at, &end->links)
     {
-        json_t *json = WISP_RING_OWNER(at, struct wisp_lattice_link, of_target)->json;
+        json_t *json = WISP_OWNER(at, struct wisp_lattice_link, of_target)->json;
         if (!wisp_str_equal(wisp_json_str(json, "source_id"), id)) json_array_append(job->links, json);
     }
 }

@@ -192,8 +192,7 @@ static size_t count_links(struct wisp_lattice *lattice)
 static void forget_configs(struct wisp_lattice *lattice, struct wisp_link *marker)
 {
     while (lattice->in_routes.next != marker) {
-        struct wisp_lattice_record *record =
-            WISP_RING_OWNER(lattice->in_routes.next, struct wisp_lattice_record, in_routes);
+        struct wisp_lattice_record *record = WISP_OWNER(lattice->in_routes.next, struct wisp_lattice_record, in_routes);
         wisp_ring_remove(&record->in_routes);
         wisp_lattice_record_settle(record);
     }
@@ -212,7 +211,7 @@ static void emit(struct wisp_lattice *lattice)
         struct wisp_lattice_record *spec = spec_of_server(lattice, unit);
         if (!spec) continue;
         WISP_RING_EACH(at, &spec->links)
-        add_route(&set, unit, WISP_RING_OWNER(at, struct wisp_lattice_link, of_source));
+        add_route(&set, unit, WISP_OWNER(at, struct wisp_lattice_link, of_source));
     }
     forget_configs(lattice, &marker);
     struct wisp_lattice_action *action = wisp_lattice_emit(lattice, WISP_LATTICE_HTTP);

@@ -186,7 +186,7 @@ static void end_doubt(struct wisp_lattice *lattice)
     wisp_lattice_timer_disarm(lattice, &lattice->doubt);
     wisp_lattice_records_loaded(lattice);
     if (lattice->is_uncertain) set_uncertain(lattice, false);
-    WISP_RING_EACH(at, &lattice->owed) wisp_lattice_record_push(WISP_RING_OWNER(at, struct wisp_lattice_record, owed));
+    WISP_RING_EACH(at, &lattice->owed) wisp_lattice_record_push(WISP_OWNER(at, struct wisp_lattice_record, owed));
 }
 
 /* The bus was away, but not the state, which is this machine's own: then nothing is told anew. */

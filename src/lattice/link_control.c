@@ -22,7 +22,7 @@ struct edit {
     struct wisp_lattice_timer look;
 };
 
-static struct edit *edit_of(struct wisp_link *turn) { return WISP_RING_OWNER(turn, struct edit, turn); }
+static struct edit *edit_of(struct wisp_link *turn) { return WISP_OWNER(turn, struct edit, turn); }
 
 static void edit_free(struct edit *edit)
 {

@@ -211,7 +211,7 @@ static bool drop_stale(struct wisp_lattice_record *record)
     bool has_dropped = false;
     WISP_RING_EACH(at, &record->links)
     {
-        struct wisp_lattice_link *link = WISP_RING_OWNER(at, struct wisp_lattice_link, of_source);
+        struct wisp_lattice_link *link = WISP_OWNER(at, struct wisp_lattice_link, of_source);
         if (!link->is_stale) continue;
         drop(record->lattice, link);
         has_dropped = true;
@@ -225,7 +225,7 @@ void wisp_lattice_links_changed(struct wisp_lattice_record *record)
     struct wisp_str source = wisp_lattice_spec_id(record);
     const json_t *links = json_object_get(record->value, "links");
     bool is_changed = false;
-    WISP_RING_EACH(at, &record->links) WISP_RING_OWNER(at, struct wisp_lattice_link, of_source)->is_stale = true;
+    WISP_RING_EACH(at, &record->links) WISP_OWNER(at, struct wisp_lattice_link, of_source)->is_stale = true;
     for (size_t i = 0; i < json_array_size(links); i++) {
         json_t *json = wisp_lattice_link_parse(json_array_get(links, i), source);
         if (json) is_changed |= take_link(record, json);

@@ -59,7 +59,7 @@ void wisp_lattice_policy_changed(struct wisp_lattice *lattice, struct wisp_str p
     if (wisp_lattice_decode(payload, "policy decision", reply_fields, WISP_COUNT(reply_fields), &reply, NULL) < 0)
         return;
     struct wisp_table_entry *entry = wisp_table_get(&lattice->decision_ids, wisp_json_str(reply, "requestId"));
-    if (entry) decision_set(WISP_RING_OWNER(entry, struct decision, by_id), reply);
+    if (entry) decision_set(WISP_OWNER(entry, struct decision, by_id), reply);
 }
 
 /* --- asking --- */

@@ -364,7 +364,7 @@ static bool is_being_changed(const struct wisp_lattice_unit *unit)
 {
     WISP_RING_EACH(at, &unit->jobs)
     {
-        enum wisp_lattice_job_kind kind = WISP_RING_OWNER(at, struct wisp_lattice_job, turn)->kind;
+        enum wisp_lattice_job_kind kind = WISP_OWNER(at, struct wisp_lattice_job, turn)->kind;
         if (kind == WISP_LATTICE_STOP || kind == WISP_LATTICE_RESTART) return true;
     }
     return false;

@@ -34,7 +34,7 @@ static void next_secret(struct wisp_lattice_resolve *resolve);
 
 static void on_secret(struct wisp_lattice_secret_task *task, json_t *value, const struct wisp_err *err)
 {
-    struct wisp_lattice_resolve *resolve = WISP_RING_OWNER(task, struct wisp_lattice_resolve, secret);
+    struct wisp_lattice_resolve *resolve = WISP_OWNER(task, struct wisp_lattice_resolve, secret);
     if (err) {
         struct wisp_err wrapped = *err;
         struct wisp_str name = wisp_json_str(task->reference, "name");

@@ -51,7 +51,7 @@ static void grow(struct wisp_table *table)
     free(table->buckets);
     table->capacity = table->capacity ? table->capacity * 2 : 16;
     table->buckets = wisp_mem_calloc(table->capacity, sizeof(struct wisp_table_entry *));
-    WISP_RING_EACH(at, &table->order) put_in_bucket(table, WISP_RING_OWNER(at, struct wisp_table_entry, order));
+    WISP_RING_EACH(at, &table->order) put_in_bucket(table, WISP_OWNER(at, struct wisp_table_entry, order));
 }
 
 void wisp_table_add(struct wisp_table *table, struct wisp_str key, struct wisp_table_entry *entry)

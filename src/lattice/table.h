@@ -3,6 +3,7 @@
  * in which they came. Members hold their entry as first field. */
 #pragma once
 
+#include "base/mem.h"
 #include "base/ring.h"
 #include "base/str.h"
 
@@ -33,12 +34,11 @@ void wisp_table_remove(struct wisp_table *table, struct wisp_table_entry *entry)
 /* The first in order, NULL when empty. */
 static inline void *wisp_table_first(const struct wisp_table *table)
 {
-    return table->count ? WISP_RING_OWNER(table->order.next, struct wisp_table_entry, order) : NULL;
+    return table->count ? WISP_OWNER(table->order.next, struct wisp_table_entry, order) : NULL;
 }
 /* The one after `member`, NULL at the end. */
 static inline void *wisp_table_next(const struct wisp_table *table, const void *member)
 {
     const struct wisp_table_entry *entry = member;
-    return entry->order.next == &table->order ? NULL
-                                              : WISP_RING_OWNER(entry->order.next, struct wisp_table_entry, order);
+    return entry->order.next == &table->order ? NULL : WISP_OWNER(entry->order.next, struct wisp_table_entry, order);
 }

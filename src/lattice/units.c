@@ -88,7 +88,7 @@ void wisp_lattice_unit_touch(struct wisp_lattice_unit *unit)
 
 struct wisp_lattice_job *wisp_lattice_job_first(const struct wisp_lattice_unit *unit)
 {
-    return unit->n_jobs ? WISP_RING_OWNER(unit->jobs.next, struct wisp_lattice_job, turn) : NULL;
+    return unit->n_jobs ? WISP_OWNER(unit->jobs.next, struct wisp_lattice_job, turn) : NULL;
 }
 
 struct wisp_lattice_job *wisp_lattice_job_new(struct wisp_lattice_unit *unit, enum wisp_lattice_job_kind kind)

@@ -78,10 +78,7 @@ static void stop_bucket(struct bucket *bucket)
     bucket->step = STEP_STOPPED;
 }
 
-static struct bucket *bucket_of(uv_timer_t *timer)
-{
-    return (struct bucket *)(void *)((char *)timer - offsetof(struct bucket, timer));
-}
+static struct bucket *bucket_of(uv_timer_t *timer) { return WISP_OWNER(timer, struct bucket, timer); }
 
 static void on_retry(uv_timer_t *timer) { begin(bucket_of(timer)); }
 

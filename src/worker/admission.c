@@ -115,7 +115,7 @@ bool wisp_admission_enter_nested(struct wisp_invocation *invocation)
 
 static struct wisp_invocation *first_of(const struct wisp_tenant *tenant)
 {
-    return WISP_RING_OWNER(tenant->queue.next, struct wisp_invocation, turn);
+    return WISP_OWNER(tenant->queue.next, struct wisp_invocation, turn);
 }
 
 /* False: it gets no place now. */
@@ -145,7 +145,7 @@ void wisp_admission_retry(struct wisp_tenant *tenant)
 static void offer_place(struct wisp_worker *worker)
 {
     for (int i = 0; i < TENANTS_PER_PLACE && !wisp_ring_is_empty(&worker->waiting); i++) {
-        struct wisp_tenant *tenant = WISP_RING_OWNER(worker->waiting.next, struct wisp_tenant, waiting);
+        struct wisp_tenant *tenant = WISP_OWNER(worker->waiting.next, struct wisp_tenant, waiting);
         wisp_ring_remove(&tenant->waiting);
         wisp_ring_append(&worker->waiting, &tenant->waiting);
         if (!start_first(tenant)) continue;
@@ -159,7 +159,7 @@ static void retry_successor(const struct wisp_tenant *tenant)
 {
     const struct wisp_worker *worker = tenant->worker;
     for (struct wisp_link *at = worker->waiting.next, *next; at != &worker->waiting; at = next) {
-        struct wisp_tenant *other = WISP_RING_OWNER(at, struct wisp_tenant, waiting);
+        struct wisp_tenant *other = WISP_OWNER(at, struct wisp_tenant, waiting);
         next = at->next;
         if (other->slot == tenant->slot) wisp_admission_retry(other);
     }
@@ -194,6 +194,6 @@ void wisp_admission_on_wake(struct wisp_worker *worker)
 {
     for (struct wisp_link *at = worker->waiting.next, *next; at != &worker->waiting; at = next) {
         next = at->next;
-        wisp_admission_retry(WISP_RING_OWNER(at, struct wisp_tenant, waiting));
+        wisp_admission_retry(WISP_OWNER(at, struct wisp_tenant, waiting));
     }
 }

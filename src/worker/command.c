@@ -28,7 +28,7 @@ struct command {
 static void on_wake(struct wisp_instance *instance, void *context)
 {
     (void)instance;
-    struct command *command = (struct command *)(void *)((char *)context - offsetof(struct command, wasi));
+    struct command *command = WISP_OWNER(context, struct command, wasi);
     command->is_woken = true;
 }
 

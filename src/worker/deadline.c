@@ -9,7 +9,7 @@ struct wisp_deadline_class *wisp_deadline_class_get(struct wisp_worker *worker, 
 {
     struct wisp_link *all = &worker->deadline_classes;
     for (struct wisp_link *at = all->next; at != all; at = at->next) {
-        struct wisp_deadline_class *one = WISP_RING_OWNER(at, struct wisp_deadline_class, all);
+        struct wisp_deadline_class *one = WISP_OWNER(at, struct wisp_deadline_class, all);
         if (one->timeout_ms != timeout_ms) continue;
         one->n_refs++;
         return one;
@@ -33,7 +33,7 @@ void wisp_deadline_class_unref(struct wisp_deadline_class *deadlines)
 static struct wisp_invocation *first_of(const struct wisp_deadline_class *deadlines)
 {
     if (wisp_ring_is_empty(&deadlines->members)) return NULL;
-    return WISP_RING_OWNER(deadlines->members.next, struct wisp_invocation, due);
+    return WISP_OWNER(deadlines->members.next, struct wisp_invocation, due);
 }
 
 /* NULL when nothing is due in any time. */
@@ -41,7 +41,7 @@ static struct wisp_invocation *earliest(const struct wisp_worker *worker)
 {
     struct wisp_invocation *earliest = NULL;
     for (struct wisp_link *at = worker->deadline_classes.next; at != &worker->deadline_classes; at = at->next) {
-        struct wisp_invocation *first = first_of(WISP_RING_OWNER(at, struct wisp_deadline_class, all));
+        struct wisp_invocation *first = first_of(WISP_OWNER(at, struct wisp_deadline_class, all));
         if (first && (!earliest || first->deadline_ms < earliest->deadline_ms)) earliest = first;
     }
     return earliest;

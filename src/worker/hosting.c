@@ -143,7 +143,7 @@ void wisp_hosting_load_some(struct wisp_worker *worker)
 {
     uint64_t start_ns = uv_hrtime();
     while (!wisp_ring_is_empty(&worker->loading) && uv_hrtime() - start_ns < LOADING_NS)
-        load(WISP_RING_OWNER(worker->loading.next, struct wisp_tenant, pending.loading));
+        load(WISP_OWNER(worker->loading.next, struct wisp_tenant, pending.loading));
 }
 
 static void on_remove(struct wisp_worker *worker, const json_t *order)

@@ -181,7 +181,7 @@ void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *editi
 
 static struct wisp_invocation *invocation_of(const struct wisp_http_exchange *exchange)
 {
-    return exchange->user ? WISP_RING_OWNER(exchange->user, struct wisp_invocation, answerer) : NULL;
+    return exchange->user ? WISP_OWNER(exchange->user, struct wisp_invocation, answerer) : NULL;
 }
 
 void wisp_http_call_on_body(struct wisp_http_exchange *exchange, void *env)
@@ -210,8 +210,7 @@ void wisp_http_call_on_close(struct wisp_http_exchange *exchange, void *env)
     if (exchange->outcome == WISP_HTTP_COMPLETE || exchange->outcome == WISP_HTTP_ABORTED) return;
     invocation->tenant->counters->errors++;
     if (exchange->outcome == WISP_HTTP_CLIENT_GONE) invocation->tenant->counters->cancelled++;
-    if (invocation->span)
-        wisp_span_fail(invocation->span, "request given up", wisp_report_outcome(exchange->outcome));
+    if (invocation->span) wisp_span_fail(invocation->span, "request given up", wisp_report_outcome(exchange->outcome));
     WISP_LOG(DEBUG, "worker", "request given up", WISP_TEXT("cause", wisp_report_outcome(exchange->outcome)),
              WISP_TEXT("component", invocation->tenant->id));
     wisp_invocation_end(invocation);

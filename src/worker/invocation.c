@@ -30,7 +30,7 @@ void wisp_invocations_deinit(struct wisp_worker *worker)
     while (!wisp_ring_is_empty(&worker->free)) {
         struct wisp_link *link = worker->free.next;
         wisp_ring_remove(link);
-        free_invocation(WISP_RING_OWNER(link, struct wisp_invocation, turn));
+        free_invocation(WISP_OWNER(link, struct wisp_invocation, turn));
     }
 }
 
@@ -41,7 +41,7 @@ static struct wisp_invocation *take_invocation(struct wisp_worker *worker)
     if (link != &worker->free) {
         wisp_ring_remove(link);
         worker->n_free--;
-        return WISP_RING_OWNER(link, struct wisp_invocation, turn);
+        return WISP_OWNER(link, struct wisp_invocation, turn);
     }
     struct wisp_invocation *invocation = wisp_mem_calloc(1, sizeof *invocation);
     invocation->worker = worker;
@@ -212,7 +212,7 @@ void wisp_invocations_run(struct wisp_worker *worker)
     uint64_t end_ns = worker->turn_ns + ROUND_NS;
     do {
         struct wisp_link *link = worker->runnable.next;
-        struct wisp_invocation *invocation = WISP_RING_OWNER(link, struct wisp_invocation, turn);
+        struct wisp_invocation *invocation = WISP_OWNER(link, struct wisp_invocation, turn);
         wisp_ring_remove(link);
         worker->turn_counters = invocation->tenant->counters;
         wisp_invocation_run(invocation);
@@ -246,13 +246,13 @@ void wisp_invocation_give_up(struct wisp_invocation *invocation, const char *cau
 void wisp_invocations_cancel(struct wisp_worker *worker, const char *cause)
 {
     for (struct wisp_link *at = worker->deadline_classes.next; at != &worker->deadline_classes;) {
-        struct wisp_deadline_class *deadlines = WISP_RING_OWNER(at, struct wisp_deadline_class, all);
+        struct wisp_deadline_class *deadlines = WISP_OWNER(at, struct wisp_deadline_class, all);
         if (wisp_ring_is_empty(&deadlines->members)) {
             at = at->next;
             continue;
         }
         /* Its end may be the end of its class, and of others. */
-        wisp_invocation_give_up(WISP_RING_OWNER(deadlines->members.next, struct wisp_invocation, due), cause);
+        wisp_invocation_give_up(WISP_OWNER(deadlines->members.next, struct wisp_invocation, due), cause);
         at = worker->deadline_classes.next;
     }
 }

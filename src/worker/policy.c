@@ -68,7 +68,7 @@ static bool make_room(struct wisp_policy *policy)
     if (policy->by_key.count < QUESTIONS_MAX) return true;
     WISP_RING_EACH(at, &policy->questions)
     {
-        struct question *oldest = WISP_RING_OWNER(at, struct question, all);
+        struct question *oldest = WISP_OWNER(at, struct question, all);
         if (!oldest->is_decided) continue;
         question_free(oldest);
         return true;
@@ -108,7 +108,7 @@ static void admit(struct wisp_invocation *invocation)
 static void release(struct question *question)
 {
     while (!wisp_ring_is_empty(&question->held)) {
-        struct wisp_invocation *invocation = WISP_RING_OWNER(question->held.next, struct wisp_invocation, turn);
+        struct wisp_invocation *invocation = WISP_OWNER(question->held.next, struct wisp_invocation, turn);
         if (question->is_permitted) {
             admit(invocation);
         } else {
@@ -254,7 +254,7 @@ void wisp_policy_free(struct wisp_policy *policy)
 {
     if (!policy) return;
     while (!wisp_ring_is_empty(&policy->questions))
-        question_free(WISP_RING_OWNER(policy->questions.next, struct question, all));
+        question_free(WISP_OWNER(policy->questions.next, struct question, all));
     wisp_map_deinit(&policy->by_key);
     wisp_map_deinit(&policy->by_id);
     wisp_buf_deinit(&policy->key);

@@ -315,7 +315,7 @@ void wisp_remote_forward(struct wisp_worker *worker, struct wisp_route *route, s
 
 static struct forward *forward_of(const struct wisp_http_exchange *exchange)
 {
-    return WISP_RING_OWNER(exchange->user, struct forward, answerer);
+    return WISP_OWNER(exchange->user, struct forward, answerer);
 }
 
 void wisp_remote_on_body(struct wisp_http_exchange *exchange)
@@ -383,7 +383,7 @@ void wisp_remote_drain(struct wisp_worker *worker)
     if (!worker->remote) return;
     struct wisp_link *services = &worker->remote->services;
     for (struct wisp_link *at = services->next; at != services; at = at->next)
-        drain(WISP_RING_OWNER(at, struct wisp_remote_service, all));
+        drain(WISP_OWNER(at, struct wisp_remote_service, all));
 }
 
 static void on_flushed(void *env)
@@ -410,12 +410,12 @@ void wisp_remote_stop(struct wisp_worker *worker)
     struct wisp_remote *remote = worker->remote;
     if (!remote) return;
     while (!wisp_ring_is_empty(&remote->services))
-        service_free(WISP_RING_OWNER(remote->services.next, struct wisp_remote_service, all));
+        service_free(WISP_OWNER(remote->services.next, struct wisp_remote_service, all));
     wisp_wrpc_free(remote->wrpc);
     wisp_bus_client_free(remote->bus);
     wisp_policy_free(WISP_TAKE(worker->policy));
     while (!wisp_ring_is_empty(&remote->announcements))
-        announcement_free(WISP_RING_OWNER(remote->announcements.next, struct announcement, all));
+        announcement_free(WISP_OWNER(remote->announcements.next, struct announcement, all));
     free(remote);
     worker->remote = NULL;
 }

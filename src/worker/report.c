@@ -73,7 +73,7 @@ const char *wisp_report_outcome(enum wisp_http_outcome outcome)
 void wisp_report_end(struct wisp_worker *worker)
 {
     for (struct wisp_link *at = worker->tenants.next; at != &worker->tenants; at = at->next) {
-        struct wisp_tenant *tenant = WISP_RING_OWNER(at, struct wisp_tenant, all);
+        struct wisp_tenant *tenant = WISP_OWNER(at, struct wisp_tenant, all);
         const struct wisp_shared_counters *counters = tenant->counters;
         wisp_report_flush(tenant);
         if (!counters->calls) continue;

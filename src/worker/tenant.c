@@ -166,7 +166,7 @@ int wisp_tenant_load(struct wisp_tenant *tenant, uint64_t generation, const char
 static void bind_queued(struct wisp_tenant *tenant, struct wisp_edition *edition)
 {
     for (struct wisp_link *at = tenant->queue.next; at != &tenant->queue; at = at->next) {
-        struct wisp_invocation *invocation = WISP_RING_OWNER(at, struct wisp_invocation, turn);
+        struct wisp_invocation *invocation = WISP_OWNER(at, struct wisp_invocation, turn);
         if (invocation->edition) continue;
         invocation->edition = edition;
         edition->n_refs++;
@@ -184,7 +184,7 @@ void wisp_tenant_remove(struct wisp_tenant *tenant, const char *cause)
         bind_queued(tenant, edition);
     }
     while (!edition && tenant->n_queued)
-        wisp_invocation_give_up(WISP_RING_OWNER(tenant->queue.next, struct wisp_invocation, turn), cause);
+        wisp_invocation_give_up(WISP_OWNER(tenant->queue.next, struct wisp_invocation, turn), cause);
     wisp_edition_unref(edition);
     if (!tenant->n_editions) tenant_free(tenant); /* otherwise with the last of them */
 }
@@ -192,7 +192,7 @@ void wisp_tenant_remove(struct wisp_tenant *tenant, const char *cause)
 void wisp_tenants_collect(struct wisp_worker *worker)
 {
     while (!wisp_ring_is_empty(&worker->retired)) {
-        struct wisp_edition *edition = WISP_RING_OWNER(worker->retired.next, struct wisp_edition, retired);
+        struct wisp_edition *edition = WISP_OWNER(worker->retired.next, struct wisp_edition, retired);
         struct wisp_tenant *tenant = edition->tenant;
         uint64_t generation = edition->generation;
         wisp_ring_remove(&edition->retired);
@@ -205,9 +205,9 @@ void wisp_tenants_collect(struct wisp_worker *worker)
 void wisp_tenants_deinit(struct wisp_worker *worker)
 {
     for (struct wisp_link *at = worker->tenants.next; at != &worker->tenants; at = at->next)
-        wisp_edition_unref(WISP_TAKE(WISP_RING_OWNER(at, struct wisp_tenant, all)->edition));
+        wisp_edition_unref(WISP_TAKE(WISP_OWNER(at, struct wisp_tenant, all)->edition));
     wisp_tenants_collect(worker);
     while (!wisp_ring_is_empty(&worker->tenants))
-        tenant_free(WISP_RING_OWNER(worker->tenants.next, struct wisp_tenant, all));
+        tenant_free(WISP_OWNER(worker->tenants.next, struct wisp_tenant, all));
     wisp_map_deinit(&worker->tenants_by_id);
 }

@@ -149,7 +149,7 @@ struct wisp_invocation {
     struct wisp_http_exchange *exchange; /* HTTP; NULL once it has ended */
     uint16_t timeout_status;             /* HTTP */
     struct wisp_wasi_http_handle_args handle_args;
-    void *caller; /* CALL: of its ops */
+    void *caller;           /* CALL: of its ops */
     struct wisp_span *span; /* NULL: not tracing */
     struct wisp_wasi wasi;
     struct wisp_wasi_http *http;
@@ -190,9 +190,9 @@ struct wisp_worker {
     bool is_stopping, must_settle, are_handles_closed;
     bool is_hard; /* what is in flight is given up */
 
-    struct wisp_hosting *hosting; /* NULL: `wisp run` */
-    struct wisp_remote *remote;   /* NULL: no bus */
-    struct wisp_policy *policy;   /* NULL: calls need no permission */
+    struct wisp_hosting *hosting;   /* NULL: `wisp run` */
+    struct wisp_remote *remote;     /* NULL: no bus */
+    struct wisp_policy *policy;     /* NULL: calls need no permission */
     struct wisp_observer *observer; /* NULL: nobody wants to know */
     bool is_tracing;                /* calls have spans, see observer.h */
 };
@@ -265,7 +265,7 @@ struct wisp_invocation *wisp_invocation_new(struct wisp_tenant *tenant, const st
 void wisp_invocation_drop(struct wisp_invocation *invocation);
 static inline struct wisp_invocation *wisp_invocation_of(void *wasi)
 {
-    return WISP_RING_OWNER(wasi, struct wisp_invocation, wasi);
+    return WISP_OWNER(wasi, struct wisp_invocation, wasi);
 }
 void wisp_invocation_make_runnable(struct wisp_invocation *invocation);
 /* Gives it a turn; it may have ended after that. */

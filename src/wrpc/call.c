@@ -17,7 +17,7 @@ struct wisp_wrpc_call {
 
 static struct wisp_wrpc_call *call_of(struct wisp_wrpc_session *session)
 {
-    return WISP_WRPC_OWNER(struct wisp_wrpc_call, session, session);
+    return WISP_OWNER(session, struct wisp_wrpc_call, session);
 }
 
 void wisp_wrpc_call_cancel(struct wisp_wrpc_call *call)

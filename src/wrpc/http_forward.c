@@ -32,7 +32,7 @@ struct wisp_wrpc_forward {
 
 static struct wisp_wrpc_forward *of_session(struct wisp_wrpc_session *session)
 {
-    return WISP_WRPC_OWNER(struct wisp_wrpc_forward, session, session);
+    return WISP_OWNER(session, struct wisp_wrpc_forward, session);
 }
 
 /* --- ends --- */

@@ -40,11 +40,11 @@ static const struct wisp_http_exchange_ops exchange_ops;
 
 static struct http_call *of_session(struct wisp_wrpc_session *session)
 {
-    return WISP_WRPC_OWNER(struct http_call, incoming.session, session);
+    return WISP_OWNER(session, struct http_call, incoming.session);
 }
 static struct http_call *of_exchange(const struct wisp_http_exchange *exchange)
 {
-    return WISP_WRPC_OWNER(struct http_call, exchange, (uintptr_t)exchange);
+    return WISP_OWNER((uintptr_t)exchange, struct http_call, exchange);
 }
 
 static const struct wisp_wrpc_http_types *types_of(const struct http_call *call)
@@ -344,7 +344,7 @@ static int send_output(struct http_call *call, struct wisp_err *err)
 
 static void flush(struct wisp_wrpc_task *task)
 {
-    struct http_call *call = WISP_WRPC_OWNER(struct http_call, flush, task);
+    struct http_call *call = WISP_OWNER(task, struct http_call, flush);
     struct wisp_err err = {0};
     if (call->is_aborted) {
         break_off(call);

@@ -7,7 +7,7 @@ struct wisp_wrpc_service {
     struct wisp_wrpc *wrpc;
     char *id, *queue;
     struct wisp_wrpc_endpoint *endpoints;
-    struct wisp_wrpc_link calls;
+    struct wisp_link calls;
     size_t n_calls;
     bool is_draining;
     size_t n_draining; /* endpoints */
@@ -30,7 +30,7 @@ int wisp_wrpc_service_new(struct wisp_wrpc_service **ret_service, struct wisp_wr
     service->id = wisp_mem_dup(id);
     service->queue = wisp_mem_dup(wisp_buf_str(&queue));
     wisp_buf_deinit(&queue);
-    wisp_wrpc_list_init(&service->calls);
+    wisp_ring_init(&service->calls);
     *ret_service = service;
     return 0;
 }
@@ -46,9 +46,9 @@ static void endpoint_free(struct wisp_wrpc_endpoint *endpoint)
 void wisp_wrpc_service_free(struct wisp_wrpc_service *service)
 {
     if (!service) return;
-    while (!wisp_wrpc_list_is_empty(&service->calls)) {
-        struct wisp_wrpc_incoming *call = WISP_WRPC_OWNER(struct wisp_wrpc_incoming, link, service->calls.next);
-        wisp_wrpc_list_remove(&call->link);
+    while (!wisp_ring_is_empty(&service->calls)) {
+        struct wisp_wrpc_incoming *call = WISP_OWNER(service->calls.next, struct wisp_wrpc_incoming, link);
+        wisp_ring_remove(&call->link);
         call->service = NULL;
         if (call->on_service_gone) call->on_service_gone(call);
     }
@@ -69,7 +69,7 @@ size_t wisp_wrpc_service_in_flight(const struct wisp_wrpc_service *service) { re
 
 static void tell_drained(struct wisp_wrpc_task *task)
 {
-    struct wisp_wrpc_service *service = WISP_WRPC_OWNER(struct wisp_wrpc_service, tell_drained, task);
+    struct wisp_wrpc_service *service = WISP_OWNER(task, struct wisp_wrpc_service, tell_drained);
     service->on_drained(service->drained_env);
 }
 
@@ -161,7 +161,7 @@ int wisp_wrpc_incoming_open(struct wisp_wrpc_incoming *call, const struct wisp_w
     int r = wisp_wrpc_session_accept(&call->session, ops, service->wrpc, message, endpoint->label, err);
     if (r < 0) return r;
     call->service = service;
-    wisp_wrpc_list_add(&service->calls, &call->link);
+    wisp_ring_append(&service->calls, &call->link);
     service->n_calls++;
     take_caller(call, message);
     return 0;
@@ -171,7 +171,7 @@ void wisp_wrpc_incoming_free(struct wisp_wrpc_incoming *call)
 {
     struct wisp_wrpc_service *service = call->service;
     wisp_wrpc_session_close(&call->session);
-    wisp_wrpc_list_remove(&call->link);
+    wisp_ring_remove(&call->link);
     wisp_arena_deinit(&call->arena);
     free(call);
     if (!service) return;

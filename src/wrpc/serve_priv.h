@@ -20,7 +20,7 @@ struct wisp_wrpc_endpoint {
 struct wisp_wrpc_incoming {
     struct wisp_wrpc_session session;
     struct wisp_wrpc_service *service;                        /* NULL: it is gone */
-    struct wisp_wrpc_link link;                               /* in the service's calls */
+    struct wisp_link link;                                    /* in the service's calls */
     void (*on_service_gone)(struct wisp_wrpc_incoming *call); /* may be NULL */
     struct wisp_wrpc_caller caller;
     struct wisp_arena arena;

@@ -22,7 +22,7 @@ struct typed_call {
 
 static struct typed_call *typed_of(struct wisp_wrpc_session *session)
 {
-    return WISP_WRPC_OWNER(struct typed_call, incoming.session, session);
+    return WISP_OWNER(session, struct typed_call, incoming.session);
 }
 
 static void typed_free(struct typed_call *call)

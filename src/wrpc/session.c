@@ -16,8 +16,8 @@ void wisp_wrpc_session_close(struct wisp_wrpc_session *session)
 {
     if (!session->inbox) return;
     wisp_bus_inbox_close(WISP_TAKE(session->inbox));
-    wisp_wrpc_list_remove(&session->timed);
-    wisp_wrpc_list_remove(&session->waiting);
+    wisp_ring_remove(&session->timed);
+    wisp_ring_remove(&session->waiting);
     free(WISP_TAKE(session->label));
     free(WISP_TAKE(session->peer));
     free(WISP_TAKE(session->unsent));
@@ -36,7 +36,7 @@ void wisp_wrpc_session_set_timeout(struct wisp_wrpc_session *session, uint64_t t
     if (timeout_ms)
         wisp_wrpc_watch(session->wrpc, session);
     else
-        wisp_wrpc_list_remove(&session->timed);
+        wisp_ring_remove(&session->timed);
 }
 
 void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session)

@@ -4,8 +4,8 @@
  * parameter); the parameters and results themselves are the empty path. */
 #pragma once
 
+#include "base/ring.h"
 #include "wrpc/call.h"
-#include "wrpc/list.h"
 
 struct wisp_wrpc_session;
 
@@ -34,9 +34,9 @@ struct wisp_wrpc_session {
     char *unsent; /* parameters that did not fit into the first message */
     size_t unsent_size;
     uint64_t timeout_ms, deadline_ms;
-    struct wisp_wrpc_link timed, waiting; /* for the deadline; for room */
-    uint64_t sent, sent_max;              /* bytes of streams; UINT64_MAX: the other side does not say */
-    uint64_t window, granted;             /* what we allow ahead of reading, and in all; window 0: unlimited */
+    struct wisp_link timed, waiting; /* for the deadline; for room */
+    uint64_t sent, sent_max;         /* bytes of streams; UINT64_MAX: the other side does not say */
+    uint64_t window, granted;        /* what we allow ahead of reading, and in all; window 0: unlimited */
     bool is_short_of_credit;
 };
 

@@ -16,27 +16,27 @@ static void do_nothing(uv_idle_t *idle) { (void)idle; }
 
 void wisp_wrpc_defer(struct wisp_wrpc *wrpc, struct wisp_wrpc_task *task)
 {
-    if (wisp_wrpc_link_is_in(&task->link)) return;
-    if (wisp_wrpc_list_is_empty(&wrpc->tasks)) uv_idle_start(&wrpc->stay_awake, do_nothing);
-    wisp_wrpc_list_add(&wrpc->tasks, &task->link);
+    if (wisp_ring_is_member(&task->link)) return;
+    if (wisp_ring_is_empty(&wrpc->tasks)) uv_idle_start(&wrpc->stay_awake, do_nothing);
+    wisp_ring_append(&wrpc->tasks, &task->link);
 }
 
 void wisp_wrpc_undefer(struct wisp_wrpc *wrpc, struct wisp_wrpc_task *task)
 {
     (void)wrpc; /* that it stays awake for one turn does no harm */
-    wisp_wrpc_list_remove(&task->link);
+    wisp_ring_remove(&task->link);
 }
 
 static void before_sleep(uv_prepare_t *prepare)
 {
     struct wisp_wrpc *wrpc = prepare->data;
-    struct wisp_wrpc_link now;
+    struct wisp_link now;
     uv_idle_stop(&wrpc->stay_awake);
-    wisp_wrpc_list_init(&now);
-    wisp_wrpc_list_move(&wrpc->tasks, &now);
-    while (!wisp_wrpc_list_is_empty(&now)) {
-        struct wisp_wrpc_task *task = WISP_WRPC_OWNER(struct wisp_wrpc_task, link, now.next);
-        wisp_wrpc_list_remove(&task->link);
+    wisp_ring_init(&now);
+    wisp_ring_move(&wrpc->tasks, &now);
+    while (!wisp_ring_is_empty(&now)) {
+        struct wisp_wrpc_task *task = WISP_OWNER(now.next, struct wisp_wrpc_task, link);
+        wisp_ring_remove(&task->link);
         task->run(task);
     }
 }
@@ -54,29 +54,29 @@ static void arm(struct wisp_wrpc *wrpc, uint64_t at_ms)
 
 void wisp_wrpc_watch(struct wisp_wrpc *wrpc, struct wisp_wrpc_session *session)
 {
-    if (!wisp_wrpc_link_is_in(&session->timed)) wisp_wrpc_list_add(&wrpc->timed, &session->timed);
+    if (!wisp_ring_is_member(&session->timed)) wisp_ring_append(&wrpc->timed, &session->timed);
     if (session->deadline_ms < wrpc->armed_at_ms) arm(wrpc, session->deadline_ms);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct wisp_wrpc *wrpc = timer->data;
-    struct wisp_wrpc_link seen;
+    struct wisp_link seen;
     uint64_t now = uv_now(wrpc->loop), first = UINT64_MAX;
-    wisp_wrpc_list_init(&seen);
+    wisp_ring_init(&seen);
     wrpc->armed_at_ms = 0; /* it is armed anew below */
-    while (!wisp_wrpc_list_is_empty(&wrpc->timed)) {
-        struct wisp_wrpc_session *session = WISP_WRPC_OWNER(struct wisp_wrpc_session, timed, wrpc->timed.next);
-        wisp_wrpc_list_remove(&session->timed);
+    while (!wisp_ring_is_empty(&wrpc->timed)) {
+        struct wisp_wrpc_session *session = WISP_OWNER(wrpc->timed.next, struct wisp_wrpc_session, timed);
+        wisp_ring_remove(&session->timed);
         if (session->deadline_ms <= now) {
             wisp_wrpc_session_on_due(session);
         } else {
-            wisp_wrpc_list_add(&seen, &session->timed);
+            wisp_ring_append(&seen, &session->timed);
         }
     }
-    wisp_wrpc_list_move(&seen, &wrpc->timed);
-    for (struct wisp_wrpc_link *at = wrpc->timed.next; at != &wrpc->timed; at = at->next) {
-        uint64_t deadline = WISP_WRPC_OWNER(struct wisp_wrpc_session, timed, at)->deadline_ms;
+    wisp_ring_move(&seen, &wrpc->timed);
+    for (struct wisp_link *at = wrpc->timed.next; at != &wrpc->timed; at = at->next) {
+        uint64_t deadline = WISP_OWNER(at, struct wisp_wrpc_session, timed)->deadline_ms;
         if (deadline < first) first = deadline;
     }
     wrpc->armed_at_ms = UINT64_MAX;
@@ -92,17 +92,17 @@ static void ask(struct wisp_wrpc *wrpc);
 static void on_mark(const struct wisp_bus_message *reply, const struct wisp_err *err, void *env)
 {
     struct wisp_wrpc *wrpc = env;
-    struct wisp_wrpc_link waiting;
+    struct wisp_link waiting;
     (void)reply, (void)err;
     wrpc->mark = NULL;
     wrpc->n_unconfirmed = wrpc->n_behind_mark;
     wrpc->n_behind_mark = 0;
     if (wrpc->n_unconfirmed >= MARK_BYTES) ask(wrpc);
-    wisp_wrpc_list_init(&waiting);
-    wisp_wrpc_list_move(&wrpc->waiting, &waiting);
-    while (!wisp_wrpc_list_is_empty(&waiting)) {
-        struct wisp_wrpc_session *session = WISP_WRPC_OWNER(struct wisp_wrpc_session, waiting, waiting.next);
-        wisp_wrpc_list_remove(&session->waiting);
+    wisp_ring_init(&waiting);
+    wisp_ring_move(&wrpc->waiting, &waiting);
+    while (!wisp_ring_is_empty(&waiting)) {
+        struct wisp_wrpc_session *session = WISP_OWNER(waiting.next, struct wisp_wrpc_session, waiting);
+        wisp_ring_remove(&session->waiting);
         session->ops->on_room(session);
     }
 }
@@ -131,7 +131,7 @@ void wisp_wrpc_count_sent(struct wisp_wrpc *wrpc, size_t size)
 size_t wisp_wrpc_room(struct wisp_wrpc *wrpc, struct wisp_wrpc_session *session)
 {
     if (wrpc->n_unconfirmed < WISP_WRPC_WINDOW_BYTES) return WISP_WRPC_WINDOW_BYTES - wrpc->n_unconfirmed;
-    if (!wisp_wrpc_link_is_in(&session->waiting)) wisp_wrpc_list_add(&wrpc->waiting, &session->waiting);
+    if (!wisp_ring_is_member(&session->waiting)) wisp_ring_append(&wrpc->waiting, &session->waiting);
     return 0;
 }
 
@@ -206,9 +206,9 @@ int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *o
     wisp_buf_printf(&subject, "%s.wrpc.0.0.1.nobody", options->lattice);
     wrpc->mark_subject = wisp_mem_dup(wisp_buf_str(&subject));
     wisp_buf_deinit(&subject);
-    wisp_wrpc_list_init(&wrpc->timed);
-    wisp_wrpc_list_init(&wrpc->tasks);
-    wisp_wrpc_list_init(&wrpc->waiting);
+    wisp_ring_init(&wrpc->timed);
+    wisp_ring_init(&wrpc->tasks);
+    wisp_ring_init(&wrpc->waiting);
     uv_timer_init(wrpc->loop, &wrpc->timer);
     open_handle(wrpc, (uv_handle_t *)&wrpc->timer);
     uv_idle_init(wrpc->loop, &wrpc->stay_awake);

@@ -16,7 +16,7 @@ enum {
 /* Something to do before the loop sleeps. Embedded in what it is done for. */
 struct wisp_wrpc_task {
     void (*run)(struct wisp_wrpc_task *task);
-    struct wisp_wrpc_link link;
+    struct wisp_link link;
 };
 
 struct wisp_wrpc_http_types;
@@ -31,17 +31,17 @@ struct wisp_wrpc {
 
     uv_timer_t timer;     /* armed for the first deadline or earlier */
     uint64_t armed_at_ms; /* UINT64_MAX: not armed */
-    struct wisp_wrpc_link timed;
+    struct wisp_link timed;
 
     uv_prepare_t before_sleep;
     uv_idle_t stay_awake; /* active while there are tasks */
-    struct wisp_wrpc_link tasks;
+    struct wisp_link tasks;
 
     /* Sent since the bus last said that it has everything; what is behind the mark it was last asked with. */
     size_t n_unconfirmed, n_behind_mark;
     struct wisp_bus_request *mark;
     char *mark_subject;
-    struct wisp_wrpc_link waiting;
+    struct wisp_link waiting;
 
     struct wisp_buf scratch; /* for encoding; nobody keeps it across a callback */
     struct wisp_arena arena;

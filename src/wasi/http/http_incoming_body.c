@@ -9,7 +9,7 @@
 
 static struct wisp_incoming_body *body_of(struct wisp_input_stream *stream)
 {
-    return (struct wisp_incoming_body *)(void *)((char *)stream - offsetof(struct wisp_incoming_body, stream));
+    return WISP_OWNER(stream, struct wisp_incoming_body, stream);
 }
 
 static void fill_gone_error(struct wisp_io_error *error)

@@ -92,7 +92,7 @@ static size_t room(const struct wisp_outgoing_body *body)
 
 static struct wisp_outgoing_body *body_of(struct wisp_output_stream *stream)
 {
-    return (struct wisp_outgoing_body *)(void *)((char *)stream - offsetof(struct wisp_outgoing_body, stream));
+    return WISP_OWNER(stream, struct wisp_outgoing_body, stream);
 }
 
 static enum wisp_http_error_code size_error(const struct wisp_outgoing_body *body)
