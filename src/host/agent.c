@@ -11,7 +11,6 @@
 #include "host/machine.h"
 #include "host/providers.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,11 +18,7 @@
 
 enum {
     LOG_CHECK_MS = 5000,
-    /* timeout(1) and some supervisors send a signal to the process and to its group: that is once, not twice. */
-    AGAIN_AFTER_MS = 500,
 };
-
-static const int stop_signals[WISP_AGENT_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
 
 struct wisp_lattice_now wisp_agent_now(const struct wisp_agent *agent)
 {
@@ -73,42 +68,21 @@ static void on_log_check(uv_timer_t *timer)
 
 /* --- signals --- */
 
-static void on_signal(uv_signal_t *handle, int number)
+/* Whoever stops the host over the lattice has asked already. */
+static void on_stop(int number, bool insists, void *env)
 {
-    struct wisp_agent *agent = handle->data;
-    static uint64_t asked_at_ms; /* one process, one agent */
-    if (agent->is_stopping) {
-        if (uv_now(&agent->loop) - asked_at_ms < AGAIN_AFTER_MS) return;
+    struct wisp_agent *agent = env;
+    if (insists || agent->is_stopping) {
         agent->is_forced = true;
         wisp_supervisor_kill_all(wisp_launcher_supervisor(agent->launcher));
         return;
     }
-    asked_at_ms = uv_now(&agent->loop);
     WISP_LOG(INFO, "host", "stopping: what is in flight is finished; the same signal again stops at once",
              WISP_INT("signal", number));
     if (agent->lattice)
         wisp_lattice_stop(agent->lattice, wisp_agent_now(agent));
     else
         wisp_agent_begin_stop(agent, 0);
-}
-
-static bool is_ignored(int number)
-{
-    struct sigaction action;
-    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
-static int watch_signals(struct wisp_agent *agent, struct wisp_err *err)
-{
-    signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < WISP_COUNT(stop_signals); i++) {
-        uv_signal_init(&agent->loop, &agent->signals[i]);
-        agent->signals[i].data = agent;
-        if (stop_signals[i] == SIGHUP && is_ignored(SIGHUP)) continue;
-        int r = uv_signal_start(&agent->signals[i], on_signal, stop_signals[i]);
-        if (r < 0) return wisp_err_os(err, -r, "watch a signal");
-    }
-    return 0;
 }
 
 /* --- life --- */
@@ -124,12 +98,12 @@ static int init_loop(struct wisp_agent *agent, struct wisp_err *err)
     agent->tick.data = agent->retry.data = agent->log_check.data = agent->prepare.data = agent;
     uv_prepare_start(&agent->prepare, on_prepare);
     if (agent->options->is_detached) uv_timer_start(&agent->log_check, on_log_check, LOG_CHECK_MS, LOG_CHECK_MS);
-    return watch_signals(agent, err);
+    return wisp_stop_signals_init(&agent->signals, &agent->loop, on_stop, agent, err);
 }
 
 static void close_loop(struct wisp_agent *agent)
 {
-    for (size_t i = 0; i < WISP_COUNT(agent->signals); i++) uv_close((uv_handle_t *)&agent->signals[i], NULL);
+    wisp_stop_signals_close(&agent->signals);
     uv_close((uv_handle_t *)&agent->tick, NULL);
     uv_close((uv_handle_t *)&agent->retry, NULL);
     uv_close((uv_handle_t *)&agent->log_check, NULL);

@@ -7,13 +7,10 @@
 #include "host/agent.h"
 #include "host/fleet.h"
 #include "host/paths.h"
+#include "host/stop_signals.h"
 #include "state/state.h"
 #include "supervise/launcher.h"
 #include "telemetry/telemetry.h"
-
-enum {
-    WISP_AGENT_SIGNALS = 3,
-};
 
 struct wisp_agent_subscription {
     char *subject;
@@ -25,7 +22,7 @@ struct wisp_agent {
     const struct wisp_agent_options *options;
     struct wisp_paths paths;
     uv_loop_t loop;
-    uv_signal_t signals[WISP_AGENT_SIGNALS];
+    struct wisp_stop_signals signals;
     uv_timer_t tick;  /* of the lattice */
     uv_timer_t retry; /* for the bus and the state, see agent_bus.c */
     uv_timer_t log_check;

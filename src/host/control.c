@@ -4,11 +4,11 @@
 #include "base/mem.h"
 #include "host/machine.h"
 #include "host/source.h"
+#include "host/stop_signals.h"
 #include "host/worker_config.h"
 #include "supervise/launcher.h"
 #include "supervise/process.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,13 +16,7 @@ enum {
     READY_TIMEOUT_MS = 15 * 60 * 1000, /* compiling a big component on a small machine takes minutes */
     TERM_AFTER_DRAIN_MS = 3000,        /* a worker ends its drain by itself; this is how late it may be */
     SLOW_START_MS = 1000,
-    /* timeout(1) and some supervisors send a signal to the process and to its group: that is once, not twice. */
-    AGAIN_AFTER_MS = 500,
-    /* How long connections may wait for the next process in their worker's place, before they go to other workers. */
-    HOLD_LISTENER_MS = 1000,
 };
-
-static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* One of the N places for a worker; processes come and go in it. */
 struct slot {
@@ -40,7 +34,7 @@ struct control {
     struct wisp_launcher *launcher;
     struct wisp_supervisor *supervisor;
     struct wisp_listen_address address;
-    uv_signal_t signals[WISP_COUNT(stop_signals)];
+    struct wisp_stop_signals signals;
     uv_timer_t slow_start;
     struct slot *slots;
     uint32_t n_slots;
@@ -48,7 +42,6 @@ struct control {
     uint32_t n_early_deaths;
     bool is_serving; /* some worker has been ready */
     bool is_stopping, is_forced;
-    uint64_t stopping_since_ms;
     struct wisp_err failure; /* why it ends; NONE: it was asked to */
 };
 
@@ -138,23 +131,16 @@ static bool on_exit_worker(struct wisp_child *child, const struct wisp_child_exi
 
 static void close_loop_handles(struct control *control)
 {
-    for (size_t i = 0; i < WISP_COUNT(control->signals); i++) uv_close((uv_handle_t *)&control->signals[i], NULL);
+    wisp_stop_signals_close(&control->signals);
     uv_close((uv_handle_t *)&control->slow_start, NULL);
     wisp_launcher_free(control->launcher);
     control->launcher = NULL;
 }
 
-static bool should_listen(const struct wisp_child *child)
-{
-    enum wisp_lifecycle_state state = wisp_child_state(child);
-    if (state == WISP_CHILD_BACKOFF) return wisp_child_pause_ms(child) <= HOLD_LISTENER_MS;
-    return state == WISP_CHILD_STARTING || state == WISP_CHILD_READY;
-}
-
 static void on_state(struct wisp_child *child, void *env)
 {
     struct slot *slot = env;
-    if (!should_listen(child)) wisp_fd_closep(&slot->listen_fd);
+    if (!wisp_listen_is_held_for(child)) wisp_fd_closep(&slot->listen_fd);
     if (slot->control->is_stopping && wisp_supervisor_is_idle(slot->control->supervisor)) uv_stop(&slot->control->loop);
 }
 
@@ -164,7 +150,6 @@ static void on_state(struct wisp_child *child, void *env)
 static void begin_stop(struct control *control)
 {
     control->is_stopping = true;
-    control->stopping_since_ms = uv_now(&control->loop);
     WISP_LOG(INFO, "host", "stopping: workers finish what is in flight; the same signal again stops at once");
     for (uint32_t i = 0; i < control->n_slots; i++) {
         struct wisp_child *child = control->slots[i].child;
@@ -176,15 +161,15 @@ static void begin_stop(struct control *control)
     if (wisp_supervisor_is_idle(control->supervisor)) uv_stop(&control->loop);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+/* A first worker that can't start has stopped us already. */
+static void on_stop(int number, bool insists, void *env)
 {
     (void)number;
-    struct control *control = handle->data;
-    if (!control->is_stopping) {
+    struct control *control = env;
+    if (!insists && !control->is_stopping) {
         begin_stop(control);
         return;
     }
-    if (uv_now(&control->loop) - control->stopping_since_ms < AGAIN_AFTER_MS) return;
     control->is_forced = true;
     wisp_supervisor_kill_all(control->supervisor);
 }
@@ -197,25 +182,6 @@ static void on_slow_start(uv_timer_t *timer)
 }
 
 /* --- life --- */
-
-static bool is_ignored(int number)
-{
-    struct sigaction action;
-    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
-static int watch_signals(struct control *control, struct wisp_err *err)
-{
-    signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < WISP_COUNT(stop_signals); i++) {
-        uv_signal_init(&control->loop, &control->signals[i]);
-        control->signals[i].data = control;
-        if (stop_signals[i] == SIGHUP && is_ignored(SIGHUP)) continue;
-        int r = uv_signal_start(&control->signals[i], on_signal, stop_signals[i]);
-        if (r < 0) return wisp_err_os(err, -r, "watch a signal");
-    }
-    return 0;
-}
 
 static void add_slots(struct control *control, int first_listen_fd)
 {
@@ -281,7 +247,7 @@ int wisp_control_run(const struct wisp_control_options *options, struct wisp_err
     control.supervisor = wisp_launcher_supervisor(control.launcher);
     uv_timer_init(&control.loop, &control.slow_start);
     control.slow_start.data = &control;
-    r = watch_signals(&control, err);
+    r = wisp_stop_signals_init(&control.signals, &control.loop, on_stop, &control, err);
     if (r == 0) r = make_config(&control, err);
     if (r == 0) r = serve(&control, err);
     close_loop_handles(&control);

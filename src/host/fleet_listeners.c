@@ -17,7 +17,6 @@
 
 enum {
     RETRY_MS = 5000,
-    HOLD_LISTENER_MS = 1000,
     TAKE_TIMEOUT_MS = 1000,
     PATIENCE_MS = 20 * 1000,
     OLD_MAX = 4 * WISP_SHARED_WORKERS_MAX,
@@ -108,11 +107,7 @@ void wisp_fleet_tell_listeners(struct wisp_seat *seat)
 
 void wisp_fleet_hold_listeners(struct wisp_seat *seat)
 {
-    enum wisp_lifecycle_state state = wisp_child_state(seat->child);
-    bool is_away = state == WISP_CHILD_DOWN || state == WISP_CHILD_STOPPING || state == WISP_CHILD_TERMINATING ||
-                   state == WISP_CHILD_KILLING ||
-                   (state == WISP_CHILD_BACKOFF && wisp_child_pause_ms(seat->child) > HOLD_LISTENER_MS);
-    if (!is_away) return;
+    if (wisp_listen_is_held_for(seat->child)) return;
     for (struct wisp_fleet_listener *listener = seat->fleet->listeners; listener; listener = listener->next)
         wisp_fd_closep(&listener->fds[seat->index]);
 }

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
+#include "supervise/supervisor.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { HOST_MAX = 255 };
+enum { HOST_MAX = 255, HOLD_MS = 1000 };
 
 static int bad_address(struct wisp_str text, struct wisp_err *err)
 {
@@ -144,4 +145,11 @@ int wisp_listen_claim(struct wisp_listen_address *address, int *ret_fd, struct w
 int wisp_listen_share(const struct wisp_listen_address *address, int *ret_fd, struct wisp_err *err)
 {
     return bind_socket(address, false, ret_fd, err);
+}
+
+bool wisp_listen_is_held_for(const struct wisp_child *child)
+{
+    enum wisp_lifecycle_state state = wisp_child_state(child);
+    if (state == WISP_CHILD_BACKOFF) return wisp_child_pause_ms(child) <= HOLD_MS;
+    return state == WISP_CHILD_STARTING || state == WISP_CHILD_READY;
 }

@@ -32,3 +32,8 @@ int wisp_listen_claim(struct wisp_listen_address *address, int *ret_fd, struct w
  * connections from when whoever it is given to calls listen(2). */
 int wisp_listen_share(const struct wisp_listen_address *address, int *ret_fd, struct wisp_err *err)
     __attribute__((warn_unused_result));
+
+struct wisp_child;
+/* Whether connections may wait in the listening socket of a child's place: it runs and is not on its way out, or is back
+ * within a second. Otherwise they should go to others. */
+bool wisp_listen_is_held_for(const struct wisp_child *child);
