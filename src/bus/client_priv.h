@@ -12,6 +12,7 @@
 
 #include "bus/client.h"
 #include "bus/protocol.h"
+#include "bus/tls.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -87,26 +88,19 @@ int wisp_bus_login_encode(const struct wisp_bus_credentials *credentials, const 
 
 /* --- TLS --- */
 
-struct wisp_bus_client_tls;
-
 struct wisp_bus_client_tls_options {
     bool is_required, is_first;
     char *ca_path, *cert_path, *key_path;
 };
 
-int wisp_bus_client_tls_new(struct wisp_bus_client_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
+int wisp_bus_client_tls_new(struct wisp_bus_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
                             const char *host, struct wisp_err *err) __attribute__((warn_unused_result));
-void wisp_bus_client_tls_free(struct wisp_bus_client_tls *tls);
 /* Bytes from the peer; plain text is appended to `plain`. Returns 1 at the orderly end of the peer's stream. */
-int wisp_bus_client_tls_receive(struct wisp_bus_client_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
+int wisp_bus_client_tls_receive(struct wisp_bus_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
                                 struct wisp_err *err) __attribute__((warn_unused_result));
 /* Not before it is ready. Everything is taken. */
-int wisp_bus_client_tls_send(struct wisp_bus_client_tls *tls, struct wisp_str plain, struct wisp_err *err)
+int wisp_bus_client_tls_send(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
     __attribute__((warn_unused_result));
-/* The handshake is done. */
-bool wisp_bus_client_tls_is_ready(const struct wisp_bus_client_tls *tls);
-/* Moves what is to be written to the peer behind what is in `out`. */
-void wisp_bus_client_tls_take_output(struct wisp_bus_client_tls *tls, struct wisp_buf *out);
 
 /* --- one connection --- */
 
@@ -125,7 +119,7 @@ struct wisp_bus_client_link {
     uv_write_t write;
     struct addrinfo *addresses, *address; /* found; the one being tried */
     bool has_handle, is_resolving, is_writing, is_open;
-    struct wisp_bus_client_tls *tls;
+    struct wisp_bus_tls *tls;
     struct wisp_buf in;      /* plain, not yet used by the session */
     size_t in_wanted;        /* how large `in` has to become before it is of use */
     struct wisp_buf sealed;  /* room to read ciphertext into */

@@ -3,14 +3,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
-
-struct wisp_bus_client_tls {
-    SSL *ssl;
-    BIO *from_peer, *to_peer; /* memory; owned by ssl */
-};
 
 static int fail(struct wisp_err *err, enum wisp_err_kind kind, const char *what)
 {
@@ -44,47 +37,28 @@ static bool name_the_peer(SSL *ssl, const char *host)
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-static int fill(struct wisp_bus_client_tls *tls, SSL_CTX *context, const char *host, struct wisp_err *err)
-{
-    tls->ssl = SSL_new(context);
-    tls->from_peer = BIO_new(BIO_s_mem());
-    tls->to_peer = BIO_new(BIO_s_mem());
-    if (!tls->ssl || !tls->from_peer || !tls->to_peer) wisp_mem_out(0);
-    SSL_set_bio(tls->ssl, tls->from_peer, tls->to_peer);
-    SSL_set_connect_state(tls->ssl);
-    SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
-    if (!name_the_peer(tls->ssl, host)) return fail(err, WISP_ERR_INVALID, "TLS server name");
-    return 0;
-}
-
-int wisp_bus_client_tls_new(struct wisp_bus_client_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
+int wisp_bus_client_tls_new(struct wisp_bus_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
                             const char *host, struct wisp_err *err)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (!context) wisp_mem_out(0);
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
-    struct wisp_bus_client_tls *tls = wisp_mem_calloc(1, sizeof *tls);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     ERR_clear_error();
     int r = load_files(context, options, err);
-    if (r == 0) r = fill(tls, context, host, err);
+    struct wisp_bus_tls *tls = r == 0 ? wisp_bus_tls_new(context) : NULL;
+    if (r == 0 && !name_the_peer(tls->ssl, host)) r = fail(err, WISP_ERR_INVALID, "TLS server name");
     SSL_CTX_free(context); /* the SSL holds it */
     if (r < 0)
-        wisp_bus_client_tls_free(tls);
+        wisp_bus_tls_free(tls);
     else
         *ret_tls = tls;
     return r;
 }
 
-void wisp_bus_client_tls_free(struct wisp_bus_client_tls *tls)
-{
-    if (!tls) return;
-    SSL_free(tls->ssl);
-    free(tls);
-}
-
 /* The result of an SSL call that was not positive: 0 to go on later, 1 at the end, or an error. */
-static int judge(struct wisp_bus_client_tls *tls, int result, const char *what, struct wisp_err *err)
+static int judge(struct wisp_bus_tls *tls, int result, const char *what, struct wisp_err *err)
 {
     int code = SSL_get_error(tls->ssl, result);
     if (code == SSL_ERROR_WANT_READ || code == SSL_ERROR_WANT_WRITE) return 0;
@@ -98,12 +72,12 @@ static int judge(struct wisp_bus_client_tls *tls, int result, const char *what, 
     return fail(err, WISP_ERR_UNAVAILABLE, what);
 }
 
-int wisp_bus_client_tls_receive(struct wisp_bus_client_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
+int wisp_bus_client_tls_receive(struct wisp_bus_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
                                 struct wisp_err *err)
 {
     ERR_clear_error();
-    if (size && BIO_write(tls->from_peer, bytes, (int)size) != (int)size) wisp_mem_out(size);
-    if (!SSL_is_init_finished(tls->ssl)) {
+    wisp_bus_tls_feed(tls, (struct wisp_str){bytes, size});
+    if (!wisp_bus_tls_is_open(tls)) {
         int result = SSL_do_handshake(tls->ssl);
         if (result != 1) return judge(tls, result, "TLS handshake", err);
     }
@@ -114,7 +88,7 @@ int wisp_bus_client_tls_receive(struct wisp_bus_client_tls *tls, const void *byt
     }
 }
 
-int wisp_bus_client_tls_send(struct wisp_bus_client_tls *tls, struct wisp_str plain, struct wisp_err *err)
+int wisp_bus_client_tls_send(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
 {
     ERR_clear_error();
     while (plain.len) {
@@ -123,14 +97,4 @@ int wisp_bus_client_tls_send(struct wisp_bus_client_tls *tls, struct wisp_str pl
         plain = (struct wisp_str){plain.ptr + n, plain.len - (size_t)n};
     }
     return 0;
-}
-
-bool wisp_bus_client_tls_is_ready(const struct wisp_bus_client_tls *tls) { return SSL_is_init_finished(tls->ssl); }
-
-void wisp_bus_client_tls_take_output(struct wisp_bus_client_tls *tls, struct wisp_buf *out)
-{
-    char *bytes;
-    long size = BIO_get_mem_data(tls->to_peer, &bytes);
-    if (size > 0) wisp_buf_append(out, bytes, (size_t)size);
-    (void)BIO_reset(tls->to_peer);
 }

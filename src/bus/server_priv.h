@@ -4,8 +4,8 @@
 #pragma once
 
 #include "bus/broker.h"
+#include "bus/tls.h"
 
-#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 /* --- who is at the other end (server_peer.c) --- */
@@ -22,25 +22,17 @@ int wisp_bus_unix_owner(int fd, uid_t *ret_uid, struct wisp_err *err) __attribut
 bool wisp_bus_owner_is_trusted(uid_t uid);
 bool wisp_bus_is_loopback(const struct sockaddr_storage *address);
 
-/* --- TLS over memory (server_tls.c) --- */
+/* --- the server's side of TLS (server_tls.c) --- */
 
-struct wisp_bus_tls;
 int wisp_bus_tls_context(SSL_CTX **ret_context, const char *cert_path, const char *key_path, const char *client_ca_path,
                          struct wisp_err *err) __attribute__((warn_unused_result));
-struct wisp_bus_tls *wisp_bus_tls_new(SSL_CTX *context);
-void wisp_bus_tls_free(struct wisp_bus_tls *tls); /* NULL is fine */
-/* Bytes from the socket, all of them taken. */
-void wisp_bus_tls_feed(struct wisp_bus_tls *tls, struct wisp_str bytes);
 /* Plain bytes into `at`; 0: none for now; <0: it's over. */
 int wisp_bus_tls_read(struct wisp_bus_tls *tls, char *at, size_t size, struct wisp_err *err)
     __attribute__((warn_unused_result));
-bool wisp_bus_tls_is_open(const struct wisp_bus_tls *tls); /* the handshake is done */
 /* Only when open. */
 int wisp_bus_tls_write(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
     __attribute__((warn_unused_result));
 void wisp_bus_tls_end(struct wisp_bus_tls *tls); /* says goodbye */
-/* Appends what is to be sent. */
-void wisp_bus_tls_take(struct wisp_bus_tls *tls, struct wisp_buf *out);
 
 /* --- sockets (server_socket.c) --- */
 

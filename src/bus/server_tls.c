@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS as a transformation of bytes: OpenSSL reads from and writes to memory. */
 #include "bus/server_priv.h"
 
 #include <limits.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <stdlib.h>
-
-struct wisp_bus_tls {
-    SSL *ssl;
-    BIO *from_peer, *to_peer; /* the SSL's own */
-};
 
 static int tls_error(struct wisp_err *err, enum wisp_err_kind kind, const char *what)
 {
@@ -54,31 +46,6 @@ int wisp_bus_tls_context(SSL_CTX **ret_context, const char *cert_path, const cha
     return 0;
 }
 
-struct wisp_bus_tls *wisp_bus_tls_new(SSL_CTX *context)
-{
-    struct wisp_bus_tls *tls = wisp_mem_calloc(1, sizeof *tls);
-    tls->ssl = SSL_new(context);
-    tls->from_peer = BIO_new(BIO_s_mem());
-    tls->to_peer = BIO_new(BIO_s_mem());
-    if (!tls->ssl || !tls->from_peer || !tls->to_peer) wisp_mem_out(sizeof *tls);
-    SSL_set_bio(tls->ssl, tls->from_peer, tls->to_peer);
-    SSL_set_accept_state(tls->ssl);
-    return tls;
-}
-
-void wisp_bus_tls_free(struct wisp_bus_tls *tls)
-{
-    if (!tls) return;
-    SSL_free(tls->ssl);
-    free(tls);
-}
-
-void wisp_bus_tls_feed(struct wisp_bus_tls *tls, struct wisp_str bytes)
-{
-    size_t written;
-    if (bytes.len > 0 && BIO_write_ex(tls->from_peer, bytes.ptr, bytes.len, &written) != 1) wisp_mem_out(bytes.len);
-}
-
 /* What an operation that gave `result` (1: done) means: 1, 0: not now, <0: over. */
 static int judge(struct wisp_bus_tls *tls, int result, struct wisp_err *err)
 {
@@ -102,8 +69,6 @@ int wisp_bus_tls_read(struct wisp_bus_tls *tls, char *at, size_t size, struct wi
     return result < 0 ? result : (int)n;
 }
 
-bool wisp_bus_tls_is_open(const struct wisp_bus_tls *tls) { return SSL_is_init_finished(tls->ssl); }
-
 int wisp_bus_tls_write(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
 {
     size_t n = 0;
@@ -119,11 +84,4 @@ void wisp_bus_tls_end(struct wisp_bus_tls *tls)
     ERR_clear_error();
     if (wisp_bus_tls_is_open(tls)) (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();
-}
-
-void wisp_bus_tls_take(struct wisp_bus_tls *tls, struct wisp_buf *out)
-{
-    size_t size = BIO_ctrl_pending(tls->to_peer), n = 0;
-    if (size == 0) return;
-    if (BIO_read_ex(tls->to_peer, wisp_buf_reserve(out, size), size, &n) == 1) out->len += n;
 }
