@@ -6,12 +6,15 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
 import wisp
+
+
+def headers_of(head):
+    """Names and values, as bytes, of the block in front of a message."""
+    return dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
 
 
 class Bus:
@@ -22,7 +25,7 @@ class Bus:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
         self.info = json.loads(self.file.readline().split(b" ", 1)[1])
-        self.lock = threading.Lock()
+        self.lock, self.sending = threading.Lock(), threading.Lock()
         self.handlers = {}
         self.errors = []
         self.pongs = 0
@@ -46,7 +49,8 @@ class Bus:
         self.socket.close()
 
     def send(self, text):
-        self.socket.sendall(text if isinstance(text, bytes) else text.encode())
+        with self.sending:
+            self.socket.sendall(text if isinstance(text, bytes) else text.encode())
 
     def read(self):
         try:
@@ -84,9 +88,14 @@ class Bus:
         self.send(f"SUB {subject} {queue} {sid}\r\n" if queue else f"SUB {subject} {sid}\r\n")
         return sid
 
-    def publish(self, subject, payload=b"", reply=""):
-        payload = payload if isinstance(payload, bytes) else payload.encode()
-        self.send(f"PUB {subject} {reply + ' ' if reply else ''}{len(payload)}\r\n".encode() + payload + b"\r\n")
+    def publish(self, subject, payload=b"", reply="", headers=None):
+        """Bytes and text as they are, anything else as JSON."""
+        if not isinstance(payload, bytes):
+            payload = (payload if isinstance(payload, str) else json.dumps(payload)).encode()
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) if headers else ""
+        head = f"NATS/1.0\r\n{head}\r\n" if head else ""
+        verb, sizes = ("HPUB", f"{len(head)} {len(head) + len(payload)}") if head else ("PUB", len(payload))
+        self.send(f"{verb} {subject} {reply} {sizes}\r\n{head}".encode() + payload + b"\r\n")
 
     def flush(self):
         want = self.pongs + 1
@@ -112,34 +121,16 @@ class Bus:
         return None if b" 503" in head.split(b"\r\n")[0] else data
 
 
-class Host:
+class Host(wisp.Program):
     """`wisp host`, in front."""
 
     def __init__(self, lattice, *args, env=None, wait=True, wrapper=()):
         self.lattice = lattice
-        self.case = lattice.case
-        self.log_path = os.path.join(self.case.folder, f"host-log-{time.monotonic_ns()}")
-        command = [*wrapper, wisp.PROGRAM, "host", "--allow-file-load", "--log-format", "logfmt", *lattice.host_flags, *args]
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**lattice.env, **(env or {})})
-        self.case.addCleanup(self.kill)
+        super().__init__(lattice.case, [*wrapper, wisp.PROGRAM, "host", "--allow-file-load", "--log-format", "logfmt",
+                                        *lattice.host_flags, *args], {**lattice.env, **(env or {})})
         self.id = None
         if wait:
             self.wait_until_up()
-
-    @property
-    def log(self):
-        with open(self.log_path, errors="replace") as file:
-            return file.read()
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def workers(self):
-        """Processes this control process started and that run."""
-        return [pid for pid in wisp.children(self.pid) if wisp.is_alive(pid)]
 
     def wait_until_up(self):
         def host_id():
@@ -149,30 +140,17 @@ class Host:
 
         self.id = wisp.wait_for(host_id, "the host to be up", wisp.START_PATIENCE).group(1)
 
-    def wait_for_log(self, pattern, count=1, patience=wisp.PATIENCE):
-        try:
-            wisp.wait_for(lambda: len(re.findall(pattern, self.log)) >= count, f"`{pattern}` in the log", patience)
-        except AssertionError as error:
-            raise AssertionError(f"{error}:\n{self.log}") from None
-
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(wisp.PATIENCE)
-        self.case.assertNotRegex(self.log, "Sanitizer|runtime error:")
-        self.case.assertEqual(code, 0, self.log)
+        super().stop(signal.SIGTERM)
 
-    def kill(self):
-        """Ends it with everything it left behind, and shows its log when the test has failed."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+    def end(self):
+        """With everything it left behind."""
+        super().end()
         for pid in self.lattice.left_behind():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        if self.case.has_failed():
-            sys.stderr.write(f"--- log of {' '.join(self.process.args)}\n{self.log[-20000:]}---\n")
 
     def kill_control(self):
         """The control process alone, at once."""

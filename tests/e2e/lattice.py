@@ -6,79 +6,12 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import unittest
 import uuid
 
+import hosts
 import wisp
-
-
-class Nats:
-    """A NATS client, as much of one as tests need."""
-
-    def __init__(self, port, on_message=None):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=wisp.PATIENCE)
-        self.file = self.socket.makefile("rb")
-        self.file.readline()  # INFO
-        self.lock = threading.Lock()
-        self.sids = 0
-        self.on_message = on_message
-        self.send(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nPING\r\n')
-        while self.file.readline() != b"PONG\r\n":
-            pass
-        self.socket.settimeout(None)
-        self.pong = threading.Event()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def send(self, data):
-        with self.lock:
-            self.socket.sendall(data)
-
-    def read(self):
-        try:
-            while line := self.file.readline():
-                words = line.split()
-                if words[0] == b"PING":
-                    self.send(b"PONG\r\n")
-                elif words[0] == b"PONG":
-                    self.pong.set()
-                elif words[0] == b"MSG":
-                    payload = self.file.read(int(words[-1]) + 2)[:-2]
-                    self.deliver(words[1], words[3] if len(words) == 5 else b"", {}, payload)
-                elif words[0] == b"HMSG":
-                    whole = self.file.read(int(words[-1]) + 2)[:-2]
-                    head, payload = whole[:int(words[-2])], whole[int(words[-2]):]
-                    headers = dict(one.split(b": ", 1) for one in head.split(b"\r\n")[1:] if b": " in one)
-                    self.deliver(words[1], words[3] if len(words) == 6 else b"", headers, payload)
-        except (OSError, ValueError):
-            pass
-
-    def deliver(self, subject, reply, headers, payload):
-        if self.on_message:
-            self.on_message(subject.decode(), reply.decode(), headers, payload)
-
-    def subscribe(self, subject, queue=""):
-        self.sids += 1
-        self.send(f"SUB {subject} {queue} {self.sids}\r\n".encode())
-
-    def flush(self):
-        """Until the server has seen all that was sent before."""
-        self.pong.clear()
-        self.send(b"PING\r\n")
-        if not self.pong.wait(wisp.PATIENCE):
-            raise AssertionError("nats-server does not answer")
-
-    def publish(self, subject, payload, headers=None, reply=""):
-        payload = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        if not headers:
-            self.send(f"PUB {subject} {reply} {len(payload)}\r\n".encode() + payload + b"\r\n")
-            return
-        head = "NATS/1.0\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
-        self.send(f"HPUB {subject} {len(head)} {len(head) + len(payload)}\r\n{head}".encode() + payload + b"\r\n")
-
-    def close(self):
-        self.socket.close()
 
 
 class Callee:
@@ -91,15 +24,15 @@ class Callee:
         self.answers = answers
         self.inbox = f"_INBOX.{uuid.uuid4().hex}"
         self.streams, self.calls, self.headers = {}, {}, []
-        self.nats = Nats(server.port, self.on_message)
+        self.nats = hosts.Bus(server.port)
         for name in answers:
-            self.nats.subscribe(self.prefix + name, f"default.{component}")
-        self.nats.subscribe(self.inbox + ".>")
+            self.nats.subscribe(self.prefix + name, self.on_message, f"default.{component}")
+        self.nats.subscribe(self.inbox + ".>", self.on_message)
         self.nats.flush()
 
-    def on_message(self, subject, reply, headers, payload):
+    def on_message(self, subject, reply, head, payload):
         if subject.startswith(self.prefix):
-            self.headers.append(headers)
+            self.headers.append(hosts.headers_of(head))
             own = f"{self.inbox}.{len(self.calls)}"
             self.calls[own] = [subject[len(self.prefix):], reply, payload]
             self.nats.publish(reply, b"", reply=own)
@@ -162,11 +95,11 @@ class Host:
         self.components, self.providers, self.links, self.configs, self.asked = {}, {}, [], {}, []
         self.silent, self.mute, self.refusals, self.failures = set(), set(), {}, {}
         self.control = f"{prefix}.v1.{lattice}."
-        self.nats = Nats(server.port, self.on_message)
+        self.nats = hosts.Bus(server.port)
         for tail in ("host.ping", "link.*", "claims.get", "config.>", "component.auction", "provider.auction",
                      f"component.*.{self.id}", f"provider.*.{self.id}", f"label.*.{self.id}", f"host.*.{self.id}"):
             queue = self.control + tail.split(".")[0] if tail.split(".")[0] in ("link", "claims", "config") else ""
-            self.nats.subscribe(self.control + tail, queue)
+            self.nats.subscribe(self.control + tail, self.on_message, queue)
         self.nats.flush()
 
     def inventory(self):

@@ -428,9 +428,9 @@ class Following(LatticeCase):
         process = self.start("spy", "echo", "-o", "json", "-n", "2", "--experimental")
         to_echo, to_kv = "default.echo.wrpc.0.0.1.wrpc:http/incoming-handler@0.1.0.handle", "default.kv.wrpc.0.0.1.a:b/c.d"
         while process.poll() is None:
-            host.nats.publish(to_kv, b"other", {"source-id": "somebody"})
-            host.nats.publish(to_echo, b"in", {"source-id": "http"})
-            host.nats.publish(to_kv, b"out\xff", {"source-id": "echo"})
+            host.nats.publish(to_kv, b"other", headers={"source-id": "somebody"})
+            host.nats.publish(to_echo, b"in", headers={"source-id": "http"})
+            host.nats.publish(to_kv, b"out\xff", headers={"source-id": "echo"})
             time.sleep(0.02)
         calls = sorted((json.loads(line) for line in process.stdout.read().splitlines()), key=lambda call: call["to"])
         for call in calls:

@@ -217,22 +217,15 @@ class Client:
         return not self.buffer and not self.more()
 
 
-class Server:
-    """`wisp run FILE`, serving."""
+class Program:
+    """A process of wisp that runs in the background, with its log. `case` ends it."""
 
-    def __init__(self, case, file, *args, env=None, wrapper=(), rest=(), wait=True, address="127.0.0.1:0", **popen):
+    def __init__(self, case, command, env, **popen):
         self.case = case
         self.log_path = os.path.join(case.folder, f"log-{time.monotonic_ns()}")
-        command = [*wrapper, PROGRAM, "run", file, "--addr", address, "--log-format", "logfmt", *args]
-        if rest:
-            command += ["--", *rest]
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**case.env, **(env or {})}, **popen)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, **popen)
         case.addCleanup(self.kill)
-        self.address = None
-        if wait:
-            self.wait_until_serving()
 
     @property
     def log(self):
@@ -242,15 +235,6 @@ class Server:
     @property
     def pid(self):
         return self.process.pid
-
-    def wait_until_serving(self):
-        def url():
-            found = re.search(r"msg=serving url=http://(\S+)", self.log)
-            if not found and self.process.poll() is not None:
-                raise AssertionError(f"wisp run ended with {self.process.returncode}:\n{self.log}")
-            return found
-
-        self.address = wait_for(url, "the server to start", START_PATIENCE).group(1)
 
     def wait_for_log(self, pattern, count=1, patience=PATIENCE):
         def found():
@@ -264,6 +248,52 @@ class Server:
     def workers(self):
         return [pid for pid in children(self.pid) if is_alive(pid)]
 
+    def stop(self, number=signal.SIGINT):
+        """Ctrl-C: it must end by itself, with success, and without a complaint of a sanitizer."""
+        self.signal(number)
+        code = self.wait()
+        self.case.assertNotRegex(self.log, "Sanitizer|runtime error:")
+        self.case.assertEqual(code, 0, self.log)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, patience=PATIENCE):
+        return self.process.wait(patience)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def kill(self):
+        """Ends it, and shows its log when the test has failed."""
+        self.end()
+        if self.case.has_failed():
+            sys.stderr.write(f"--- log of {' '.join(self.process.args)}\n{self.log[-20000:]}---\n")
+
+
+class Server(Program):
+    """`wisp run FILE`, serving."""
+
+    def __init__(self, case, file, *args, env=None, wrapper=(), rest=(), wait=True, address="127.0.0.1:0", **popen):
+        command = [*wrapper, PROGRAM, "run", file, "--addr", address, "--log-format", "logfmt", *args]
+        if rest:
+            command += ["--", *rest]
+        super().__init__(case, command, {**case.env, **(env or {})}, **popen)
+        self.address = None
+        if wait:
+            self.wait_until_serving()
+
+    def wait_until_serving(self):
+        def url():
+            found = re.search(r"msg=serving url=http://(\S+)", self.log)
+            if not found and self.process.poll() is not None:
+                raise AssertionError(f"wisp run ended with {self.process.returncode}:\n{self.log}")
+            return found
+
+        self.address = wait_for(url, "the server to start", START_PATIENCE).group(1)
+
     def wait_for_workers(self, count):
         return wait_for(lambda: len(self.workers()) == count and self.workers(), f"{count} workers")
 
@@ -276,26 +306,6 @@ class Server:
         """One request on a connection of its own."""
         with Client(self.address) as client:
             return client.request(method, path, [*headers, ("connection", "close")], body)
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def wait(self, patience=PATIENCE):
-        return self.process.wait(patience)
-
-    def stop(self):
-        """Ctrl-C: it must end by itself, with success, and without a complaint of a sanitizer."""
-        self.signal(signal.SIGINT)
-        code = self.wait()
-        self.case.assertNotRegex(self.log, "Sanitizer|runtime error:")
-        self.case.assertEqual(code, 0, self.log)
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        if self.case.has_failed():
-            sys.stderr.write(f"--- log of {' '.join(self.process.args)}\n{self.log[-20000:]}---\n")
 
 
 class Case(unittest.TestCase):
