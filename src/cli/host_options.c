@@ -141,17 +141,6 @@ static const struct wisp_arg_option options[] = {
 
 const struct wisp_arg_shared wisp_host_options = {"host", options, WISP_COUNT(options)};
 
-const struct wisp_host_values wisp_host_defaults = {
-    .lattice = "default",
-    .component_auction = 1,
-    .provider_auction = 1,
-    .execution_ms = 600000,
-    .memory_bytes_max = 256 << 20,
-    .component_bytes_max = 50 << 20,
-    .log_level = WISP_LOG_INFO,
-    .trace_level = WISP_LOG_INFO,
-};
-
 /* --- labels --- */
 
 static int add_label(struct wisp_lattice_label *labels, size_t *n, struct wisp_str text, struct wisp_err *err)

@@ -40,8 +40,13 @@ struct wisp_host_values {
     int otlp_protocol, trace_level;
 };
 
+/* Members of an initialiser; a verb may add its own. */
+#define WISP_HOST_DEFAULTS                                                                                             \
+    .lattice = "default", .component_auction = 1, .provider_auction = 1, .execution_ms = 600000,                       \
+    .memory_bytes_max = 256 << 20, .component_bytes_max = 50 << 20, .log_level = WISP_LOG_INFO,                        \
+    .trace_level = WISP_LOG_INFO
+
 extern const struct wisp_arg_shared wisp_host_options;
-extern const struct wisp_host_values wisp_host_defaults;
 
 /* Fills in what the agent wants; texts belong to the arena, `values` is borrowed. USAGE names the flag. */
 int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp_arena *arena,

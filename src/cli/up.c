@@ -163,14 +163,7 @@ static int run_up(const void *values_, struct wisp_err *err)
     return values->is_detached ? run_detached(&options, values->output, err) : run_here(&values->host, &options, err);
 }
 
-static const struct values up_defaults = {.host = {.lattice = "default",
-                                                   .component_auction = 1,
-                                                   .provider_auction = 1,
-                                                   .allow_file_load = true,
-                                                   .execution_ms = 600000,
-                                                   .memory_bytes_max = 256 << 20,
-                                                   .component_bytes_max = 50 << 20,
-                                                   .log_level = WISP_LOG_INFO}};
+static const struct values up_defaults = {.host = {WISP_HOST_DEFAULTS, .allow_file_load = true}};
 
 const struct wisp_verb wisp_verb_up = {
     .name = "up",
@@ -197,6 +190,8 @@ static int run_host(const void *values, struct wisp_err *err)
     return r < 0 ? r : run_here(values, &options, err);
 }
 
+static const struct wisp_host_values host_defaults = {WISP_HOST_DEFAULTS};
+
 const struct wisp_verb wisp_verb_host = {
     .name = "host",
     .summary = "a host for service managers",
@@ -204,7 +199,7 @@ const struct wisp_verb wisp_verb_host = {
             "deploy/systemd/wisp.service is a unit for it. References file:// need --allow-file-load.",
     .example = "wisp host --lattice prod --nats nats://nats.example:4222 --http-admin 127.0.0.1:9090",
     .shared = &wisp_host_options,
-    .defaults = &wisp_host_defaults,
+    .defaults = &host_defaults,
     .values_size = sizeof(struct wisp_host_values),
     .run = run_host,
 };

@@ -122,11 +122,11 @@ class Bus:
 
 
 class Host(wisp.Program):
-    """`wisp host`, in front."""
+    """`wisp host`, or `wisp up`, in front."""
 
-    def __init__(self, lattice, *args, env=None, wait=True, wrapper=()):
+    def __init__(self, lattice, *args, env=None, wait=True, wrapper=(), verb="host"):
         self.lattice = lattice
-        super().__init__(lattice.case, [*wrapper, wisp.PROGRAM, "host", "--allow-file-load", "--log-format", "logfmt",
+        super().__init__(lattice.case, [*wrapper, wisp.PROGRAM, verb, "--allow-file-load", "--log-format", "logfmt",
                                         *lattice.host_flags, *args], {**lattice.env, **(env or {})})
         self.id = None
         if wait:

@@ -16,11 +16,11 @@ SERVER, CLIENT, INTERNAL, ERROR = 2, 3, 1, 2
 
 
 class TelemetryTest(wisp.Case):
-    def start(self, *flags, url=None, **env):
+    def start(self, *flags, url=None, verb="host", **env):
         self.collector = collector.Collector(self)
         self.lattice = hosts.Lattice(self)
         self.variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": url or self.collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "300", **env}
-        self.host = self.lattice.host(*(flags or ["--enable-observability"]), env=self.variables)
+        self.host = self.lattice.host(*(flags or ["--enable-observability"]), env=self.variables, verb=verb)
         self.bus = self.lattice.bus()
         self.events = hosts.Events(self.bus)
 
@@ -178,6 +178,13 @@ class TelemetryTest(wisp.Case):
         self.host.stop()
         self.assertEqual({span.trace_id.hex() for span in self.collector.spans()}, {TRACE})
         self.assertEqual(len(self.collector.spans()), 2)
+
+    def test_up_traces_as_host_does(self):
+        self.start("--enable-traces", verb="up")
+        address = self.serve_calc()
+        self.assertEqual(self.traced(address, "/add?a=20&b=22").status, 200)
+        self.host.stop()
+        self.assertEqual(len([span for span in self.collector.spans() if span.trace_id.hex() == TRACE]), 2)
 
     # --- collectors that don't do well ---
 
