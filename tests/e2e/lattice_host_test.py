@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import socket
 import time
 
 import hosts
@@ -150,6 +151,32 @@ class HostTest(wisp.Case):
         done = self.wisp("down", "--host-id", second["host_id"], "-o", "json", env=env)
         self.assertEqual(json.loads(done.stdout)["hosts_stopped"], [second["host_id"]])
         first.stop()
+
+    def test_service_manager_is_told(self):
+        path = self.path("notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            manager.settimeout(wisp.PATIENCE)
+            self.lattice = hosts.Lattice(self)
+            host = self.lattice.host(env={"NOTIFY_SOCKET": path})
+            self.assertEqual(manager.recv(100), b"READY=1")
+            host.stop()
+            self.assertEqual(manager.recv(100), b"STOPPING=1")
+
+    def test_log_of_a_detached_host_moves_on_for_workers_too(self):
+        self.lattice = hosts.Lattice(self)
+        done = self.lattice.wisp("up", "-d", "--nats-port", str(self.lattice.port), "--workers", "1", "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.addCleanup(self.lattice.wisp, "down", "--all")
+        up = json.loads(done.stdout)
+        log = up["wasmcloud_log"]
+        os.truncate(log, 17 << 20)
+
+        def logs_of_worker():
+            return [os.readlink(f"/proc/{pid}/fd/2") for pid in wisp.children(up["pid"])]
+
+        wisp.wait_for(lambda: os.path.exists(log + ".1") and logs_of_worker() == [log], "the worker to write to the new file")
+        self.assertLess(os.path.getsize(log), 1 << 20)
 
     def test_policy_decides(self):
         host = self.start("--policy-topic", "acme.policy", "--policy-changes-topic", "acme.policy.changes",
