@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Components that call each other: within a worker, and from host to host over the bus; and limits over all workers."""
 
-import json
 import os
 import re
 import threading

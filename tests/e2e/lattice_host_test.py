@@ -3,9 +3,7 @@
 
 import json
 import os
-import signal
 import socket
-import time
 
 import hosts
 import wisp

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A provider process: host data on its standard input, links, health, an exit nobody asked for, and its end."""
 
-import base64
 import json
 import os
 import signal
