@@ -8,6 +8,8 @@
 
 #include <uv.h>
 
+struct wisp_outside;
+
 struct wisp_wasi_env {
     struct wisp_str name, value;
 };
@@ -57,6 +59,7 @@ struct wisp_wasi {
     struct wisp_wasi_app *app; /* app.h; set by the owner after init, who gives a reference away; NULL: on its own */
     const struct wisp_wasi_link **chosen_links; /* of the app's, those that the guest chose instead of "default" */
     size_t n_chosen_links;
+    const struct wisp_outside *outside; /* provider/outside.h; set by the owner after init; NULL: nothing outside */
 };
 
 /* Refuses what a guest could not be given: texts that are not UTF-8 or hold a NUL, variables without a name or with `=`

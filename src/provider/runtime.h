@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running instances of provider kinds: for the workers of a host and for the SDK. One loop, one thread. */
+#pragma once
+
+#include "provider/provider.h"
+#include "wrpc/serve.h"
+
+/* A function of a kind with its type. */
+struct wisp_provider_export {
+    const struct wisp_provider_interface *interface;
+    const struct wisp_provider_func *func;
+    const struct wisp_func_type *type;
+};
+
+/* How an instance calls components. NULL function: over wRPC. */
+struct wisp_provider_world {
+    /* As wisp_provider_invoke, with the type at hand. UNAVAILABLE from the call itself: not here, try wRPC. */
+    int (*invoke)(void *env, struct wisp_provider *provider, const struct wisp_provider_export *import,
+                  struct wisp_str target_id, const void *args, uint64_t timeout_ms, struct wisp_arena *arena,
+                  wisp_provider_on_result *on_result, void *result_env, void **ret_handle, struct wisp_err *err);
+    void (*cancel)(void *env, void *handle);
+    void *env;
+};
+
+struct wisp_provider_options {
+    const struct wisp_provider_kind *kind;
+    const char *id, *lattice, *host_id;
+    uv_loop_t *loop;
+    struct wisp_bus_client *bus; /* with wrpc; or both NULL */
+    struct wisp_wrpc *wrpc;
+    const char *bus_url;   /* may be NULL */
+    const char *data_path; /* may be NULL */
+    bool is_first;
+    const json_t *config, *secrets; /* may be NULL; copied */
+    struct wisp_provider_world world;
+};
+
+/* Opens it. INTERNAL when the kind contradicts itself (a signature, a size); the kind's own errors. */
+int wisp_provider_new(struct wisp_provider **ret_provider, const struct wisp_provider_options *options,
+                      struct wisp_err *err) __attribute__((warn_unused_result));
+/* No new calls; those in flight are cancelled and waited for; then links go, the kind closes, and on_closed comes from
+ * the loop: the provider is gone. */
+void wisp_provider_close(struct wisp_provider *provider, void (*on_closed)(void *env), void *env);
+
+/* A link as host data and `linkdefs.put` have it: source_id, target, name, wit_namespace, wit_package, interfaces,
+ * source_config, target_config, and secrets in the clear under source_secrets, target_secrets (objects or null). The
+ * same one again (same source, target, name, namespace, package) with other settings or interfaces replaces it; with
+ * the same, nothing happens. INVALID when the provider is neither of its ends, or it is malformed. */
+int wisp_provider_put_link(struct wisp_provider *provider, const json_t *link, struct wisp_err *err)
+    __attribute__((warn_unused_result));
+/* As above, configs don't count. It was not there: nothing happens. */
+void wisp_provider_del_link(struct wisp_provider *provider, const json_t *link);
+/* All of them: those not in the array go. Errors of single links are logged. */
+void wisp_provider_set_links(struct wisp_provider *provider, const json_t *links);
+/* Copied. */
+int wisp_provider_set_config(struct wisp_provider *provider, const json_t *config, const json_t *secrets,
+                             struct wisp_err *err) __attribute__((warn_unused_result));
+bool wisp_provider_is_healthy(struct wisp_provider *provider, struct wisp_buf *text);
+
+/* NULL when it exports no such function. Valid as long as the provider. */
+const struct wisp_provider_export *wisp_provider_find(const struct wisp_provider *provider, struct wisp_str interface,
+                                                      struct wisp_str func);
+
+/* A call from within this process. */
+struct wisp_provider_caller {
+    struct wisp_str source_id, link_name, traceparent;
+};
+/* Exactly once, perhaps before wisp_provider_call_start returns; not after cancel. `result` and what it points to are
+ * valid during the callback. With `err` there is none. */
+typedef void wisp_provider_on_return(const void *result, const struct wisp_err *err, void *env);
+/* `args` and what they point to stay until on_return or cancel. Streams are piped here: writers in the arguments reach
+ * the function as readers, and those of the result the caller. NULL when on_return has come already. */
+struct wisp_provider_call *wisp_provider_call_start(struct wisp_provider *provider,
+                                                    const struct wisp_provider_export *export_,
+                                                    const struct wisp_provider_caller *caller, void *args,
+                                                    wisp_provider_on_return *on_return, void *env);
+void wisp_provider_call_cancel(struct wisp_provider_call *call);
+
+/* Serves all exports over wRPC. The service is the caller's: to be drained and freed before the provider is closed. */
+int wisp_provider_serve(struct wisp_provider *provider, struct wisp_wrpc_service *service, struct wisp_err *err)
+    __attribute__((warn_unused_result));
