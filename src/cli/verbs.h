@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* Verbs in the order that help lists them, by section. */
-#define WISP_VERBS_LOCAL(X) X(run) X(inspect) X(compile)
+#define WISP_VERBS_LOCAL(X) X(run) X(inspect) X(compile) X(bindgen)
 #define WISP_VERBS_HOSTS(X) X(up) X(down) X(host)
 #define WISP_VERBS_LATTICE(X)                                                                                          \
     X(get) X(start) X(stop) X(scale) X(update) X(label) X(link) X(config) X(secrets) X(call) X(spy) X(events) X(logs)

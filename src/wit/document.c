@@ -183,6 +183,9 @@ int wisp_wit_document_world(struct wisp_wit_document *document, uint32_t folder,
 {
     struct wisp_wit_decl_package *package = folder < WISP_WIT_FILES_MAX ? document->folders[folder] : NULL;
     struct wisp_wit_decl_world *world;
+    if (package && !package->name.len)
+        return wisp_err_set(err, WISP_ERR_INVALID,
+                            "no file says the package's name, as in `package acme:hello@0.1.0;`");
     int r = pick(package, name, &world, err);
     if (r < 0) return r;
     struct gathered g = {.document = document, .err = err};

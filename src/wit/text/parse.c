@@ -105,7 +105,7 @@ static int take_unique(struct parser *p, struct wisp_wit_member *members, uint32
     if (r < 0) return r;
     if (n >= 4096) return wisp_wit_fail_at(&place, p->err, "more than 4096 members");
     for (uint32_t i = 0; i < n; i++)
-        if (wisp_str_equal(members[i].name, *ret_name))
+        if (wisp_str_equal_nocase(members[i].name, *ret_name))
             return wisp_wit_fail_at(&place, p->err, "there are two `%.*s`", WISP_STR_ARG(*ret_name));
     return 0;
 }
@@ -344,15 +344,15 @@ static int parse_path(struct parser *p, struct wisp_wit_path *path)
 
 static int parse_used_names(struct parser *p, struct wisp_wit_decl_scope *scope, const struct wisp_wit_path *path)
 {
-    int r;
-    do {
+    int r = 1;
+    while (r && !is_next(p, "}")) {
         struct wisp_wit_decl *decl = new_decl(p, WISP_WIT_USE, (struct wisp_str){0});
         decl->from = path;
         if ((r = take_name(p, "a type", &decl->used)) < 0) return r;
         decl->name = decl->used;
         if ((r = try_take(p, "as")) < 0 || (r && (r = take_name(p, "a name", &decl->name)) < 0)) return r;
         if ((r = add_decl(p, scope, decl)) < 0 || (r = try_take(p, ",")) < 0) return r;
-    } while (r && !is_next(p, "}"));
+    }
     return take(p, "}");
 }
 

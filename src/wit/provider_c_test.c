@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wit/provider_c.h"
+
+#include "test.h"
+
+static int make(const char *text, struct wisp_buf *header, struct wisp_buf *source, struct wisp_err *err)
+{
+    WISP_CLEANUP_WIT_DOCUMENT struct wisp_wit_document *document = wisp_wit_document_new();
+    const struct wisp_wit_document_world *world;
+    CHECK_OK(wisp_wit_document_add(document, 0, "a.wit", wisp_str_from(text), err), err);
+    CHECK_OK(wisp_wit_document_world(document, 0, WISP_STR(""), &world, err), err);
+    int r = wisp_wit_provider_c(world, WISP_STR("hello"), header, source, err);
+    wisp_buf_append_char(header, 0);
+    wisp_buf_append_char(source, 0);
+    return r;
+}
+
+TEST(what_is_exported_is_served_and_what_is_imported_is_called)
+{
+    WISP_CLEANUP_BUF struct wisp_buf header = {0}, source = {0};
+    struct wisp_err err = {0};
+    CHECK_OK(make("package acme:hello@0.1.0;\n"
+                  "interface greeter {\n"
+                  "  record person { name: string, ages: list<u8>, default: option<u32> }\n"
+                  "  variant problem { nobody, many(u32) }\n"
+                  "  /// Says hello.\n"
+                  "  greet: func(who: person, more: list<person>) -> result<string, problem>;\n"
+                  "  read: func() -> tuple<stream<u8>, future<result>>;\n"
+                  "}\n"
+                  "interface handler { on-event: func(name: string); }\n"
+                  "world provider { export greeter; import handler; }\n",
+                  &header, &source, &err),
+             &err);
+    CHECK_HAS(header.data, "struct greeter_person {\n    struct wisp_str name;\n    struct wisp_bytes ages;\n"
+                           "    struct greeter_option_u32 default_;\n};\n");
+    CHECK_HAS(header.data,
+              "struct greeter_problem {\n    uint32_t tag;\n    union {\n        uint32_t many;\n    };\n};\n");
+    CHECK_HAS(header.data, "/* Says hello. */\nstruct greeter_greet_args {\n    struct greeter_person who;\n"
+                           "    struct greeter_list_person more;\n};\n");
+    CHECK_HAS(header.data,
+              "struct greeter_greet_result {\n    uint32_t is_err;\n    union {\n        struct wisp_str ok;\n"
+              "        struct greeter_problem error;\n    };\n};\n");
+    CHECK_HAS(header.data, "struct greeter_read_result {\n    void *f0;\n    void *f1;\n};\n");
+    CHECK_HAS(header.data, "int handler_on_event_call(struct wisp_provider *provider, struct wisp_str target_id, const "
+                           "struct handler_on_event_args *args,");
+    CHECK_HAS(source.data, "\"(record{string, list<u8>, option<u32>}, list<record{string, list<u8>, option<u32>}>) -> "
+                           "result<string, variant{_, u32}>\"");
+    CHECK_HAS(source.data, "\"() -> tuple<stream<u8>, future<result>>\"");
+    CHECK_HAS(source.data, ".name = \"acme:hello/handler@0.1.0\"");
+    CHECK_HAS(source.data, "hello_exports[1] = {&greeter};");
+}
+
+TEST(what_c_has_no_words_for_is_refused)
+{
+    static const char *const bad[][2] = {
+        {"package a:b; interface i { resource r; } world w { export i; }", "`r`: resources"},
+        {"package a:b; world w { export f: func(); }", "functions outside of an interface"},
+        {"package a:b; interface i { f: func(); } world w { export i; import i; }", "both imported and exported"},
+        {"package a:b; world w {}", "the world has no interface"},
+    };
+    for (size_t i = 0; i < WISP_COUNT(bad); i++) {
+        WISP_CLEANUP_BUF struct wisp_buf header = {0}, source = {0};
+        struct wisp_err err = {0};
+        CHECK_INT(make(bad[i][0], &header, &source, &err), -WISP_ERR_UNSUPPORTED);
+        CHECK_HAS(err.text, bad[i][1]);
+    }
+}
