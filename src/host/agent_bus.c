@@ -161,7 +161,8 @@ static void on_change(enum wisp_state_bucket bucket, struct wisp_str key, const 
                       uint64_t revision, void *env)
 {
     struct wisp_agent *agent = env;
-    wisp_lattice_on_state(agent->lattice, wisp_agent_now(agent), bucket, key, value, revision);
+    if (bucket != WISP_STATE_MANIFESTS)
+        wisp_lattice_on_state(agent->lattice, wisp_agent_now(agent), bucket, key, value, revision);
 }
 
 static void on_loaded(void *env)

@@ -204,6 +204,20 @@ static void on_control(struct bucket *bucket, const struct wisp_bus_message *mes
         finish_loading(bucket); /* idle: there is no more */
 }
 
+/* Other lattices have keys in it too. */
+static bool is_ours(const struct bucket *bucket, struct wisp_str key)
+{
+    struct wisp_str lattice = wisp_str_from(bucket->jetstream->state.lattice), own = WISP_STR("wisp.");
+    char after = '-';
+    if (bucket->number != WISP_STATE_MANIFESTS) return true;
+    if (wisp_str_starts_with(key, own)) {
+        key = (struct wisp_str){key.ptr + own.len, key.len - own.len};
+        after = '.';
+    }
+    if (!wisp_str_starts_with(key, lattice)) return false;
+    return key.len == lattice.len || key.ptr[lattice.len] == after;
+}
+
 static int take_value(struct bucket *bucket, const struct wisp_bus_message *message, uint64_t revision,
                       struct wisp_err *err)
 {
@@ -211,7 +225,7 @@ static int take_value(struct bucket *bucket, const struct wisp_bus_message *mess
     struct wisp_str prefix = wisp_str_from(bucket->prefix), key;
     if (!wisp_str_starts_with(message->subject, prefix)) return 0;
     key = (struct wisp_str){message->subject.ptr + prefix.len, message->subject.len - prefix.len};
-    if (!wisp_state_key_is_valid(key)) return 0;
+    if (!wisp_state_key_is_valid(key) || !is_ours(bucket, key)) return 0;
     if (wisp_state_js_is_marker(message)) {
         wisp_state_view_delete(view, bucket->number, key, revision);
     } else if (message->payload.len > WISP_STATE_VALUE_MAX) {
@@ -486,16 +500,17 @@ static const struct wisp_state_ops ops = {jetstream_write, NULL, jetstream_stop,
 
 static void init_bucket(struct jetstream *jetstream, int number, const char *lattice, const char *js_domain)
 {
-    static const char *const kinds[] = {[WISP_STATE_LATTICE] = "LATTICEDATA", [WISP_STATE_CONFIG] = "CONFIGDATA"};
+    bool is_shared = number == WISP_STATE_MANIFESTS;
+    const char *kind = is_shared ? "wadm_manifests" : number == WISP_STATE_LATTICE ? "LATTICEDATA_" : "CONFIGDATA_";
+    const char *suffix = is_shared ? "" : lattice;
     struct bucket *bucket = &jetstream->buckets[number];
     bucket->jetstream = jetstream;
     bucket->number = (enum wisp_state_bucket)number;
     bucket->retry_ms = RETRY_MIN_MS;
-    snprintf(bucket->name, sizeof bucket->name, "%s_%s", kinds[number], lattice);
-    snprintf(bucket->prefix, sizeof bucket->prefix, "$KV.%s_%s.", kinds[number], lattice);
+    snprintf(bucket->name, sizeof bucket->name, "%s%s", kind, suffix);
+    snprintf(bucket->prefix, sizeof bucket->prefix, "$KV.%s%s.", kind, suffix);
     if (js_domain)
-        snprintf(bucket->put_prefix, sizeof bucket->put_prefix, "$JS.%s.API.$KV.%s_%s.", js_domain, kinds[number],
-                 lattice);
+        snprintf(bucket->put_prefix, sizeof bucket->put_prefix, "$JS.%s.API.$KV.%s%s.", js_domain, kind, suffix);
     else
         memcpy(bucket->put_prefix, bucket->prefix, sizeof bucket->prefix);
     uv_timer_init(jetstream->state.loop, &bucket->timer);

@@ -112,6 +112,27 @@ TEST(what_others_put_and_delete)
     teardown(&world);
 }
 
+TEST(the_bucket_of_manifests_is_shared_by_lattices)
+{
+    struct world world;
+    setup(&world, NULL);
+    static const char *const others[] = {"other", "other-app", "tests-app", "wisp.other.lease", "wisp.tests.lease"};
+    for (size_t i = 0; i < WISP_COUNT(others); i++) {
+        char subject[64];
+        snprintf(subject, sizeof subject, "$KV.wadm_manifests.%s", others[i]);
+        CHECK_HAS(ask(&world.party, subject, NULL, "theirs"), "\"seq\"");
+    }
+    CHECK_HAS(ask(&world.party, "$KV.wadm_manifests.test", NULL, "index"), "\"seq\"");
+    CHECK_HAS(ask(&world.party, "$KV.wadm_manifests.test-app", NULL, "ours"), "\"seq\"");
+    CHECK_HAS(ask(&world.party, "$KV.wadm_manifests.wisp.test.lease", NULL, "lease"), "\"seq\"");
+    AWAIT(&world.loop, wisp_str_is(party_value(&world.party, WISP_STATE_MANIFESTS, "wisp.test.lease"), "lease"));
+    CHECK_STR(party_value(&world.party, WISP_STATE_MANIFESTS, "test"), "index");
+    CHECK_STR(party_value(&world.party, WISP_STATE_MANIFESTS, "test-app"), "ours");
+    for (size_t i = 0; i < WISP_COUNT(others); i++)
+        CHECK_STR(party_value(&world.party, WISP_STATE_MANIFESTS, others[i]), "(none)");
+    teardown(&world);
+}
+
 TEST(a_domain)
 {
     struct world world;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lattice's replicated state: two buckets of keys and values that every host watches.
+/* The lattice's replicated state: buckets of keys and values that every host watches.
  *
  *     backend     kept in                                 when
  *     local       SQLite file in the state directory      this process owns the embedded bus; it also serves the others
  *     remote      the owner's, over the bus               another process owns the embedded bus
- *     jetstream   KV buckets LATTICEDATA_*, CONFIGDATA_*  a NATS server with JetStream
+ *     jetstream   KV buckets, named below                 a NATS server with JetStream
  *
  * Whoever opens a state gets everything there is, then `on_loaded`, then every change, its own included, in the order
  * of revisions of each key. When the connection was lost and is back, it gets what changed meanwhile (deletions too)
@@ -23,8 +23,11 @@ struct wisp_bus_client;
 struct wisp_state;
 
 enum wisp_state_bucket {
-    WISP_STATE_LATTICE, /* LATTICEDATA_{lattice} */
-    WISP_STATE_CONFIG,  /* CONFIGDATA_{lattice} */
+    WISP_STATE_LATTICE,   /* LATTICEDATA_{lattice} */
+    WISP_STATE_CONFIG,    /* CONFIGDATA_{lattice} */
+    /* wadm_manifests, which all lattices share: a lattice sees, and may write, `{lattice}` and what begins with
+     * `{lattice}-` or `wisp.{lattice}.` */
+    WISP_STATE_MANIFESTS,
     WISP_STATE_BUCKET_COUNT
 };
 
