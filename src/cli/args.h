@@ -104,6 +104,3 @@ bool wisp_args_has_word(const char *words, struct wisp_str word);
  * *ret_wants_help set and does not complain about what else is missing. */
 int wisp_args_parse(const struct wisp_verb *verb, int argc, char **argv, struct wisp_arena *arena, void *values,
                     bool *ret_wants_help, struct wisp_err *err) __attribute__((warn_unused_result));
-
-/* The one of `words` (ends with NULL) that `word` may be a misspelling of; NULL when none is near. */
-const char *wisp_args_nearest(struct wisp_str word, const char *const *words);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/nearest.h"
 #include "cli/args.h"
 
 #include "test.h"
@@ -205,13 +206,13 @@ TEST(mistakes_are_named)
 TEST(nearest_word)
 {
     static const char *const words[] = {"run", "inspect", "compile", "completions", "help", "version", NULL};
-    CHECK_TEXT(wisp_args_nearest(WISP_STR("rnu"), words), "run");
-    CHECK_TEXT(wisp_args_nearest(WISP_STR("serve"), words) ? "something" : "nothing", "nothing");
-    CHECK_TEXT(wisp_args_nearest(WISP_STR("inspcet"), words), "inspect");
-    CHECK_TEXT(wisp_args_nearest(WISP_STR("comp"), words), "compile");
-    CHECK_TEXT(wisp_args_nearest(WISP_STR("verison"), words), "version");
-    CHECK(!wisp_args_nearest(WISP_STR(""), words));
-    CHECK(!wisp_args_nearest(WISP_STR("a-very-long-word-that-is-far-longer-than-any-verb-could-ever-be"), words));
+    CHECK_TEXT(wisp_nearest(WISP_STR("rnu"), words), "run");
+    CHECK_TEXT(wisp_nearest(WISP_STR("serve"), words) ? "something" : "nothing", "nothing");
+    CHECK_TEXT(wisp_nearest(WISP_STR("inspcet"), words), "inspect");
+    CHECK_TEXT(wisp_nearest(WISP_STR("comp"), words), "compile");
+    CHECK_TEXT(wisp_nearest(WISP_STR("verison"), words), "version");
+    CHECK(!wisp_nearest(WISP_STR(""), words));
+    CHECK(!wisp_nearest(WISP_STR("a-very-long-word-that-is-far-longer-than-any-verb-could-ever-be"), words));
 }
 
 TEST(other_names_of_flags)

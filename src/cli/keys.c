@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wisp keys gen, get, list. */
 #include "base/json.h"
+#include "base/nearest.h"
 #include "cli/context.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
@@ -32,7 +33,7 @@ static int find_kind(const char *type, enum wisp_nkey_kind *ret_kind, struct wis
         *ret_kind = kinds[i];
         return 0;
     }
-    const char *nearest = wisp_args_nearest(wisp_str_from(type), types);
+    const char *nearest = wisp_nearest(wisp_str_from(type), types);
     return wisp_err_set(err, WISP_ERR_USAGE, "there is no kind of key `%s`%s%s%s", type,
                         nearest ? "; did you mean `" : "; `wisp help keys gen` lists them", nearest ? nearest : "",
                         nearest ? "`?" : "");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/verbs.h"
+#include "base/nearest.h"
 
 #define X(name) &wisp_verb_##name,
 static const struct wisp_verb *const local[] = {WISP_VERBS_LOCAL(X) NULL};
@@ -44,7 +45,7 @@ const char *wisp_verb_nearest(const struct wisp_verb *group, const char *word)
     for (const struct wisp_verb *const *verb = group ? group->verbs : wisp_verbs; *verb; verb++)
         if (!(*verb)->is_hidden && n < WISP_COUNT(words) - 1) words[n++] = wisp_verb_word(*verb);
     words[n] = NULL;
-    const char *nearest = wisp_args_nearest(wisp_str_from(word), words);
+    const char *nearest = wisp_nearest(wisp_str_from(word), words);
     return nearest ? find(group ? group->verbs : wisp_verbs, nearest)->name : NULL;
 }
 
