@@ -62,8 +62,11 @@ struct wisp_app_observed {
 /* --- what should be --- */
 
 struct wisp_app_desired {
-    const struct wisp_app_manifest *manifest; /* of the deployed version */
+    const struct wisp_app_manifest *manifest; /* of the deployed version, or of the last one that was */
     bool is_deployed;                         /* false: being undeployed, everything of it goes */
+    /* Its other versions: their links and configs, and nobody else's, go when they are not wanted any more. */
+    const struct wisp_app_manifest *const *others;
+    size_t n_others;
 };
 
 /* What failed before and is not to be tried again yet, by item key (below); told by the manager. */
@@ -122,6 +125,7 @@ struct wisp_app_scaler_status {
 
 struct wisp_app_plan {
     struct wisp_arena arena;                 /* everything else lives here */
+    json_t *kept;                            /* payloads */
     const struct wisp_app_command *commands; /* in the order in which they should be sent */
     size_t n_commands;
     const struct wisp_app_scaler_status *scalers; /* by application, in the manifest's order */

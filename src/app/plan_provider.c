@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Providers: on which hosts, in which version; and what nobody wants any more. */
+#include "app/plan_priv.h"
+
+#include "base/json.h"
+
+static bool stop(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str scaler_id,
+                 const struct wisp_app_host *host, struct wisp_str id, const char *reason,
+                 struct wisp_app_scaler_status *status)
+{
+    json_t *payload = json_pack("{s:o, s:o}", "host_id", wisp_json_text(host->id), "provider_id", wisp_json_text(id));
+    struct wisp_app_command command = {
+        .kind = WISP_APP_STOP_PROVIDER,
+        .key = wisp_app_printf(planner, "stop/%.*s/%.*s", WISP_STR_ARG(host->id), WISP_STR_ARG(id)),
+        .app = app,
+        .scaler_id = scaler_id,
+        .host = host->id,
+        .reason = reason,
+    };
+    return wisp_app_command_add(planner, WISP_APP_PHASE_DOWN, &command, payload, status);
+}
+
+/* Inventories have references without their scheme. */
+static struct wisp_str without_scheme(struct wisp_str reference)
+{
+    struct wisp_str scheme, rest;
+    if (!wisp_str_split(reference, ':', &scheme, &rest) || !wisp_str_starts_with(rest, WISP_STR("//")))
+        return reference;
+    return (struct wisp_str){rest.ptr + 2, rest.len - 2};
+}
+
+static bool is_current(const struct wisp_app_target *target, const struct wisp_app_subject *subject)
+{
+    return wisp_str_equal(without_scheme(target->instance->reference), without_scheme(subject->component->image));
+}
+
+static bool start(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
+                  const struct wisp_app_target *target)
+{
+    const struct wisp_app_component *component = subject->component;
+    json_t *payload =
+        json_pack("{s:o, s:o, s:o, s:o, s:o}", "provider_id", wisp_json_text(component->id), "provider_ref",
+                  wisp_json_text(component->image), "host_id", wisp_json_text(target->host->id), "annotations",
+                  wisp_app_annotations(subject, target->spread->name), "config",
+                  wisp_app_names(planner, subject->manifest, component->configs, component->n_configs,
+                                 component->secrets, component->n_secrets));
+    struct wisp_app_command command = {
+        .kind = WISP_APP_START_PROVIDER,
+        .key = wisp_app_printf(planner, "start/%.*s/%.*s", WISP_STR_ARG(target->host->id), WISP_STR_ARG(component->id)),
+        .app = subject->manifest->name,
+        .scaler_id = subject->id,
+        .host = target->host->id,
+        .reason =
+            wisp_app_printf(planner, "spread `%.*s` wants it on this host", WISP_STR_ARG(target->spread->name)).ptr,
+    };
+    return wisp_app_command_add(planner, WISP_APP_PHASE_PROVIDER, &command, payload, subject->status);
+}
+
+static void tell_health(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
+                        const struct wisp_app_target *target)
+{
+    const struct wisp_app_instance *instance = target->instance;
+    if (instance->health == WISP_APP_FAILED)
+        wisp_app_status_set(planner, subject->status, WISP_APP_FAILED_STATE,
+                            "host %.*s: it fails again and again%s%.*s", WISP_STR_ARG(target->host->id),
+                            instance->trouble.len ? ": " : "", WISP_STR_ARG(instance->trouble));
+    else if (instance->health == WISP_APP_UNHEALTHY)
+        wisp_app_status_set(planner, subject->status, WISP_APP_UNHEALTHY_STATE, "host %.*s: it is not healthy%s%.*s",
+                            WISP_STR_ARG(target->host->id), instance->trouble.len ? ": " : "",
+                            WISP_STR_ARG(instance->trouble));
+}
+
+/* A host runs one process of an id: the old version goes, then the new one comes. True: something is still to come. */
+static bool raise(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
+                  const struct wisp_app_target *target, uint32_t *updates_left)
+{
+    const struct wisp_app_instance *instance = target->instance;
+    if (!target->wanted || target->host->is_unknown) return false;
+    if (!instance) {
+        start(planner, subject, target);
+        return true;
+    }
+    bool is_mine = wisp_app_is_mine(instance, subject->manifest->name);
+    if (!is_mine || is_current(target, subject)) return false;
+    if (!*updates_left || !planner->observed->is_complete) return true;
+    --*updates_left;
+    stop(planner, subject->manifest->name, subject->id, target->host, subject->component->id,
+         wisp_app_printf(planner, "another version: `%.*s` is there", WISP_STR_ARG(instance->reference)).ptr,
+         subject->status);
+    return true;
+}
+
+void wisp_app_plan_provider(struct wisp_app_planner *planner, const struct wisp_app_subject *subject)
+{
+    struct wisp_app_scaler_status *status = subject->status;
+    size_t n = planner->observed->n_hosts;
+    struct wisp_app_target *targets = wisp_app_place_instances(planner, subject);
+    uint32_t updates_left = planner->wishes->updates_max ? planner->wishes->updates_max : 1;
+    bool is_waiting = false;
+    for (size_t i = 0; i < n; i++) {
+        const struct wisp_app_target *target = &targets[i];
+        status->wanted += subject->scaler->is_daemon ? target->wanted : 0;
+        if (target->wanted && target->instance) {
+            bool is_old = wisp_app_is_mine(target->instance, subject->manifest->name) && !is_current(target, subject);
+            status->found += !is_old;
+            tell_health(planner, subject, target);
+        }
+        is_waiting |= raise(planner, subject, target, &updates_left);
+    }
+    if (!subject->scaler->is_daemon) status->wanted = subject->scaler->instances;
+    if (is_waiting) {
+        wisp_app_status_set(planner, status, WISP_APP_RECONCILING, "it runs on %u of %u hosts", status->found,
+                            status->wanted);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct wisp_app_target *target = &targets[i];
+        bool is_spare = target->instance && !target->wanted && !target->host->is_unknown;
+        if (is_spare && planner->observed->is_complete && wisp_app_is_mine(target->instance, subject->manifest->name))
+            stop(planner, subject->manifest->name, subject->id, target->host, subject->component->id,
+                 "no spread wants it on this host", status);
+    }
+}
+
+/* --- what is left over --- */
+
+static void drop_component(struct wisp_app_planner *planner, const struct wisp_app_host *host,
+                           const struct wisp_app_instance *instance, struct wisp_str app)
+{
+    json_t *payload =
+        json_pack("{s:o, s:o, s:O, s:i, s:o, s:[], s:b}", "component_ref", wisp_json_text(instance->reference),
+                  "component_id", wisp_json_text(instance->id), "annotations", instance->annotations, "count", 0,
+                  "host_id", wisp_json_text(host->id), "config", "allow_update", 0);
+    struct wisp_app_command command = {
+        .kind = WISP_APP_SCALE,
+        .key = wisp_app_printf(planner, "scale/%.*s/%.*s", WISP_STR_ARG(host->id), WISP_STR_ARG(instance->id)),
+        .app = app,
+        .scaler_id = wisp_json_str(instance->annotations, "wasmcloud.dev/scaler"),
+        .host = host->id,
+        .reason = wisp_app_printf(planner, "application `%.*s` does not want it", WISP_STR_ARG(app)).ptr,
+    };
+    wisp_app_command_add(planner, WISP_APP_PHASE_DOWN, &command, payload, NULL);
+}
+
+static struct wisp_str owner_of(const struct wisp_app_instance *instance)
+{
+    struct wisp_str none = {0};
+    if (!wisp_str_is(wisp_json_str(instance->annotations, "wasmcloud.dev/managed-by"), "wadm")) return none;
+    return wisp_json_str(instance->annotations, "wasmcloud.dev/appspec");
+}
+
+/* "APP/ID" of what a deployed application wants is in wanted_ids. */
+static bool is_wanted(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str id)
+{
+    struct wisp_str key = wisp_app_printf(planner, "%.*s/%.*s", WISP_STR_ARG(app), WISP_STR_ARG(id));
+    return wisp_map_get(&planner->wanted_ids, key);
+}
+
+void wisp_app_plan_garbage(struct wisp_app_planner *planner)
+{
+    const struct wisp_app_observed *observed = planner->observed;
+    for (size_t i = 0; observed->is_complete && i < observed->n_hosts; i++) {
+        const struct wisp_app_host *host = &observed->hosts[i];
+        for (size_t k = 0; k < host->n_components && !host->is_unknown; k++) {
+            struct wisp_str app = owner_of(&host->components[k]);
+            if (app.len && host->components[k].count && !is_wanted(planner, app, host->components[k].id))
+                drop_component(planner, host, &host->components[k], app);
+        }
+        for (size_t k = 0; k < host->n_providers && !host->is_unknown; k++) {
+            const struct wisp_app_instance *instance = &host->providers[k];
+            struct wisp_str app = owner_of(instance);
+            if (!app.len || is_wanted(planner, app, instance->id)) continue;
+            stop(planner, app, wisp_json_str(instance->annotations, "wasmcloud.dev/scaler"), host, instance->id,
+                 wisp_app_printf(planner, "application `%.*s` does not want it", WISP_STR_ARG(app)).ptr, NULL);
+        }
+    }
+}
