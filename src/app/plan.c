@@ -93,6 +93,7 @@ bool wisp_app_command_add(struct wisp_app_planner *planner, enum wisp_app_phase 
     const struct wisp_app_held *held = wisp_map_get(&planner->held, command->key);
     if (held || !planner->observed->is_connected) {
         json_decref(payload_taken);
+        json_object_setn_new_nocheck(planner->plan->blocked, command->app.ptr, command->app.len, json_true());
         if (held && status)
             wisp_app_status_set(planner, status, WISP_APP_FAILED_STATE, "%.*s (tried again in %llu s)",
                                 WISP_STR_ARG(held->cause), (unsigned long long)(held->retry_in_ms + 999) / 1000);
@@ -309,7 +310,7 @@ static void join(struct wisp_app_planner *planner)
 void wisp_app_plan_make(struct wisp_app_plan *ret_plan, const struct wisp_app_wishes *wishes,
                         const struct wisp_app_observed *observed)
 {
-    *ret_plan = (struct wisp_app_plan){.kept = json_array()};
+    *ret_plan = (struct wisp_app_plan){.kept = json_array(), .blocked = json_object()};
     struct wisp_app_planner planner = {.plan = ret_plan, .wishes = wishes, .observed = observed};
     index_apps(&planner);
     index_hosts(&planner);
@@ -326,5 +327,6 @@ void wisp_app_plan_deinit(struct wisp_app_plan *plan)
 {
     wisp_arena_deinit(&plan->arena);
     json_decref(plan->kept);
+    json_decref(plan->blocked);
     *plan = (struct wisp_app_plan){0};
 }

@@ -124,8 +124,9 @@ struct wisp_app_scaler_status {
 };
 
 struct wisp_app_plan {
-    struct wisp_arena arena;                 /* everything else lives here */
-    json_t *kept;                            /* payloads */
+    struct wisp_arena arena; /* everything else lives here */
+    json_t *kept;            /* payloads */
+    json_t *blocked;         /* object: applications with commands that are not in the list, since they are held back */
     const struct wisp_app_command *commands; /* in the order in which they should be sent */
     size_t n_commands;
     const struct wisp_app_scaler_status *scalers; /* by application, in the manifest's order */
