@@ -13,7 +13,7 @@ enum { READ_SIZE = 64 << 10, KEEP_SIZE = 1 << 20, KEEPALIVE_S = 30 };
 static void release(struct wisp_bus_client_link *link)
 {
     if (link->client || link->has_handle || link->is_resolving) return;
-    wisp_bus_tls_free(link->tls);
+    wisp_tls_free(link->tls);
     if (link->addresses) uv_freeaddrinfo(link->addresses);
     wisp_buf_deinit(&link->in);
     wisp_buf_deinit(&link->sealed);
@@ -74,11 +74,11 @@ static int flush_records(struct wisp_bus_client_link *link, struct wisp_err *err
 static void take_sealed(struct wisp_bus_client_link *link, size_t size)
 {
     struct wisp_err err = {0};
-    bool was_ready = wisp_bus_tls_is_open(link->tls);
+    bool was_ready = wisp_tls_is_open(link->tls);
     int r = wisp_bus_client_tls_receive(link->tls, link->sealed.data, size, &link->in, &err);
     bool is_end = r > 0;
     if (r >= 0) r = flush_records(link, &err);
-    if (r >= 0 && !was_ready && wisp_bus_tls_is_open(link->tls)) wisp_bus_session_on_secure(link->client);
+    if (r >= 0 && !was_ready && wisp_tls_is_open(link->tls)) wisp_bus_session_on_secure(link->client);
     if (r >= 0 && link->client && link->in.len) wisp_bus_session_on_bytes(link->client);
     if (r < 0)
         lose(link, &err);
@@ -153,7 +153,7 @@ static int write_out(struct wisp_bus_client_link *link, struct wisp_buf *bytes, 
 
 static int flush_records(struct wisp_bus_client_link *link, struct wisp_err *err)
 {
-    wisp_bus_tls_take(link->tls, &link->waiting);
+    wisp_tls_take(link->tls, &link->waiting);
     if (link->is_writing || !link->waiting.len) return 0;
     return write_out(link, &link->waiting, err);
 }
@@ -162,7 +162,7 @@ int wisp_bus_client_link_send(struct wisp_bus_client_link *link, struct wisp_buf
 {
     if (link->is_writing || !link->is_open || !out->len) return 0;
     if (!link->tls) return write_out(link, out, err);
-    if (!wisp_bus_tls_is_open(link->tls)) return 0;
+    if (!wisp_tls_is_open(link->tls)) return 0;
     int r = wisp_bus_client_tls_send(link->tls, wisp_buf_str(out), err);
     out->len = 0;
     if (out->capacity > KEEP_SIZE) wisp_buf_deinit(out);

@@ -12,7 +12,7 @@
 
 #include "bus/client.h"
 #include "bus/protocol.h"
-#include "bus/tls.h"
+#include "tls/tls.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -93,13 +93,13 @@ struct wisp_bus_client_tls_options {
     char *ca_path, *cert_path, *key_path;
 };
 
-int wisp_bus_client_tls_new(struct wisp_bus_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
+int wisp_bus_client_tls_new(struct wisp_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
                             const char *host, struct wisp_err *err) __attribute__((warn_unused_result));
 /* Bytes from the peer; plain text is appended to `plain`. Returns 1 at the orderly end of the peer's stream. */
-int wisp_bus_client_tls_receive(struct wisp_bus_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
+int wisp_bus_client_tls_receive(struct wisp_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
                                 struct wisp_err *err) __attribute__((warn_unused_result));
 /* Not before it is ready. Everything is taken. */
-int wisp_bus_client_tls_send(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
+int wisp_bus_client_tls_send(struct wisp_tls *tls, struct wisp_str plain, struct wisp_err *err)
     __attribute__((warn_unused_result));
 
 /* --- one connection --- */
@@ -119,7 +119,7 @@ struct wisp_bus_client_link {
     uv_write_t write;
     struct addrinfo *addresses, *address; /* found; the one being tried */
     bool has_handle, is_resolving, is_writing, is_open;
-    struct wisp_bus_tls *tls;
+    struct wisp_tls *tls;
     struct wisp_buf in;      /* plain, not yet used by the session */
     size_t in_wanted;        /* how large `in` has to become before it is of use */
     struct wisp_buf sealed;  /* room to read ciphertext into */

@@ -37,7 +37,7 @@ static bool name_the_peer(SSL *ssl, const char *host)
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-int wisp_bus_client_tls_new(struct wisp_bus_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
+int wisp_bus_client_tls_new(struct wisp_tls **ret_tls, const struct wisp_bus_client_tls_options *options,
                             const char *host, struct wisp_err *err)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -47,18 +47,18 @@ int wisp_bus_client_tls_new(struct wisp_bus_tls **ret_tls, const struct wisp_bus
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     ERR_clear_error();
     int r = load_files(context, options, err);
-    struct wisp_bus_tls *tls = r == 0 ? wisp_bus_tls_new(context) : NULL;
+    struct wisp_tls *tls = r == 0 ? wisp_tls_new(context) : NULL;
     if (r == 0 && !name_the_peer(tls->ssl, host)) r = fail(err, WISP_ERR_INVALID, "TLS server name");
     SSL_CTX_free(context); /* the SSL holds it */
     if (r < 0)
-        wisp_bus_tls_free(tls);
+        wisp_tls_free(tls);
     else
         *ret_tls = tls;
     return r;
 }
 
 /* The result of an SSL call that was not positive: 0 to go on later, 1 at the end, or an error. */
-static int judge(struct wisp_bus_tls *tls, int result, const char *what, struct wisp_err *err)
+static int judge(struct wisp_tls *tls, int result, const char *what, struct wisp_err *err)
 {
     int code = SSL_get_error(tls->ssl, result);
     if (code == SSL_ERROR_WANT_READ || code == SSL_ERROR_WANT_WRITE) return 0;
@@ -72,12 +72,12 @@ static int judge(struct wisp_bus_tls *tls, int result, const char *what, struct 
     return fail(err, WISP_ERR_UNAVAILABLE, what);
 }
 
-int wisp_bus_client_tls_receive(struct wisp_bus_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
+int wisp_bus_client_tls_receive(struct wisp_tls *tls, const void *bytes, size_t size, struct wisp_buf *plain,
                                 struct wisp_err *err)
 {
     ERR_clear_error();
-    wisp_bus_tls_feed(tls, (struct wisp_str){bytes, size});
-    if (!wisp_bus_tls_is_open(tls)) {
+    wisp_tls_feed(tls, (struct wisp_str){bytes, size});
+    if (!wisp_tls_is_open(tls)) {
         int result = SSL_do_handshake(tls->ssl);
         if (result != 1) return judge(tls, result, "TLS handshake", err);
     }
@@ -88,7 +88,7 @@ int wisp_bus_client_tls_receive(struct wisp_bus_tls *tls, const void *bytes, siz
     }
 }
 
-int wisp_bus_client_tls_send(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
+int wisp_bus_client_tls_send(struct wisp_tls *tls, struct wisp_str plain, struct wisp_err *err)
 {
     ERR_clear_error();
     while (plain.len) {

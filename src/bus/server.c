@@ -291,8 +291,8 @@ static int make_parts(struct parts *parts, const struct wisp_bus_server_options 
     int result = check_options(options, err);
     if (result == 0) result = parse_keys(options, &parts->keys, err);
     if (result == 0 && options->tls.cert_path)
-        result = wisp_bus_tls_context(&parts->tls, options->tls.cert_path, options->tls.key_path,
-                                      options->tls.client_ca_path, err);
+        result = wisp_tls_server_context(&parts->tls, options->tls.cert_path, options->tls.key_path,
+                                         options->tls.client_ca_path, err);
     if (result == 0 && options->host) result = listen_tcp(options, &parts->tcp_fd, &parts->port, err);
     if (result == 0 && options->host && !asks_for_credentials(options))
         result = wisp_bus_diag_open(&parts->diag_fd, err);

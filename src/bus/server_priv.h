@@ -4,7 +4,7 @@
 #pragma once
 
 #include "bus/broker.h"
-#include "bus/tls.h"
+#include "tls/tls.h"
 
 #include <sys/socket.h>
 
@@ -22,18 +22,6 @@ int wisp_bus_unix_owner(int fd, uid_t *ret_uid, struct wisp_err *err) __attribut
 bool wisp_bus_owner_is_trusted(uid_t uid);
 bool wisp_bus_is_loopback(const struct sockaddr_storage *address);
 
-/* --- the server's side of TLS (server_tls.c) --- */
-
-int wisp_bus_tls_context(SSL_CTX **ret_context, const char *cert_path, const char *key_path, const char *client_ca_path,
-                         struct wisp_err *err) __attribute__((warn_unused_result));
-/* Plain bytes into `at`; 0: none for now; <0: it's over. */
-int wisp_bus_tls_read(struct wisp_bus_tls *tls, char *at, size_t size, struct wisp_err *err)
-    __attribute__((warn_unused_result));
-/* Only when open. */
-int wisp_bus_tls_write(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
-    __attribute__((warn_unused_result));
-void wisp_bus_tls_end(struct wisp_bus_tls *tls); /* says goodbye */
-
 /* --- sockets (server_socket.c) --- */
 
 struct wisp_bus_socket {
@@ -44,7 +32,7 @@ struct wisp_bus_socket {
     struct wisp_link stalled;
     bool is_reading, is_shut, is_closing;
     bool wants_tls; /* the handshake follows INFO */
-    struct wisp_bus_tls *tls;
+    struct wisp_tls *tls;
     struct wisp_buf sending; /* with libuv until on_written */
     size_t sending_left;     /* when last looked at */
     uv_write_t write;

@@ -48,7 +48,7 @@ static void close_socket(struct wisp_bus_socket *socket)
     wisp_ring_remove(&socket->stalled);
     wisp_ring_remove(&socket->link);
     wisp_bus_conn_deinit(&socket->conn);
-    wisp_bus_tls_free(WISP_TAKE(socket->tls));
+    wisp_tls_free(WISP_TAKE(socket->tls));
     uv_close(&socket->uv.handle, on_closed);
 }
 
@@ -108,9 +108,9 @@ static bool flush_tls(struct wisp_bus_socket *socket)
     struct wisp_bus_conn *conn = &socket->conn;
     WISP_CLEANUP_BUF struct wisp_buf cipher = {0};
     struct wisp_str output = wisp_bus_conn_output(conn);
-    bool with_output = output.len > 0 && wisp_bus_tls_is_open(socket->tls);
-    if (with_output && wisp_bus_tls_write(socket->tls, output, NULL) < 0) return false;
-    wisp_bus_tls_take(socket->tls, &cipher);
+    bool with_output = output.len > 0 && wisp_tls_is_open(socket->tls);
+    if (with_output && wisp_tls_write(socket->tls, output, NULL) < 0) return false;
+    wisp_tls_take(socket->tls, &cipher);
     if (cipher.len == 0) return true;
     ssize_t n = try_write(socket, wisp_buf_str(&cipher));
     if (n < 0) return false;
@@ -152,7 +152,7 @@ static void read_tls(struct wisp_bus_socket *socket)
         size_t size;
         struct wisp_err err = {0};
         char *at = wisp_bus_conn_space(conn, &size);
-        int n = wisp_bus_tls_read(socket->tls, at, size, &err);
+        int n = wisp_tls_read(socket->tls, at, size, &err);
         if (n < 0) {
             if (err.kind != WISP_ERR_CANCELLED)
                 WISP_LOG(WARN, "bus", "TLS with a client failed", WISP_TEXT("cause", err.text),
@@ -163,7 +163,7 @@ static void read_tls(struct wisp_bus_socket *socket)
         if (n == 0) break;
         wisp_bus_conn_input(conn, (size_t)n);
     }
-    conn->owes_handshake = !wisp_bus_tls_is_open(socket->tls);
+    conn->owes_handshake = !wisp_tls_is_open(socket->tls);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
@@ -179,7 +179,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
     else if (!socket->tls)
         wisp_bus_conn_input(conn, (size_t)n);
     else {
-        wisp_bus_tls_feed(socket->tls, (struct wisp_str){buffer->base, (size_t)n});
+        wisp_tls_feed(socket->tls, (struct wisp_str){buffer->base, (size_t)n});
         read_tls(socket);
     }
     /* What goes to clients leaves before the loop sleeps, together. */
@@ -212,7 +212,7 @@ static void shut(struct wisp_bus_socket *socket)
 {
     if (socket->is_shut) return;
     if (socket->tls) {
-        wisp_bus_tls_end(socket->tls);
+        wisp_tls_end(socket->tls);
         (void)flush_tls(socket);
     }
     socket->is_shut = true;
@@ -232,7 +232,7 @@ void wisp_bus_socket_settle(struct wisp_bus_socket *socket)
     wisp_ring_remove(&socket->scheduled);
     wisp_ring_init(&socket->scheduled);
     wisp_bus_conn_settled(conn);
-    bool is_speechless = socket->tls && !wisp_bus_tls_is_open(socket->tls) && conn->phase != WISP_BUS_PHASE_OPEN;
+    bool is_speechless = socket->tls && !wisp_tls_is_open(socket->tls) && conn->phase != WISP_BUS_PHASE_OPEN;
     if (!flush(socket) || conn->phase == WISP_BUS_PHASE_LOST || is_speechless) {
         close_socket(socket);
         return;
@@ -240,7 +240,7 @@ void wisp_bus_socket_settle(struct wisp_bus_socket *socket)
     if (conn->phase == WISP_BUS_PHASE_CLOSING && is_drained(socket)) shut(socket);
     if (conn->phase == WISP_BUS_PHASE_OPEN) {
         if (socket->wants_tls && !socket->tls && is_drained(socket))
-            socket->tls = wisp_bus_tls_new(socket->server->tls);
+            socket->tls = wisp_tls_new(socket->server->tls);
         if (!wisp_bus_conn_wants_input(conn)) wisp_bus_server_stall(socket);
     }
     set_reading(socket);

@@ -1,8 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bus/server_priv.h"
+#include "tls/tls.h"
 
 #include <limits.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <stdlib.h>
+
+/* --- either side --- */
+
+struct wisp_tls *wisp_tls_new(SSL_CTX *context)
+{
+    struct wisp_tls *tls = wisp_mem_calloc(1, sizeof *tls);
+    tls->ssl = SSL_new(context);
+    tls->from_peer = BIO_new(BIO_s_mem());
+    tls->to_peer = BIO_new(BIO_s_mem());
+    if (!tls->ssl || !tls->from_peer || !tls->to_peer) wisp_mem_out(sizeof *tls);
+    SSL_set_bio(tls->ssl, tls->from_peer, tls->to_peer);
+    if (SSL_is_server(tls->ssl))
+        SSL_set_accept_state(tls->ssl);
+    else
+        SSL_set_connect_state(tls->ssl);
+    return tls;
+}
+
+void wisp_tls_free(struct wisp_tls *tls)
+{
+    if (!tls) return;
+    SSL_free(tls->ssl);
+    free(tls);
+}
+
+void wisp_tls_feed(struct wisp_tls *tls, struct wisp_str bytes)
+{
+    size_t written;
+    if (bytes.len > 0 && BIO_write_ex(tls->from_peer, bytes.ptr, bytes.len, &written) != 1) wisp_mem_out(bytes.len);
+}
+
+bool wisp_tls_is_open(const struct wisp_tls *tls) { return SSL_is_init_finished(tls->ssl); }
+
+void wisp_tls_take(struct wisp_tls *tls, struct wisp_buf *out)
+{
+    size_t size = BIO_ctrl_pending(tls->to_peer), n = 0;
+    if (size == 0) return;
+    if (BIO_read_ex(tls->to_peer, wisp_buf_reserve(out, size), size, &n) == 1) out->len += n;
+}
+
+/* --- servers --- */
 
 static int tls_error(struct wisp_err *err, enum wisp_err_kind kind, const char *what)
 {
@@ -27,8 +70,8 @@ static int load(SSL_CTX *context, const char *cert_path, const char *key_path, c
     return 0;
 }
 
-int wisp_bus_tls_context(SSL_CTX **ret_context, const char *cert_path, const char *key_path, const char *client_ca_path,
-                         struct wisp_err *err)
+int wisp_tls_server_context(SSL_CTX **ret_context, const char *cert_path, const char *key_path,
+                            const char *client_ca_path, struct wisp_err *err)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context) return tls_error(err, WISP_ERR_INTERNAL, "TLS");
@@ -47,7 +90,7 @@ int wisp_bus_tls_context(SSL_CTX **ret_context, const char *cert_path, const cha
 }
 
 /* What an operation that gave `result` (1: done) means: 1, 0: not now, <0: over. */
-static int judge(struct wisp_bus_tls *tls, int result, struct wisp_err *err)
+static int judge(struct wisp_tls *tls, int result, struct wisp_err *err)
 {
     if (result == 1) return 1;
     switch (SSL_get_error(tls->ssl, result)) {
@@ -61,7 +104,7 @@ static int judge(struct wisp_bus_tls *tls, int result, struct wisp_err *err)
     }
 }
 
-int wisp_bus_tls_read(struct wisp_bus_tls *tls, char *at, size_t size, struct wisp_err *err)
+int wisp_tls_read(struct wisp_tls *tls, char *at, size_t size, struct wisp_err *err)
 {
     size_t n = 0;
     ERR_clear_error();
@@ -69,7 +112,7 @@ int wisp_bus_tls_read(struct wisp_bus_tls *tls, char *at, size_t size, struct wi
     return result < 0 ? result : (int)n;
 }
 
-int wisp_bus_tls_write(struct wisp_bus_tls *tls, struct wisp_str plain, struct wisp_err *err)
+int wisp_tls_write(struct wisp_tls *tls, struct wisp_str plain, struct wisp_err *err)
 {
     size_t n = 0;
     ERR_clear_error();
@@ -79,9 +122,9 @@ int wisp_bus_tls_write(struct wisp_bus_tls *tls, struct wisp_str plain, struct w
     return n == plain.len ? 0 : wisp_err_set(err, WISP_ERR_INTERNAL, "TLS took %zu of %zu bytes", n, plain.len);
 }
 
-void wisp_bus_tls_end(struct wisp_bus_tls *tls)
+void wisp_tls_end(struct wisp_tls *tls)
 {
     ERR_clear_error();
-    if (wisp_bus_tls_is_open(tls)) (void)SSL_shutdown(tls->ssl);
+    if (wisp_tls_is_open(tls)) (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();
 }
