@@ -41,7 +41,7 @@ struct wisp_host_func {
 
 struct wisp_host_resource {
     /* As signatures write it; unique within its interface. Signatures of other interfaces may use the name when only
-     * one of the registered interfaces has it; an interface's own resource comes first. */
+     * one interface of their package, or of all, has it; an interface's own resource comes first. */
     const char *name;
     /* The guest's last handle to an owned representation is gone. Not called after own<R> was passed to a host
      * function. May not suspend. */
@@ -80,7 +80,8 @@ struct wisp_host_fallback {
     /* Whether the functions of this imported interface ("acme:shop/stock@1.2.0"; empty: the root's) go to `call`. Not
      * asked about interfaces whose name is in a table, whatever their version. */
     bool (*accepts)(struct wisp_str interface, void *env);
-    /* As a wisp_host_fn, for any function. `func` is an element of component->import_funcs, `args` and `result` are the
+    /* As a wisp_host_fn, for any function. Handles are those of component/host/opaque.h: owned ones among the arguments
+     * are freed when it has returned, and those in the result are the guest's. `func` is an element of component->import_funcs, `args` and `result` are the
      * structs of its type, `result` zeroed. Arguments may be used while the call is suspended: the guest stands still
      * until it returns, and a cancelled one is not freed before. */
     int (*call)(struct wisp_call *call, const struct wisp_import_func *func, const void *args, void *result, void *env);
@@ -96,7 +97,9 @@ struct wisp_component;
 /* Satisfies a component's imports: for every imported function of `component` (in the order of import_funcs) the host
  * function with the compatible name and the same type goes to ret_funcs, or NULL when it is the fallback's; resources
  * it imports are bound. NOT_FOUND names the import, and the versions of the interface we do have or the functions it
- * has; INVALID when types differ (both are shown); UNSUPPORTED when a handle would have to go through the fallback. */
+ * has; INVALID when types differ (both are shown); UNSUPPORTED when a handle of a resource of ours, or
+ * of the guest's, would have to go through the fallback; resources of interfaces that are the fallback's are opaque
+ * (component/host/opaque.h). */
 int wisp_host_bind(const struct wisp_host *host, struct wisp_component *component,
                    const struct wisp_host_func **ret_funcs, struct wisp_err *err) __attribute__((warn_unused_result));
 

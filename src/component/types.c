@@ -66,6 +66,7 @@ static int add_part(struct wisp_type *type, const struct wisp_type *part, struct
     if (type->depth <= part->depth) type->depth = (uint8_t)(part->depth + 1);
     type->has_pointers |= part->has_pointers;
     type->has_handles |= part->has_handles;
+    type->has_streams |= part->has_streams;
     return 0;
 }
 
@@ -273,6 +274,29 @@ struct wisp_type *wisp_type_handle(struct wisp_arena *arena, enum wisp_type_kind
     return type;
 }
 
+int wisp_type_stream(struct wisp_arena *arena, enum wisp_type_kind stream_or_future, const struct wisp_type *element,
+                     const struct wisp_type **ret_type, struct wisp_err *err)
+{
+    assert(stream_or_future == WISP_TYPE_STREAM || stream_or_future == WISP_TYPE_FUTURE);
+    struct wisp_type *type = WISP_NEW(arena, struct wisp_type);
+    *type = (struct wisp_type){.kind = stream_or_future,
+                               .size = 4,
+                               .align = 4,
+                               .native_size = sizeof(void *),
+                               .native_align = _Alignof(void *),
+                               .weight = 1,
+                               .depth = 1,
+                               .n_flat = 1,
+                               .flat = {WISP_FLAT_I32},
+                               .element = element};
+    int r = add_part(type, element, err);
+    if (r < 0) return r;
+    type->has_streams = true;
+    type->has_pointers = false;
+    *ret_type = type;
+    return 0;
+}
+
 /* --- functions --- */
 
 static void flatten_params(const struct wisp_type *params, struct wisp_core_func_type *core, bool *ret_in_memory)
@@ -301,7 +325,9 @@ int wisp_type_func(struct wisp_arena *arena, struct wisp_type_field *params, uin
                                     .native_params_align = tuple.native_align,
                                     .params_size = tuple.size,
                                     .params_align = tuple.align,
-                                    .params_layout = params};
+                                    .params_layout = params,
+                                    .has_handles = tuple.has_handles || (result && result->has_handles),
+                                    .has_streams = tuple.has_streams || (result && result->has_streams)};
     flatten_params(&tuple, &func->lower, &func->params_in_memory);
     func->lift = func->lower;
     if (result && result->n_flat > WISP_FLAT_RESULTS_MAX) {
@@ -328,7 +354,7 @@ bool wisp_type_equal(const struct wisp_type *a, const struct wisp_type *b)
     if (a == b) return true;
     if (a->kind != b->kind || a->weight != b->weight || a->n_fields != b->n_fields) return false;
     if (a->kind == WISP_TYPE_OWN || a->kind == WISP_TYPE_BORROW) return a->resource == b->resource;
-    if (a->kind == WISP_TYPE_LIST) return wisp_type_equal(a->element, b->element);
+    if (a->element) return wisp_type_equal(a->element, b->element);
     for (uint32_t i = 0; i < a->n_fields; i++) {
         if (!wisp_str_equal(a->fields[i].name, b->fields[i].name)) return false;
         if (!optional_equal(a->fields[i].type, b->fields[i].type)) return false;
@@ -341,6 +367,25 @@ bool wisp_func_type_equal(const struct wisp_func_type *a, const struct wisp_func
     if (a->n_params != b->n_params || !optional_equal(a->result, b->result)) return false;
     for (uint32_t i = 0; i < a->n_params; i++)
         if (!wisp_type_equal(a->params[i].type, b->params[i].type)) return false;
+    return true;
+}
+
+static bool same_shape(const struct wisp_type *a, const struct wisp_type *b)
+{
+    if (a == b) return true;
+    if (!a || !b || a->kind != b->kind || a->weight != b->weight || a->n_fields != b->n_fields) return false;
+    if (a->resource != b->resource) return false;
+    if (!same_shape(a->element, b->element)) return false;
+    for (uint32_t i = 0; i < a->n_fields; i++)
+        if (!same_shape(a->fields[i].type, b->fields[i].type)) return false;
+    return true;
+}
+
+bool wisp_func_type_same_shape(const struct wisp_func_type *a, const struct wisp_func_type *b)
+{
+    if (a->n_params != b->n_params || !same_shape(a->result, b->result)) return false;
+    for (uint32_t i = 0; i < a->n_params; i++)
+        if (!same_shape(a->params[i].type, b->params[i].type)) return false;
     return true;
 }
 
@@ -397,6 +442,40 @@ void wisp_value_copy(struct wisp_arena *arena, const struct wisp_type *type, con
     copy_pointed(arena, type, to);
 }
 
+/* --- what is not plain data --- */
+
+void wisp_value_visit(const struct wisp_type *type, const void *value, wisp_value_visitor *visitor, void *env)
+{
+    if (!type || (!type->has_handles && !type->has_streams)) return;
+    struct native_list list;
+    const char *at = value;
+    uint32_t tag;
+    switch (type->kind) {
+    case WISP_TYPE_OWN:
+    case WISP_TYPE_BORROW:
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
+        visitor(type, value, env);
+        return;
+    case WISP_TYPE_LIST:
+        memcpy(&list, value, sizeof list);
+        at = list.ptr;
+        for (size_t i = 0; i < list.len; i++, at += type->element->native_size)
+            wisp_value_visit(type->element, at, visitor, env);
+        return;
+    case WISP_TYPE_RECORD:
+    case WISP_TYPE_TUPLE:
+        for (uint32_t i = 0; i < type->n_fields; i++)
+            wisp_value_visit(type->fields[i].type, at + type->fields[i].native_offset, visitor, env);
+        return;
+    default: /* variants */
+        memcpy(&tag, value, sizeof tag);
+        if (tag < type->n_fields)
+            wisp_value_visit(type->fields[tag].type, at + type->fields[tag].native_offset, visitor, env);
+        return;
+    }
+}
+
 /* --- text --- */
 
 static const char *const kind_names[WISP_TYPE_COUNT] = {
@@ -407,7 +486,8 @@ static const char *const kind_names[WISP_TYPE_COUNT] = {
     [WISP_TYPE_STRING] = "string",   [WISP_TYPE_LIST] = "list",     [WISP_TYPE_RECORD] = "record",
     [WISP_TYPE_TUPLE] = "tuple",     [WISP_TYPE_FLAGS] = "flags",   [WISP_TYPE_ENUM] = "enum",
     [WISP_TYPE_VARIANT] = "variant", [WISP_TYPE_OPTION] = "option", [WISP_TYPE_RESULT] = "result",
-    [WISP_TYPE_OWN] = "own",         [WISP_TYPE_BORROW] = "borrow",
+    [WISP_TYPE_OWN] = "own",         [WISP_TYPE_BORROW] = "borrow", [WISP_TYPE_STREAM] = "stream",
+    [WISP_TYPE_FUTURE] = "future",
 };
 
 static void append_cstr(struct wisp_buf *buf, const char *text) { wisp_buf_append_str(buf, wisp_str_from(text)); }
@@ -460,9 +540,11 @@ static void write_type(struct wisp_buf *buf, const struct wisp_type *type)
     append_cstr(buf, kind_names[type->kind]);
     switch (type->kind) {
     case WISP_TYPE_LIST:
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
     case WISP_TYPE_OPTION:
         wisp_buf_append_char(buf, '<');
-        write_type(buf, type->kind == WISP_TYPE_LIST ? type->element : type->fields[1].type);
+        write_type(buf, type->element ? type->element : type->fields[1].type);
         wisp_buf_append_char(buf, '>');
         break;
     case WISP_TYPE_OWN:

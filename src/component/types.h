@@ -10,6 +10,7 @@
  *     f32 f64               float, double          record, tuple   struct of the fields in order
  *     char                  uint32_t               flags     uint32_t, bit i is label i
  *     own<R>, borrow<R>     void *, the representation          enum      uint32_t, index of the case
+ *     stream<T>, future<T>  void *, an end of it (wrpc/stream.h)
  *     variant, option, result      struct { uint32_t tag; union { payloads }; }, the union left out when no case has
  *                           a payload. tag is the index of the case; option: none 0, some 1; result: ok 0, error 1.
  *     a record or tuple without fields: zero bytes (not an own struct).
@@ -45,6 +46,8 @@ enum wisp_type_kind {
     WISP_TYPE_RESULT,
     WISP_TYPE_OWN,
     WISP_TYPE_BORROW,
+    WISP_TYPE_STREAM, /* these two are no types of guests: only what is said on the wire (wrpc/stream.h) has them */
+    WISP_TYPE_FUTURE,
     WISP_TYPE_COUNT
 };
 
@@ -99,12 +102,13 @@ struct wisp_type {
     uint8_t tag_size;                   /* 1, 2 or 4 for enum, variant, option, result; byte size of flags */
     bool has_pointers;                  /* holds a string or list somewhere */
     bool has_handles;                   /* holds an own or borrow somewhere */
+    bool has_streams;                   /* holds a stream or future somewhere */
     bool is_bytes;                      /* memory and native layout are the same and every bit pattern is valid */
     uint16_t n_flat;                    /* WISP_FLAT_PARAMS_MAX + 1 stands for "more than fit" */
     uint8_t flat[WISP_FLAT_PARAMS_MAX]; /* enum wisp_flat, the first n_flat */
     uint32_t n_fields;
     struct wisp_type_field *fields; /* record, tuple, flags, enum, variant; option: none, some; result: ok, error */
-    const struct wisp_type *element; /* list */
+    const struct wisp_type *element; /* list, stream, future */
     struct wisp_resource *resource;  /* own, borrow */
     /* Where the type was given its name first; empty for anonymous types. Printing and messages only. */
     struct wisp_str name, owner;
@@ -124,7 +128,8 @@ struct wisp_func_type {
         uint8_t params[WISP_FLAT_PARAMS_MAX + 1];
         uint8_t results[WISP_FLAT_RESULTS_MAX];
     } lower, lift;
-    bool params_in_memory; /* more than WISP_FLAT_PARAMS_MAX: one pointer instead */
+    bool has_handles, has_streams; /* somewhere in parameters or result */
+    bool params_in_memory;         /* more than WISP_FLAT_PARAMS_MAX: one pointer instead */
     bool result_in_memory; /* more than WISP_FLAT_RESULTS_MAX: lower gets a pointer as last parameter, lift returns one */
     uint32_t params_size, params_align; /* of the tuple of all parameters in linear memory */
     struct wisp_type_field *params_layout; /* = params; offset: within that tuple */
@@ -149,6 +154,9 @@ int wisp_type_result(struct wisp_arena *arena, const struct wisp_type *ok, const
 /* The caller may name it. */
 struct wisp_type *wisp_type_handle(struct wisp_arena *arena, enum wisp_type_kind own_or_borrow,
                                    struct wisp_resource *resource);
+/* What they carry has a type of its own: it makes them deeper and gives them handles, but no pointers. */
+int wisp_type_stream(struct wisp_arena *arena, enum wisp_type_kind stream_or_future, const struct wisp_type *element,
+                     const struct wisp_type **ret_type, struct wisp_err *err) __attribute__((warn_unused_result));
 /* `params` is taken over. */
 int wisp_type_func(struct wisp_arena *arena, struct wisp_type_field *params, uint32_t n_params,
                    const struct wisp_type *result, const struct wisp_func_type **ret_type, struct wisp_err *err)
@@ -159,7 +167,14 @@ bool wisp_type_equal(const struct wisp_type *a, const struct wisp_type *b);
 /* A caller and a function of these types understand each other, and their native structs are the same. Names of
  * parameters don't count. */
 bool wisp_func_type_equal(const struct wisp_func_type *a, const struct wisp_func_type *b);
-/* Copies a native value, perhaps to itself; what it points to goes to the arena. Handles are copied as they are. */
+/* The same but for names: of fields, cases and labels. Native structs are the same, and values mean the same to two who
+ * agree on the order of what is named. */
+bool wisp_func_type_same_shape(const struct wisp_func_type *a, const struct wisp_func_type *b);
+/* Copies a native value, perhaps to itself; what it points to goes to the arena. Handles, streams and futures are
+ * copied as they are. */
 void wisp_value_copy(struct wisp_arena *arena, const struct wisp_type *type, const void *from, void *to);
+/* Calls the visitor for each handle, stream and future in a native value, in its order, with the place of the pointer. */
+typedef void wisp_value_visitor(const struct wisp_type *type, const void *slot, void *env);
+void wisp_value_visit(const struct wisp_type *type, const void *value, wisp_value_visitor *visitor, void *env);
 /* As WIT writes it, without expanding named types ("list<tuple<string, u8>>", "own<fields>"); for messages. */
 char *wisp_type_text(struct wisp_arena *arena, const struct wisp_type *type);

@@ -172,6 +172,28 @@ TEST(more_flat_values_than_fit_stay_more)
     CHECK_INT(COMPOUND(&arena, VARIANT, TYPE(U8), many, TYPE(U8))->n_flat, WISP_FLAT_PARAMS_MAX + 1);
 }
 
+TEST(streams_are_pointers_to_something_else)
+{
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    const struct wisp_type *stream, *future, *other;
+    struct wisp_err err;
+    CHECK_OK(wisp_type_stream(&arena, WISP_TYPE_STREAM, TYPE(STRING), &stream, &err), &err);
+    CHECK_OK(wisp_type_stream(&arena, WISP_TYPE_FUTURE, stream, &future, &err), &err);
+    CHECK_OK(wisp_type_stream(&arena, WISP_TYPE_STREAM, TYPE(U8), &other, &err), &err);
+    check_layout(stream, 4, 4, 8, 8);
+    CHECK(stream->has_streams && !stream->has_pointers && !stream->is_bytes);
+    CHECK_TEXT(wisp_type_text(&arena, future), "future<stream<string>>");
+    CHECK(!wisp_type_equal(stream, other) && !wisp_type_equal(stream, future));
+    const struct wisp_type *record = COMPOUND(&arena, RECORD, TYPE(U8), stream);
+    CHECK(record->has_streams && record->native_size == 16);
+    struct {
+        uint8_t number;
+        void *stream;
+    } value = {1, &value}, copy;
+    wisp_value_copy(&arena, record, &value, &copy);
+    CHECK(copy.stream == &value);
+}
+
 TEST(equality_is_by_structure_and_resource)
 {
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
@@ -249,6 +271,26 @@ TEST(functions_are_equal_by_structure)
     CHECK(!wisp_func_type_equal(func, func_of(&arena, "a", same, TYPE(S8))));
     CHECK(!wisp_func_type_equal(func, func_of(&arena, "a", same, NULL)));
     CHECK(!wisp_func_type_equal(func, func_of(&arena, "a", NULL, TYPE(U8))));
+}
+
+TEST(shapes_are_without_names)
+{
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_err err = {0};
+    const struct wisp_type *named = COMPOUND(&arena, RECORD, TYPE(U32), TYPE(STRING)), *other, *list, *other_list;
+    struct wisp_type_field *fields = WISP_NEW_ARRAY(&arena, struct wisp_type_field, 2);
+    fields[0].type = TYPE(U32);
+    fields[1].type = TYPE(STRING);
+    CHECK_OK(wisp_type_compound(&arena, WISP_TYPE_RECORD, fields, 2, &other, &err), &err);
+    CHECK_OK(wisp_type_list(&arena, named, &list, &err), &err);
+    CHECK_OK(wisp_type_list(&arena, other, &other_list, &err), &err);
+    const struct wisp_func_type *a = func_of(&arena, "a", list, named);
+    CHECK(!wisp_func_type_equal(a, func_of(&arena, "a", other_list, other)));
+    CHECK(wisp_func_type_same_shape(a, func_of(&arena, "b", other_list, other)));
+    CHECK(!wisp_func_type_same_shape(a, func_of(&arena, "a", other_list, NULL)));
+    CHECK(!wisp_func_type_same_shape(a, func_of(&arena, "a", other, other)));
+    CHECK(!wisp_func_type_same_shape(a, func_of(&arena, "a", list, COMPOUND(&arena, RECORD, TYPE(U32), TYPE(U32)))));
+    CHECK(!wisp_func_type_same_shape(a, func_of(&arena, "a", list, COMPOUND(&arena, TUPLE, TYPE(U32), TYPE(STRING)))));
 }
 
 TEST(copies_share_nothing)

@@ -9,7 +9,7 @@ static const struct wisp_wrpc_function greet = {WISP_STR_INIT("test:greet/hello@
 
 struct answer {
     unsigned n;
-    bool has_result;
+    bool has_result, is_pointer;
     struct wisp_str text;
     struct wisp_err err;
 };
@@ -19,7 +19,7 @@ static void on_text(const void *result, const struct wisp_err *err, void *env)
     struct answer *answer = env;
     answer->n++;
     answer->has_result = result;
-    if (result) answer->text = *(const struct wisp_str *)result;
+    if (result) memcpy(&answer->text, result, answer->is_pointer ? sizeof(void *) : sizeof answer->text);
     if (err) answer->err = *err;
 }
 
@@ -175,6 +175,38 @@ TEST(without_parameters_or_result)
     CHECK(!answer.has_result);
     CHECK_INT(answer.err.kind, WISP_ERR_NONE);
     wisp_wrpc_service_free(greeter.service);
+    rig_deinit(&rig);
+}
+
+TEST(handles_of_what_lives_elsewhere)
+{
+    SETUP(rig);
+    struct answer answer = {.is_pointer = true};
+    const struct wisp_func_type *type = func_of(&rig.arena, "(borrow<remote>, own<remote>) -> own<remote>");
+    struct wisp_opaque *args[] = {wisp_opaque_new(WISP_STR("a")), wisp_opaque_new(WISP_STR("bc"))};
+    struct wisp_wrpc_target target = target_of(greet, 5000);
+    struct wisp_wrpc_call *started;
+    listen_by_hand(&rig, SUBJECT);
+    CHECK_OK(
+        wisp_wrpc_call_start(rig.caller.wrpc, &target, type, args, &rig.arena, on_text, &answer, &started, &rig.err),
+        &rig.err);
+    wisp_opaque_free(args[0]);
+    wisp_opaque_free(args[1]);
+    AWAIT(&rig.loop, rig.n_heard);
+    CHECK_HAS(heard(&rig), " 0161026263\n");
+    char results[300];
+    say(&rig, heard_reply(&rig), "S", "");
+    snprintf(results, sizeof results, "%s.results", heard_reply(&rig));
+    say(&rig, results, "", "03 \"new\"");
+    AWAIT(&rig.loop, answer.n);
+    struct wisp_opaque *made;
+    memcpy(&made, &answer.text, sizeof made);
+    CHECK_STR(((struct wisp_str){made->bytes, made->size}), "new");
+    wisp_opaque_free(made);
+    struct wisp_wrpc_service *service;
+    CHECK_OK(wisp_wrpc_service_new(&service, rig.callee.wrpc, WISP_STR("greeter"), &rig.err), &rig.err);
+    CHECK_FAILS(wisp_wrpc_service_add(service, &greet, type, on_greet, NULL, &rig.err), UNSUPPORTED);
+    wisp_wrpc_service_free(service);
     rig_deinit(&rig);
 }
 

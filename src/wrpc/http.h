@@ -44,6 +44,7 @@ struct wisp_wrpc_forward_options {
     const struct wisp_bus_header *headers; /* source-id, link-name, target-id, traceparent, ... */
     size_t n_headers;
     uint64_t timeout_ms; /* until the response's head is here; 0: none */
+    uint64_t wait_ms;    /* as in struct wisp_wrpc_target */
 };
 
 /* Calls the target's incoming handler with the exchange's request and answers the exchange with what comes back; within

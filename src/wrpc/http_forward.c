@@ -346,6 +346,7 @@ static int call(struct wisp_wrpc_forward *forward, const struct wisp_wrpc_forwar
         .headers = options->headers,
         .n_headers = options->n_headers,
         .timeout_ms = options->timeout_ms,
+        .wait_ms = options->wait_ms,
     };
     struct wisp_buf *out = &forward->wrpc->scratch;
     out->len = 0;

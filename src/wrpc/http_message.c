@@ -11,70 +11,69 @@ enum { MESSAGE_BYTES_MAX = WISP_WRPC_VALUE_BYTES_MAX };
 
 /* --- decoding --- */
 
-/* A value behind what the reader has read. */
-static void read_value(struct wisp_wrpc_reader *reader, const struct wisp_type *type, struct wisp_arena *arena,
+/* A value behind what the input has read. */
+static void read_value(struct wisp_wrpc_input *input, const struct wisp_type *type, struct wisp_arena *arena,
                        void *value, struct wisp_err *err)
 {
-    struct wisp_str left = {reader->at, wisp_wrpc_reader_left(reader)};
+    struct wisp_str left = {input->at, wisp_wrpc_input_left(input)};
     size_t used = 0;
-    if (reader->state != WISP_WRPC_READ_OK) return;
+    if (input->state != WISP_WRPC_READ_OK) return;
     int r = wisp_wrpc_value_decode(type, left, arena, value, &used, err);
-    reader->at += used;
+    input->at += used;
     if (r == WISP_WRPC_MORE)
-        reader->state = WISP_WRPC_READ_MORE;
+        input->state = WISP_WRPC_READ_MORE;
     else if (r < 0)
-        wisp_wrpc_reader_fail(reader, NULL);
+        wisp_wrpc_input_fail(input, NULL);
 }
 
-static void read_front(struct wisp_wrpc_reader *reader, const struct wisp_wrpc_http_types *types,
+static void read_front(struct wisp_wrpc_input *input, const struct wisp_wrpc_http_types *types,
                        struct wisp_arena *arena, struct wisp_wrpc_http_front *front, struct wisp_err *err)
 {
-    front->body = wisp_wrpc_read_bytes(reader);
+    front->body = wisp_wrpc_read_bytes(input);
     front->is_body_here = front->body.len > 0;
-    front->are_trailers_here = wisp_wrpc_read_flag(reader, "a future that is neither 0 nor 1");
-    if (front->are_trailers_here) read_value(reader, types->option_fields, arena, &front->trailers, err);
+    front->are_trailers_here = wisp_wrpc_read_flag(input, "a future that is neither 0 nor 1");
+    if (front->are_trailers_here) read_value(input, types->option_fields, arena, &front->trailers, err);
 }
 
-static int judge(struct wisp_wrpc_reader *reader, struct wisp_err *err)
+static int judge(struct wisp_wrpc_input *input, struct wisp_err *err)
 {
-    if (reader->state == WISP_WRPC_READ_MORE) return WISP_WRPC_MORE;
-    size_t left = wisp_wrpc_reader_left(reader);
-    if (reader->state == WISP_WRPC_READ_OK && left == 0) return 0;
-    if (reader->state == WISP_WRPC_READ_OK)
-        return wisp_err_set(err, WISP_ERR_INVALID, "%zu bytes follow its end", left);
-    if (reader->fault) return wisp_err_set(err, WISP_ERR_INVALID, "%s", reader->fault);
+    if (input->state == WISP_WRPC_READ_MORE) return WISP_WRPC_MORE;
+    size_t left = wisp_wrpc_input_left(input);
+    if (input->state == WISP_WRPC_READ_OK && left == 0) return 0;
+    if (input->state == WISP_WRPC_READ_OK) return wisp_err_set(err, WISP_ERR_INVALID, "%zu bytes follow its end", left);
+    if (input->fault) return wisp_err_set(err, WISP_ERR_INVALID, "%s", input->fault);
     return -(int)(err ? err->kind : WISP_ERR_INVALID); /* set where it was found */
 }
 
 int wisp_wrpc_request_decode(const struct wisp_wrpc_http_types *types, struct wisp_str bytes, struct wisp_arena *arena,
                              struct wisp_wrpc_request *ret_request, struct wisp_err *err)
 {
-    struct wisp_wrpc_reader reader = wisp_wrpc_reader(bytes);
-    read_front(&reader, types, arena, &ret_request->front, err);
-    read_value(&reader, types->request_rest, arena, &ret_request->rest, err);
-    return judge(&reader, err);
+    struct wisp_wrpc_input input = wisp_wrpc_input(bytes);
+    read_front(&input, types, arena, &ret_request->front, err);
+    read_value(&input, types->request_rest, arena, &ret_request->rest, err);
+    return judge(&input, err);
 }
 
 int wisp_wrpc_response_decode(const struct wisp_wrpc_http_types *types, struct wisp_str bytes, struct wisp_arena *arena,
                               struct wisp_wrpc_response *ret_response, struct wisp_err *err)
 {
-    struct wisp_wrpc_reader reader = wisp_wrpc_reader(bytes);
-    ret_response->is_error = wisp_wrpc_read_flag(&reader, "a result that is neither 0 nor 1");
+    struct wisp_wrpc_input input = wisp_wrpc_input(bytes);
+    ret_response->is_error = wisp_wrpc_read_flag(&input, "a result that is neither 0 nor 1");
     if (ret_response->is_error) {
-        read_value(&reader, types->error_code, arena, &ret_response->error, err);
+        read_value(&input, types->error_code, arena, &ret_response->error, err);
     } else {
-        read_front(&reader, types, arena, &ret_response->front, err);
-        read_value(&reader, types->response_rest, arena, &ret_response->rest, err);
+        read_front(&input, types, arena, &ret_response->front, err);
+        read_value(&input, types->response_rest, arena, &ret_response->rest, err);
     }
-    return judge(&reader, err);
+    return judge(&input, err);
 }
 
 int wisp_wrpc_trailers_decode(const struct wisp_wrpc_http_types *types, struct wisp_str bytes, struct wisp_arena *arena,
                               struct wisp_wrpc_option_fields *ret_trailers, struct wisp_err *err)
 {
-    struct wisp_wrpc_reader reader = wisp_wrpc_reader(bytes);
-    read_value(&reader, types->option_fields, arena, ret_trailers, err);
-    return judge(&reader, err);
+    struct wisp_wrpc_input input = wisp_wrpc_input(bytes);
+    read_value(&input, types->option_fields, arena, ret_trailers, err);
+    return judge(&input, err);
 }
 
 /* --- encoding --- */

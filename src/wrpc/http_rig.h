@@ -13,7 +13,7 @@ struct http_rig {
     /* The front: forwards, unless the test takes it off. */
     struct wisp_http_server *server;
     uint16_t port;
-    uint64_t timeout_ms;
+    uint64_t timeout_ms, wait_ms;
     unsigned n_front_closed;
     enum wisp_http_outcome front_outcome;
 
@@ -49,8 +49,11 @@ static inline void front_on_request(struct wisp_http_exchange *exchange, void *e
     static const struct wisp_bus_header headers[] = {{WISP_STR_INIT("source-id"), WISP_STR_INIT("front")},
                                                      {WISP_STR_INIT("target-id"), WISP_STR_INIT("app")}};
     struct http_rig *rig = env;
-    struct wisp_wrpc_forward_options options = {
-        .target = WISP_STR("app"), .headers = headers, .n_headers = WISP_COUNT(headers), .timeout_ms = rig->timeout_ms};
+    struct wisp_wrpc_forward_options options = {.target = WISP_STR("app"),
+                                                .headers = headers,
+                                                .n_headers = WISP_COUNT(headers),
+                                                .timeout_ms = rig->timeout_ms,
+                                                .wait_ms = rig->wait_ms};
     exchange->user = wisp_wrpc_forward_new(rig->base.caller.wrpc, exchange, &options);
 }
 static inline void front_on_body(struct wisp_http_exchange *exchange, void *env)

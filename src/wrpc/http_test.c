@@ -127,6 +127,44 @@ TEST(nobody_serves_the_component)
     http_rig_deinit(&rig);
 }
 
+TEST(a_request_waits_for_somebody_who_serves_the_component)
+{
+    struct http_rig rig;
+    http_rig_init(&rig);
+    rig.wait_ms = 10000;
+    use_echo(&rig);
+    client_says(&rig, "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    uint64_t until = uv_hrtime() + 50 * 1000000;
+    while (uv_hrtime() < until) uv_run(&rig.base.loop, UV_RUN_NOWAIT);
+    CHECK_INT(rig.received.len, 0);
+    serve_app(&rig);
+    AWAIT(&rig.base.loop, has_received(&rig, "5\r\nhello\r\n"));
+    client_says(&rig, "0\r\n\r\n");
+    AWAIT(&rig.base.loop, ends_with(&rig, "0\r\n\r\n"));
+    CHECK_TEXT(rig.log, "POST http://a/;complete;");
+    http_rig_deinit(&rig);
+}
+
+TEST(the_process_that_took_the_request_ends)
+{
+    struct http_rig rig;
+    struct wisp_bus_subscription *listens;
+    http_rig_init(&rig);
+    listen_by_hand(&rig.base, "default.app.wrpc.>");
+    CHECK_OK(wisp_bus_subscribe(rig.base.hand.client, WISP_STR("S.>"), WISP_STR(""), on_heard, &rig.base, &listens,
+                                &rig.base.err),
+             &rig.base.err);
+    client_says(&rig, GET);
+    AWAIT(&rig.base.loop, rig.base.n_heard);
+    say(&rig.base, heard_reply(&rig.base), "S", "");
+    AWAIT(&rig.base.loop, heard_on(&rig.base, "S.params"));
+    wisp_bus_unsubscribe(listens);
+    settle(&rig.base, &rig.base.hand);
+    wisp_wrpc_target_ended(rig.base.caller.wrpc, WISP_STR("app"));
+    AWAIT(&rig.base.loop, has_received(&rig, "Service Unavailable\n"));
+    http_rig_deinit(&rig);
+}
+
 TEST(no_response_in_time)
 {
     SETUP(rig);

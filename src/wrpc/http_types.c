@@ -10,15 +10,7 @@ static const char *const definitions[] = {
     "request-rest = tuple<method, option<string>, option<scheme>, option<string>, fields>",
     "response-rest = tuple<u16, fields>",
     "field-size = record{option<string>, option<u32>}",
-    "error-code = variant{"
-    /* DNS */ "_, record{option<string>, option<u16>}, "
-    /* destination */ "_, _, _, _, "
-    /* connection */ "_, _, _, _, _, _, "
-    /* TLS */ "_, _, record{option<u8>, option<string>}, "
-    /* request */ "_, _, option<u64>, _, _, _, option<u32>, option<field-size>, option<u32>, field-size, "
-    /* response */ "_, option<u32>, field-size, option<u64>, option<u32>, field-size, option<string>, option<string>, "
-    "_, "
-    /* the rest */ "_, _, _, _, option<string>}",
+    WISP_HTTP_ERROR_CODE_TYPE,
 };
 
 static int pick(const struct wisp_func_type *func, uint32_t index, size_t native_size,

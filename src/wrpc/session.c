@@ -18,6 +18,8 @@ void wisp_wrpc_session_close(struct wisp_wrpc_session *session)
     wisp_bus_inbox_close(WISP_TAKE(session->inbox));
     wisp_ring_remove(&session->timed);
     wisp_ring_remove(&session->waiting);
+    wisp_ring_remove(&session->tail);
+    wisp_wrpc_absence_forget(session);
     free(WISP_TAKE(session->label));
     free(WISP_TAKE(session->peer));
     free(WISP_TAKE(session->unsent));
@@ -33,19 +35,17 @@ void wisp_wrpc_session_set_timeout(struct wisp_wrpc_session *session, uint64_t t
 {
     session->timeout_ms = timeout_ms;
     session->deadline_ms = timeout_ms ? uv_now(session->wrpc->loop) + timeout_ms : UINT64_MAX;
-    if (timeout_ms)
-        wisp_wrpc_watch(session->wrpc, session);
-    else
-        wisp_ring_remove(&session->timed);
+    if (timeout_ms) wisp_wrpc_watch(session->wrpc, session);
 }
 
-void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session)
+void wisp_wrpc_session_go_on(struct wisp_wrpc_session *session)
+{
+    wisp_ring_append(&session->wrpc->tails, &session->tail);
+}
+
+void wisp_wrpc_session_time_out(struct wisp_wrpc_session *session)
 {
     struct wisp_err err = {0};
-    if (session->ops->on_timeout) {
-        session->ops->on_timeout(session);
-        return;
-    }
     wisp_err_set(&err, WISP_ERR_TIMEOUT, "%s: nothing more came within %llu ms", session->label,
                  (unsigned long long)session->timeout_ms);
     wisp_wrpc_session_fail(session, &err);
@@ -114,24 +114,28 @@ void wisp_wrpc_session_count(struct wisp_wrpc_session *session, size_t size)
     session->sent += size < allowed ? size : allowed;
 }
 
+void wisp_wrpc_session_credit(struct wisp_wrpc_session *session, const char *path, struct wisp_str payload)
+{
+    struct wisp_err ignored;
+    if (session->inbox && session->peer) (void)!publish_below(session, "credit", path, payload, &ignored);
+}
+
 void wisp_wrpc_session_allow(struct wisp_wrpc_session *session, uint64_t consumed)
 {
     struct wisp_buf credit = {0};
-    struct wisp_err ignored;
-    if (session->window == 0 || !session->inbox || !session->peer) return;
+    if (session->window == 0) return;
     if (consumed + session->window - session->granted < session->window / 2) return;
     session->granted = consumed + session->window;
     wisp_wrpc_put_unsigned(&credit, session->granted);
-    /* If that does not arrive, nothing does. */
-    (void)!publish_below(session, "credit", "", wisp_buf_str(&credit), &ignored);
+    wisp_wrpc_session_credit(session, "", wisp_buf_str(&credit));
     wisp_buf_deinit(&credit);
 }
 
 static void take_credit(struct wisp_wrpc_session *session, struct wisp_str payload)
 {
-    struct wisp_wrpc_reader reader = wisp_wrpc_reader(payload);
-    uint64_t sent_max = wisp_wrpc_read_unsigned(&reader, 64);
-    if (reader.state != WISP_WRPC_READ_OK || sent_max <= session->sent_max) return;
+    struct wisp_wrpc_input input = wisp_wrpc_input(payload);
+    uint64_t sent_max = wisp_wrpc_read_unsigned(&input, 64);
+    if (input.state != WISP_WRPC_READ_OK || sent_max <= session->sent_max) return;
     session->sent_max = sent_max;
     if (!session->is_short_of_credit) return;
     session->is_short_of_credit = false;
@@ -170,6 +174,7 @@ static int send_rest_of_params(struct wisp_wrpc_session *session, struct wisp_er
 static void fail_with_status(struct wisp_wrpc_session *session, unsigned status)
 {
     struct wisp_err err = {0};
+    if (status == WISP_BUS_STATUS_NO_RESPONDERS && wisp_wrpc_absence_wait(session)) return;
     if (status == WISP_BUS_STATUS_NO_RESPONDERS)
         wisp_err_set(&err, WISP_ERR_UNAVAILABLE, "nobody serves %s", session->label);
     else if (status == STATUS_TIMEOUT)
@@ -200,6 +205,7 @@ static void on_accept(struct wisp_wrpc_session *session, const struct wisp_bus_m
     }
     session->peer = wisp_mem_dup(message->reply);
     if (!take_window(session, message)) session->window = 0;
+    wisp_wrpc_absence_accepted(session, message);
     if (send_rest_of_params(session, &err) < 0) {
         wisp_err_wrap(&err, "%s: sending the parameters", session->label);
         wisp_wrpc_session_fail(session, &err);
@@ -209,6 +215,17 @@ static void on_accept(struct wisp_wrpc_session *session, const struct wisp_bus_m
 }
 
 /* --- receiving --- */
+
+/* What follows `word` and a dot in `*path`, or nothing when that is all of it. */
+static bool take_word(struct wisp_str *path, struct wisp_str word)
+{
+    if (!wisp_str_starts_with(*path, word)) return false;
+    struct wisp_str rest = {path->ptr + word.len, path->len - word.len};
+    if (rest.len > 0 && *rest.ptr++ != '.') return false;
+    if (rest.len > 0) rest.len--;
+    *path = rest;
+    return true;
+}
 
 static void on_message(const struct wisp_bus_message *message, void *env)
 {
@@ -221,12 +238,15 @@ static void on_message(const struct wisp_bus_message *message, void *env)
         if (session->is_caller) on_accept(session, message);
         return;
     }
-    if (wisp_str_is(path, ".credit")) take_credit(session, message->payload);
-    if (!wisp_str_starts_with(path, what)) return;
-    path.ptr += what.len;
-    path.len -= what.len;
-    if (path.len > 0 && *path.ptr++ != '.') return;
-    if (path.len > 0) path.len--;
+    if (take_word(&path, WISP_STR(".credit"))) {
+        if (session->ops->on_credit)
+            session->ops->on_credit(session, path, message->payload);
+        else if (path.len == 0)
+            take_credit(session, message->payload);
+        return;
+    }
+    if (wisp_str_is(path, ".probe")) wisp_wrpc_absence_answer(session, message);
+    if (!take_word(&path, what)) return;
     if (session->is_caller && !path.len && !message->payload.len &&
         wisp_bus_header_get(message, WISP_WRPC_FAILED_HEADER).len) {
         struct wisp_err err = {0};
@@ -246,7 +266,7 @@ static int open_inbox(struct wisp_wrpc_session *session, const struct wisp_wrpc_
     if (!session->inbox) return wisp_err_set(err, WISP_ERR_LIMIT, "too many calls at once");
     session->ops = ops;
     session->wrpc = wrpc;
-    session->deadline_ms = session->sent_max = UINT64_MAX;
+    session->deadline_ms = session->again_ms = session->probe_ms = session->sent_max = UINT64_MAX;
     return 0;
 }
 
@@ -297,6 +317,7 @@ static int send_call(struct wisp_wrpc_session *session, const struct wisp_wrpc_t
     r = wisp_bus_publish(wrpc->bus, wisp_buf_str(&subject), wisp_bus_inbox_subject(session->inbox), target->headers,
                          target->n_headers, first, err);
     if (r < 0) return wisp_err_wrap(err, "%s", session->label);
+    if (target->wait_ms) wisp_wrpc_absence_keep(session, target, wisp_buf_str(&subject), first);
     session->unsent_size = params.len - first.len;
     if (session->unsent_size > 0) {
         session->unsent = wisp_mem_alloc(session->unsent_size);
@@ -315,12 +336,14 @@ int wisp_wrpc_session_call(struct wisp_wrpc_session *session, const struct wisp_
     int r = open_inbox(session, ops, wrpc, err);
     if (r < 0) return r;
     session->label = label_of(target);
+    session->target = wisp_mem_dup(target->id);
     if (has_streams) windowed = with_window(session, target, &arena);
     r = send_call(session, &windowed, params, err);
     if (r < 0) {
         wisp_wrpc_session_close(session);
         return r;
     }
+    wisp_ring_append(&wrpc->calls, &session->calling);
     wisp_wrpc_session_set_timeout(session, target->timeout_ms);
     return 0;
 }
@@ -337,13 +360,15 @@ int wisp_wrpc_session_accept(struct wisp_wrpc_session *session, const struct wis
     session->label = wisp_mem_dup(wisp_str_from(label));
     session->peer = wisp_mem_dup(message->reply);
     char window[24];
-    struct wisp_bus_header header = {WISP_STR(WINDOW_HEADER), {window, 0}};
-    bool has_window = take_window(session, message);
-    if (has_window) {
+    struct wisp_bus_header headers[2] = {{WISP_STR(WISP_WRPC_PROBE_HEADER), WISP_STR("1")}};
+    /* Callers that send no headers are not shown any. */
+    size_t n_headers = message->n_headers > 0;
+    if (take_window(session, message)) {
         use_window(session);
-        header.value.len = (size_t)snprintf(window, sizeof window, "%llu", (unsigned long long)session->window);
+        int size = snprintf(window, sizeof window, "%llu", (unsigned long long)session->window);
+        headers[n_headers++] = (struct wisp_bus_header){WISP_STR(WINDOW_HEADER), {window, (size_t)size}};
     }
-    r = wisp_bus_publish(wrpc->bus, message->reply, wisp_bus_inbox_subject(session->inbox), &header, has_window,
+    r = wisp_bus_publish(wrpc->bus, message->reply, wisp_bus_inbox_subject(session->inbox), headers, n_headers,
                          WISP_STR(""), err);
     if (r < 0) wisp_wrpc_session_close(session);
     return r;

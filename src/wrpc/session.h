@@ -15,6 +15,9 @@ struct wisp_wrpc_session_ops {
     /* Bytes of a path; its end when there are none. May close the session. The path is the peer's choice: it may be one
      * that does not exist, which is nothing to complain of. */
     void (*on_bytes)(struct wisp_wrpc_session *session, struct wisp_str path, struct wisp_str bytes);
+    /* Of a session with streams by path: `payload` says how much of this one may be sent in all, or that nobody wants
+     * it (empty). May be NULL: then all streams have one credit. */
+    void (*on_credit)(struct wisp_wrpc_session *session, struct wisp_str path, struct wisp_str payload);
     /* There is room again, after wisp_wrpc_session_room said 0. May be NULL. */
     void (*on_room)(struct wisp_wrpc_session *session);
     /* The time that was set is over, the session still open. NULL: it fails. */
@@ -35,6 +38,12 @@ struct wisp_wrpc_session {
     size_t unsent_size;
     uint64_t timeout_ms, deadline_ms;
     struct wisp_link timed, waiting; /* for the deadline; for room */
+    struct wisp_link tail;           /* only streams of it are still under way */
+    struct wisp_link calling;        /* of a caller: among all calls of the lattice */
+    char *target;                    /* of a caller: the id that is called */
+    struct wisp_wrpc_again *again;   /* what to send while nobody takes it; NULL: it is not sent again */
+    struct wisp_bus_request *probe;  /* whether the other side is still there; NULL: not being asked */
+    uint64_t again_ms, probe_ms;     /* when to send it again, when to ask; UINT64_MAX: not now */
     uint64_t sent, sent_max;         /* bytes of streams; UINT64_MAX: the other side does not say */
     uint64_t window, granted;        /* what we allow ahead of reading, and in all; window 0: unlimited */
     bool is_short_of_credit;
@@ -52,8 +61,18 @@ int wisp_wrpc_session_accept(struct wisp_wrpc_session *session, const struct wis
                              struct wisp_err *err) __attribute__((warn_unused_result));
 /* No callback comes any more, nothing can be sent. Harmless on a closed one. */
 void wisp_wrpc_session_close(struct wisp_wrpc_session *session);
+/* Asks the bus whether the other side still exists; if not, the session fails with UNAVAILABLE. Before the call was
+ * accepted: whether it is on its way to somebody. */
+void wisp_wrpc_session_probe(struct wisp_wrpc_session *session);
+/* Asks one of our own whether it still knows of the session; it fails when there is no answer within the idle timeout.
+ */
+void wisp_wrpc_session_probe_own(struct wisp_wrpc_session *session);
 /* From now on; 0: none. */
 void wisp_wrpc_session_set_timeout(struct wisp_wrpc_session *session, uint64_t timeout_ms);
+/* Nobody but its streams needs it any more. Fails when the lattice is freed. */
+void wisp_wrpc_session_go_on(struct wisp_wrpc_session *session);
+/* As on_failed: "nothing more came". */
+void wisp_wrpc_session_time_out(struct wisp_wrpc_session *session);
 /* As on_failed. */
 void wisp_wrpc_session_fail(struct wisp_wrpc_session *session, const struct wisp_err *err);
 
@@ -68,6 +87,8 @@ int wisp_wrpc_session_end(struct wisp_wrpc_session *session, const char *path, s
 #define WISP_WRPC_FAILED_HEADER "wisp-failed"
 int wisp_wrpc_session_end_failed(struct wisp_wrpc_session *session, struct wisp_err *err)
     __attribute__((warn_unused_result));
+/* Tells the other side how much of a stream it may send in all. If that does not arrive, nothing does. */
+void wisp_wrpc_session_credit(struct wisp_wrpc_session *session, const char *path, struct wisp_str payload);
 /* How many bytes should be sent now: what the bus may have in hand for all sessions of a lattice, and what the other
  * side allows. 0: wait for on_room. */
 size_t wisp_wrpc_session_room(struct wisp_wrpc_session *session);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes decoded as a type that the first bytes choose: what decodes encodes to the same bytes again (but for reserved
- * flags), a prefix of it never decodes differently, and nothing is read past the end. */
+ * flags, and streams that came inline), a prefix of it never decodes differently, and nothing is read past the end. */
 #include "component/host/host_signature.h"
 #include "wrpc/value.h"
 
@@ -21,7 +21,7 @@ static const struct wisp_type *make(struct fuzz *fuzz, int depth)
 {
     static const enum wisp_type_kind compounds[] = {WISP_TYPE_RECORD, WISP_TYPE_TUPLE, WISP_TYPE_VARIANT,
                                                     WISP_TYPE_ENUM, WISP_TYPE_FLAGS};
-    unsigned kind = take(fuzz) % 24;
+    unsigned kind = take(fuzz) % 26;
     const struct wisp_type *type = NULL;
     if (kind <= WISP_TYPE_STRING || depth >= 6) return wisp_type_primitive(kind % (WISP_TYPE_STRING + 1));
     if (kind < 16) {
@@ -31,6 +31,9 @@ static const struct wisp_type *make(struct fuzz *fuzz, int depth)
     } else if (kind < 19) {
         const struct wisp_type *ok = make(fuzz, depth + 1);
         if (wisp_type_result(&fuzz->arena, ok, NULL, &type, NULL) < 0) abort();
+    } else if (kind >= 24) {
+        enum wisp_type_kind stream = kind == 24 ? WISP_TYPE_STREAM : WISP_TYPE_FUTURE;
+        if (wisp_type_stream(&fuzz->arena, stream, make(fuzz, depth + 1), &type, NULL) < 0) abort();
     } else {
         enum wisp_type_kind compound = compounds[kind - 19];
         bool has_types = compound != WISP_TYPE_ENUM && compound != WISP_TYPE_FLAGS;
@@ -49,17 +52,26 @@ static void check(struct fuzz *fuzz, const struct wisp_type *type, struct wisp_s
     size_t used = 0, used_again;
     void *value = wisp_arena_alloc(&fuzz->arena, type->native_size);
     WISP_CLEANUP_BUF struct wisp_buf out = {0};
-    int r = wisp_wrpc_value_decode(type, bytes, &fuzz->arena, value, &used, &err);
+    struct wisp_wrpc_slots slots = {.arena = &fuzz->arena, .prefix = "0"}, again = slots;
+    int r = wisp_wrpc_value_decode_with(type, bytes, &fuzz->arena, value, &slots, &used, &err);
     assert(used <= bytes.len);
     if (r < 0) assert(err.kind == WISP_ERR_INVALID || err.kind == WISP_ERR_LIMIT);
     if (r != 0) return;
-    r = wisp_wrpc_value_encode(type, value, used, &out, &err);
-    assert(r == 0 && out.len == used);
+    r = wisp_wrpc_value_encode_with(type, value, used, &again, &out, &err);
+    assert(r == 0 && out.len <= used && again.n == slots.n);
+    bool is_inline = false;
+    for (uint32_t i = 0; i < slots.n; i++) {
+        is_inline |= slots.items[i].is_inline;
+        assert(strcmp(slots.items[i].path, again.items[i].path) == 0);
+    }
+    if (is_inline) return; /* encoded as "later" */
+    assert(out.len == used);
     if (!fuzz->has_flags) assert(memcmp(out.data, bytes.ptr, used) == 0);
-    r = wisp_wrpc_value_decode(type, wisp_buf_str(&out), &fuzz->arena, value, &used_again, &err);
+    r = wisp_wrpc_value_decode_with(type, wisp_buf_str(&out), &fuzz->arena, value, &again, &used_again, &err);
     assert(r == 0 && used_again == used);
     if (used == 0) return;
-    r = wisp_wrpc_value_decode(type, (struct wisp_str){out.data, used - 1}, &fuzz->arena, value, &used_again, &err);
+    r = wisp_wrpc_value_decode_with(type, (struct wisp_str){out.data, used - 1}, &fuzz->arena, value, &again,
+                                    &used_again, &err);
     assert(r == WISP_WRPC_MORE);
 }
 

@@ -200,6 +200,67 @@ TEST(values_that_cannot_be_sent)
                 INVALID);
 }
 
+TEST(streams_leave_their_place)
+{
+    BED;
+    const struct wisp_type *type = type_of(&bed.arena, "record{u8, option<stream<u8>>, list<future<string>>}");
+    struct value {
+        uint8_t number;
+        struct {
+            uint32_t is_some;
+            void *stream;
+        } some;
+        struct {
+            void **ptr;
+            size_t len;
+        } futures;
+    } value = {7, {1, NULL}, {(void *[]){NULL, NULL}, 2}}, copy;
+    struct wisp_wrpc_slots slots = {.arena = &bed.arena, .prefix = "0"};
+    size_t used;
+    CHECK_OK(wisp_wrpc_value_encode_with(type, &value, 100, &slots, &bed.out, &bed.err), &bed.err);
+    CHECK_TEXT(hex_of(&bed, wisp_buf_str(&bed.out)), "07 01 00 02 00 00");
+    CHECK_INT(slots.n, 3);
+    CHECK_TEXT(slots.items[0].path, "0.1");
+    CHECK(slots.items[0].from == &value.some.stream);
+    CHECK_TEXT(slots.items[2].path, "0.2.1");
+    slots.n = 0;
+    CHECK_OK(wisp_wrpc_value_decode_with(type, unhex(&bed, "07 01 02 68 69 02 00 01 01 78"), &bed.arena, &copy, &slots,
+                                         &used, &bed.err),
+             &bed.err);
+    CHECK_INT(used, 10);
+    CHECK_INT(slots.n, 3);
+    CHECK(slots.items[0].is_inline && slots.items[0].at == &copy.some.stream);
+    CHECK_TEXT(hex_of(&bed, slots.items[0].bytes), "02 68 69");
+    CHECK(!slots.items[1].is_inline && slots.items[2].at == &copy.futures.ptr[1]);
+    CHECK_TEXT(hex_of(&bed, slots.items[2].bytes), "01 78");
+    CHECK_INT(wisp_wrpc_value_decode_with(type, unhex(&bed, "07 01 02 68"), &bed.arena, &copy, &slots, &used, &bed.err),
+              WISP_WRPC_MORE);
+    CHECK_FAILS(wisp_wrpc_value_decode(type, wisp_buf_str(&bed.out), &bed.arena, &copy, &used, &bed.err), INVALID);
+    CHECK_FAILS(wisp_wrpc_value_encode(type, &value, 100, &bed.out, &bed.err), UNSUPPORTED);
+    CHECK_FAILS(wisp_wrpc_type_check(type_of(&bed.arena, "stream<own<remote>>"), &bed.err), UNSUPPORTED);
+}
+
+TEST(handles_of_what_lives_elsewhere_are_bytes)
+{
+    BED;
+    const struct wisp_type *type = type_of(&bed.arena, "list<own<remote>>");
+    struct wisp_opaque *opaque = wisp_opaque_new(WISP_STR("id")), *got[2] = {0};
+    struct wisp_wrpc_slots slots = {.arena = &bed.arena};
+    struct list list = {&opaque, 1}, copy;
+    size_t used;
+    CHECK_OK(wisp_wrpc_type_check(type, &bed.err), &bed.err);
+    CHECK_OK(wisp_wrpc_value_encode(type, &list, 100, &bed.out, &bed.err), &bed.err);
+    CHECK_TEXT(hex_of(&bed, wisp_buf_str(&bed.out)), "01 02 69 64");
+    CHECK_OK(wisp_wrpc_value_decode_with(type, unhex(&bed, "02 00 01 ff"), &bed.arena, &copy, &slots, &used, &bed.err),
+             &bed.err);
+    CHECK_INT(slots.n, 2);
+    CHECK_INT(slots.items[0].bytes.len, 0);
+    CHECK_TEXT(hex_of(&bed, slots.items[1].bytes), "ff");
+    memcpy(got, copy.ptr, sizeof got);
+    CHECK(!got[0] && !got[1]);
+    wisp_opaque_value_free(type, &list);
+}
+
 TEST(sizes_are_bounded)
 {
     BED;
@@ -239,13 +300,13 @@ TEST(parameters_are_a_tuple)
     } args = {WISP_STR("b"), {1, 5}, {"\xff", 1}}, copy;
     size_t used;
     CHECK_INT(type->native_params_size, sizeof args);
-    CHECK_OK(wisp_wrpc_params_encode(type, &args, 100, &bed.out, &bed.err), &bed.err);
+    CHECK_OK(wisp_wrpc_params_encode(type, &args, 100, NULL, &bed.out, &bed.err), &bed.err);
     CHECK_TEXT(hex_of(&bed, wisp_buf_str(&bed.out)), "01 62 01 05 01 ff");
-    CHECK_OK(wisp_wrpc_params_decode(type, wisp_buf_str(&bed.out), &bed.arena, &copy, &used, &bed.err), &bed.err);
+    CHECK_OK(wisp_wrpc_params_decode(type, wisp_buf_str(&bed.out), &bed.arena, &copy, NULL, &used, &bed.err), &bed.err);
     CHECK_STR(copy.bucket, "b");
     CHECK_INT(copy.cursor.value, 5);
     CHECK_INT(copy.bytes.len, 1);
     const struct wisp_func_type *none = func_of(&bed.arena, "()");
-    CHECK_OK(wisp_wrpc_params_decode(none, WISP_STR(""), &bed.arena, NULL, &used, &bed.err), &bed.err);
+    CHECK_OK(wisp_wrpc_params_decode(none, WISP_STR(""), &bed.arena, NULL, NULL, &used, &bed.err), &bed.err);
     CHECK_INT(used, 0);
 }

@@ -1,53 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wrpc/wire.h"
 
-void wisp_wrpc_reader_fail(struct wisp_wrpc_reader *reader, const char *fault)
+void wisp_wrpc_input_fail(struct wisp_wrpc_input *input, const char *fault)
 {
-    if (reader->state != WISP_WRPC_READ_OK) return;
-    reader->state = WISP_WRPC_READ_BAD;
-    reader->fault = fault;
+    if (input->state != WISP_WRPC_READ_OK) return;
+    input->state = WISP_WRPC_READ_BAD;
+    input->fault = fault;
 }
 
-uint8_t wisp_wrpc_read_byte(struct wisp_wrpc_reader *reader)
+uint8_t wisp_wrpc_read_byte(struct wisp_wrpc_input *input)
 {
-    if (reader->state != WISP_WRPC_READ_OK) return 0;
-    if (reader->at == reader->end) {
-        reader->state = WISP_WRPC_READ_MORE;
+    if (input->state != WISP_WRPC_READ_OK) return 0;
+    if (input->at == input->end) {
+        input->state = WISP_WRPC_READ_MORE;
         return 0;
     }
-    return (uint8_t)*reader->at++;
+    return (uint8_t)*input->at++;
 }
 
-uint64_t wisp_wrpc_read_unsigned(struct wisp_wrpc_reader *reader, unsigned bits)
+uint64_t wisp_wrpc_read_unsigned(struct wisp_wrpc_input *input, unsigned bits)
 {
     uint64_t value = 0;
     for (unsigned shift = 0;; shift += 7) {
-        uint8_t byte = wisp_wrpc_read_byte(reader);
-        if (reader->state != WISP_WRPC_READ_OK) return 0;
+        uint8_t byte = wisp_wrpc_read_byte(input);
+        if (input->state != WISP_WRPC_READ_OK) return 0;
         uint64_t part = byte & 0x7f;
         if (shift + 7 > bits && part >> (bits - shift) != 0) {
-            wisp_wrpc_reader_fail(reader, "a number that is too large for its type");
+            wisp_wrpc_input_fail(input, "a number that is too large for its type");
             return 0;
         }
         value |= part << shift;
         if (!(byte & 0x80)) {
-            if (byte == 0 && shift > 0) wisp_wrpc_reader_fail(reader, "a number that is longer than needed");
+            if (byte == 0 && shift > 0) wisp_wrpc_input_fail(input, "a number that is longer than needed");
             return value;
         }
         if (shift + 7 >= bits) {
-            wisp_wrpc_reader_fail(reader, "a number that is too long for its type");
+            wisp_wrpc_input_fail(input, "a number that is too long for its type");
             return 0;
         }
     }
 }
 
-int64_t wisp_wrpc_read_signed(struct wisp_wrpc_reader *reader, unsigned bits)
+int64_t wisp_wrpc_read_signed(struct wisp_wrpc_input *input, unsigned bits)
 {
     uint64_t value = 0;
     uint8_t previous = 0;
     for (unsigned shift = 0;; shift += 7) {
-        uint8_t byte = wisp_wrpc_read_byte(reader);
-        if (reader->state != WISP_WRPC_READ_OK) return 0;
+        uint8_t byte = wisp_wrpc_read_byte(input);
+        if (input->state != WISP_WRPC_READ_OK) return 0;
         bool is_last = !(byte & 0x80), is_negative = byte & 0x40;
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (shift + 7 >= bits) {
@@ -55,13 +55,13 @@ int64_t wisp_wrpc_read_signed(struct wisp_wrpc_reader *reader, unsigned bits)
             unsigned used = bits - shift;
             uint8_t top = (uint8_t)((byte & 0x7f) >> (used - 1)), all_ones = (uint8_t)(0x7f >> (used - 1));
             if (!is_last || (top != 0 && top != all_ones)) {
-                wisp_wrpc_reader_fail(reader, "a number that is too large for its type");
+                wisp_wrpc_input_fail(input, "a number that is too large for its type");
                 return 0;
             }
         }
         if (is_last) {
             if (shift > 0 && byte == (previous & 0x40 ? 0x7f : 0))
-                wisp_wrpc_reader_fail(reader, "a number that is longer than needed");
+                wisp_wrpc_input_fail(input, "a number that is longer than needed");
             if (is_negative && shift + 7 < 64) value |= UINT64_MAX << (shift + 7);
             return (int64_t)value;
         }
@@ -69,44 +69,44 @@ int64_t wisp_wrpc_read_signed(struct wisp_wrpc_reader *reader, unsigned bits)
     }
 }
 
-struct wisp_str wisp_wrpc_read_raw(struct wisp_wrpc_reader *reader, size_t size)
+struct wisp_str wisp_wrpc_read_raw(struct wisp_wrpc_input *input, size_t size)
 {
-    struct wisp_str raw = {reader->at, size};
-    if (reader->state == WISP_WRPC_READ_OK && size > wisp_wrpc_reader_left(reader)) reader->state = WISP_WRPC_READ_MORE;
-    if (reader->state != WISP_WRPC_READ_OK) return (struct wisp_str){NULL, 0};
-    if (size > 0) reader->at += size;
+    struct wisp_str raw = {input->at, size};
+    if (input->state == WISP_WRPC_READ_OK && size > wisp_wrpc_input_left(input)) input->state = WISP_WRPC_READ_MORE;
+    if (input->state != WISP_WRPC_READ_OK) return (struct wisp_str){NULL, 0};
+    if (size > 0) input->at += size;
     return raw;
 }
 
-struct wisp_str wisp_wrpc_read_bytes(struct wisp_wrpc_reader *reader)
+struct wisp_str wisp_wrpc_read_bytes(struct wisp_wrpc_input *input)
 {
-    return wisp_wrpc_read_raw(reader, (size_t)wisp_wrpc_read_unsigned(reader, 32));
+    return wisp_wrpc_read_raw(input, (size_t)wisp_wrpc_read_unsigned(input, 32));
 }
 
-struct wisp_str wisp_wrpc_read_string(struct wisp_wrpc_reader *reader)
+struct wisp_str wisp_wrpc_read_string(struct wisp_wrpc_input *input)
 {
-    struct wisp_str text = wisp_wrpc_read_bytes(reader);
+    struct wisp_str text = wisp_wrpc_read_bytes(input);
     if (text.len == 0 || wisp_str_is_utf8(text)) return text;
-    wisp_wrpc_reader_fail(reader, "a string that is not UTF-8");
+    wisp_wrpc_input_fail(input, "a string that is not UTF-8");
     return (struct wisp_str){NULL, 0};
 }
 
-uint32_t wisp_wrpc_read_char(struct wisp_wrpc_reader *reader)
+uint32_t wisp_wrpc_read_char(struct wisp_wrpc_input *input)
 {
     static const char fault[] = "a char that is not UTF-8";
-    struct wisp_str all = {reader->at, 1};
-    uint8_t first = wisp_wrpc_read_byte(reader);
-    if (reader->state != WISP_WRPC_READ_OK || first < 0x80) return first;
+    struct wisp_str all = {input->at, 1};
+    uint8_t first = wisp_wrpc_read_byte(input);
+    if (input->state != WISP_WRPC_READ_OK || first < 0x80) return first;
     if (first < 0xc2 || first > 0xf4) {
-        wisp_wrpc_reader_fail(reader, fault);
+        wisp_wrpc_input_fail(input, fault);
         return 0;
     }
     size_t n_rest = first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-    struct wisp_str rest = wisp_wrpc_read_raw(reader, n_rest);
-    if (reader->state != WISP_WRPC_READ_OK) return 0;
+    struct wisp_str rest = wisp_wrpc_read_raw(input, n_rest);
+    if (input->state != WISP_WRPC_READ_OK) return 0;
     all.len += n_rest;
     if (!wisp_str_is_utf8(all)) {
-        wisp_wrpc_reader_fail(reader, fault);
+        wisp_wrpc_input_fail(input, fault);
         return 0;
     }
     uint32_t scalar = first & (0x3fu >> n_rest);
@@ -114,18 +114,17 @@ uint32_t wisp_wrpc_read_char(struct wisp_wrpc_reader *reader)
     return scalar;
 }
 
-uint32_t wisp_wrpc_read_case(struct wisp_wrpc_reader *reader, uint32_t count)
+uint32_t wisp_wrpc_read_case(struct wisp_wrpc_input *input, uint32_t count)
 {
-    uint32_t index = (uint32_t)wisp_wrpc_read_unsigned(reader, 32);
-    if (reader->state == WISP_WRPC_READ_OK && index >= count)
-        wisp_wrpc_reader_fail(reader, "a case that does not exist");
-    return reader->state == WISP_WRPC_READ_OK ? index : 0;
+    uint32_t index = (uint32_t)wisp_wrpc_read_unsigned(input, 32);
+    if (input->state == WISP_WRPC_READ_OK && index >= count) wisp_wrpc_input_fail(input, "a case that does not exist");
+    return input->state == WISP_WRPC_READ_OK ? index : 0;
 }
 
-bool wisp_wrpc_read_flag(struct wisp_wrpc_reader *reader, const char *fault)
+bool wisp_wrpc_read_flag(struct wisp_wrpc_input *input, const char *fault)
 {
-    uint8_t byte = wisp_wrpc_read_byte(reader);
-    if (byte > 1) wisp_wrpc_reader_fail(reader, fault);
+    uint8_t byte = wisp_wrpc_read_byte(input);
+    if (byte > 1) wisp_wrpc_input_fail(input, fault);
     return byte == 1;
 }
 

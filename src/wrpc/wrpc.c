@@ -54,8 +54,10 @@ static void arm(struct wisp_wrpc *wrpc, uint64_t at_ms)
 
 void wisp_wrpc_watch(struct wisp_wrpc *wrpc, struct wisp_wrpc_session *session)
 {
+    uint64_t due = wisp_wrpc_session_due(session);
+    if (due == UINT64_MAX) return;
     if (!wisp_ring_is_member(&session->timed)) wisp_ring_append(&wrpc->timed, &session->timed);
-    if (session->deadline_ms < wrpc->armed_at_ms) arm(wrpc, session->deadline_ms);
+    if (due < wrpc->armed_at_ms) arm(wrpc, due);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -68,16 +70,16 @@ static void on_timer(uv_timer_t *timer)
     while (!wisp_ring_is_empty(&wrpc->timed)) {
         struct wisp_wrpc_session *session = WISP_OWNER(wrpc->timed.next, struct wisp_wrpc_session, timed);
         wisp_ring_remove(&session->timed);
-        if (session->deadline_ms <= now) {
+        uint64_t due = wisp_wrpc_session_due(session);
+        if (due <= now)
             wisp_wrpc_session_on_due(session);
-        } else {
+        else if (due != UINT64_MAX)
             wisp_ring_append(&seen, &session->timed);
-        }
     }
     wisp_ring_move(&seen, &wrpc->timed);
     for (struct wisp_link *at = wrpc->timed.next; at != &wrpc->timed; at = at->next) {
-        uint64_t deadline = WISP_OWNER(at, struct wisp_wrpc_session, timed)->deadline_ms;
-        if (deadline < first) first = deadline;
+        uint64_t due = wisp_wrpc_session_due(WISP_OWNER(at, struct wisp_wrpc_session, timed));
+        if (due < first) first = due;
     }
     wrpc->armed_at_ms = UINT64_MAX;
     if (first != UINT64_MAX) arm(wrpc, first);
@@ -209,6 +211,8 @@ int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *o
     wisp_ring_init(&wrpc->timed);
     wisp_ring_init(&wrpc->tasks);
     wisp_ring_init(&wrpc->waiting);
+    wisp_ring_init(&wrpc->tails);
+    wisp_ring_init(&wrpc->calls);
     uv_timer_init(wrpc->loop, &wrpc->timer);
     open_handle(wrpc, (uv_handle_t *)&wrpc->timer);
     uv_idle_init(wrpc->loop, &wrpc->stay_awake);
@@ -225,9 +229,18 @@ int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *o
     return 0;
 }
 
+static void end_tails(struct wisp_wrpc *wrpc)
+{
+    struct wisp_err err = {0};
+    wisp_err_set(&err, WISP_ERR_CANCELLED, "the connection to the lattice was closed");
+    while (!wisp_ring_is_empty(&wrpc->tails))
+        wisp_wrpc_session_fail(WISP_OWNER(wrpc->tails.next, struct wisp_wrpc_session, tail), &err);
+}
+
 void wisp_wrpc_free(struct wisp_wrpc *wrpc)
 {
     if (!wrpc) return;
+    end_tails(wrpc);
     if (wrpc->mark) wisp_bus_request_cancel(wrpc->mark);
     uv_close((uv_handle_t *)&wrpc->timer, on_closed);
     uv_close((uv_handle_t *)&wrpc->stay_awake, on_closed);

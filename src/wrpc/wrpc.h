@@ -16,7 +16,13 @@
  * The bus does not slow a sender down. What a receiver does not read in time is kept up to a limit, and beyond it the
  * call is broken off. Two of our own do better: a call that has streams carries the header `wisp-window: BYTES`, its
  * accept answers with another, and that many bytes of streams may be sent before a message to C.credit or S.credit
- * (LEB128: bytes since the beginning) allows more. Others ignore header and messages, and do without.
+ * (LEB128: bytes since the beginning) allows more. That is how the body of an HTTP message goes; with other functions
+ * each stream has its own credit, by messages to C.credit.{path}, where an empty one says that nobody reads it any more
+ * (without a path: any of them). Others ignore header and messages, and do without.
+ *
+ * A call that nobody takes was not delivered, and may be sent again. Whether somebody who took one is still there can
+ * be asked: a request to S.probe has no responders once S is gone. An accept with the header `wisp-probe` says that
+ * this may be done at any time; C.probe is for the other direction.
  *
  * value.h has the encoding, call.h calls, serve.h serves, http.h puts HTTP exchanges on top, session.h is below all of
  * them. One loop, one thread; callbacks come from the loop only. */
@@ -33,15 +39,16 @@ struct wisp_wrpc_options {
     const char *lattice;         /* one token of a subject: "default" */
     size_t value_bytes_max;      /* of one call's parameters or result; 0: WISP_WRPC_VALUE_BYTES_MAX */
     size_t stream_bytes_max;     /* of one call's stream that waits to be read here; 0: 16 MiB */
-    /* A callee gives up on a caller whose parameters stop coming, an exchange on the other side's body; 0: 30 s. */
+    /* A callee gives up on a caller whose parameters stop coming, an exchange on the other side's body, a reader on its
+     * stream; 0: 30 s. */
     uint64_t idle_timeout_ms;
 };
 
 /* INVALID when the lattice can't be part of a subject. */
 int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *options, struct wisp_err *err)
     __attribute__((warn_unused_result));
-/* After all services, calls and forwards of it, and before its bus client. Its handles close in the loop's next turns.
- * NULL is fine. */
+/* After all services, calls and forwards of it, and before its bus client. Streams that are still under way are broken
+ * off. Its handles close in the loop's next turns. NULL is fine. */
 void wisp_wrpc_free(struct wisp_wrpc *wrpc);
 
 /* What is called: "wasi:keyvalue/store@0.2.0" (empty for functions of the world) and "get"; names of methods

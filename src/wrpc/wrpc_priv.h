@@ -42,6 +42,8 @@ struct wisp_wrpc {
     struct wisp_bus_request *mark;
     char *mark_subject;
     struct wisp_link waiting;
+    struct wisp_link tails; /* sessions that go on by themselves */
+    struct wisp_link calls; /* sessions of callers */
 
     struct wisp_buf scratch; /* for encoding; nobody keeps it across a callback */
     struct wisp_arena arena;
@@ -52,9 +54,32 @@ struct wisp_wrpc {
 void wisp_wrpc_defer(struct wisp_wrpc *wrpc, struct wisp_wrpc_task *task);
 void wisp_wrpc_undefer(struct wisp_wrpc *wrpc, struct wisp_wrpc_task *task);
 
-/* Sees that wisp_wrpc_session_on_due is called, perhaps too early. */
+/* The first of its times. */
+static inline uint64_t wisp_wrpc_session_due(const struct wisp_wrpc_session *session)
+{
+    uint64_t due = session->deadline_ms;
+    if (session->again_ms < due) due = session->again_ms;
+    return session->probe_ms < due ? session->probe_ms : due;
+}
+/* Sees that wisp_wrpc_session_on_due is called when one of its times has come. */
 void wisp_wrpc_watch(struct wisp_wrpc *wrpc, struct wisp_wrpc_session *session);
 void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session);
+
+/* --- the other side is not there, or no longer (absence.c) --- */
+
+/* With an accept: the one who accepts is there as long as something listens below its inbox. Others may listen to the
+ * subjects of the protocol only. */
+#define WISP_WRPC_PROBE_HEADER "wisp-probe"
+
+/* What was sent can be sent again. */
+void wisp_wrpc_absence_keep(struct wisp_wrpc_session *session, const struct wisp_wrpc_target *target,
+                            struct wisp_str subject, struct wisp_str payload);
+/* Nobody took it. False: there is no time left to wait for somebody. */
+bool wisp_wrpc_absence_wait(struct wisp_wrpc_session *session);
+void wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept);
+/* The other side asks. */
+void wisp_wrpc_absence_answer(struct wisp_wrpc_session *session, const struct wisp_bus_message *message);
+void wisp_wrpc_absence_forget(struct wisp_wrpc_session *session);
 
 /* Bytes were handed to the bus. */
 void wisp_wrpc_count_sent(struct wisp_wrpc *wrpc, size_t size);

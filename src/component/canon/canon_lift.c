@@ -185,6 +185,8 @@ static int load(struct wisp_canon *canon, const struct wisp_type *type, const ui
         return lift_own(canon, type->resource, get_u32(at), native);
     case WISP_TYPE_BORROW:
         return lift_borrow(canon, type->resource, get_u32(at), native);
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
     case WISP_TYPE_COUNT:
         break;
     }
@@ -260,6 +262,8 @@ static int lift_flat(struct wisp_canon *canon, const struct wisp_type *type, con
         return lift_own(canon, type->resource, flat->u32, native);
     case WISP_TYPE_BORROW:
         return lift_borrow(canon, type->resource, flat->u32, native);
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
     case WISP_TYPE_COUNT:
         break;
     }

@@ -203,6 +203,8 @@ static int store(struct wisp_canon *canon, const struct wisp_type *type, const v
     case WISP_TYPE_OWN:
     case WISP_TYPE_BORROW:
         return store_handle(canon, type, native, address);
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
     case WISP_TYPE_COUNT:
         break;
     }
@@ -304,6 +306,8 @@ static int lower_flat(struct wisp_canon *canon, const struct wisp_type *type, co
         r = lower_borrow(canon, type->resource, native, &first);
         flat->u64 = first;
         return r;
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
     case WISP_TYPE_COUNT:
         break;
     }

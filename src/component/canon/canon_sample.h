@@ -142,7 +142,7 @@ static inline const struct wisp_type *sample_type(struct sample_source *source, 
                                                   int depth)
 {
     static const enum wisp_type_kind leaves[] = {WISP_TYPE_ENUM, WISP_TYPE_FLAGS, WISP_TYPE_OWN, WISP_TYPE_BORROW};
-    uint32_t choice = sample_below(source, depth > 0 ? WISP_TYPE_COUNT : WISP_TYPE_LIST + WISP_COUNT(leaves));
+    uint32_t choice = sample_below(source, depth > 0 ? WISP_TYPE_STREAM : WISP_TYPE_LIST + WISP_COUNT(leaves));
     enum wisp_type_kind kind = choice;
     if (depth <= 0 && choice >= WISP_TYPE_LIST) kind = leaves[choice - WISP_TYPE_LIST];
     const struct wisp_type *type = NULL, *ok;

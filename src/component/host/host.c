@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "component/host/host_signature.h"
+#include "component/host/opaque.h"
 #include "component/plan.h"
 
 #include <stdio.h>
@@ -55,11 +56,32 @@ static int add_resources(struct wisp_host *host, struct interface *interface, st
     return 0;
 }
 
-static size_t count_resources(const struct wisp_host *host, struct wisp_str name)
+static bool is_same_package(const struct interface *a, const struct interface *b)
+{
+    size_t n = strcspn(a->entry->name, "/");
+    return strncmp(a->entry->name, b->entry->name, n) == 0 && strcspn(b->entry->name, "/") == n;
+}
+
+/* `of`: only in its package; NULL: anywhere. */
+static size_t count_resources(const struct wisp_host *host, const struct interface *of, struct wisp_str name)
 {
     size_t n = 0;
-    for (size_t i = 0; i < host->n_interfaces; i++) n += find_resource(&host->interfaces[i], name) != NULL;
+    for (size_t i = 0; i < host->n_interfaces; i++)
+        if (!of || is_same_package(of, &host->interfaces[i])) n += find_resource(&host->interfaces[i], name) != NULL;
     return n;
+}
+
+/* Those of other interfaces, of the package or of all, that can't be mistaken. */
+static void list_others(const struct wisp_host *host, const struct interface *user, bool is_package,
+                        struct wisp_map *ret_resources)
+{
+    const struct interface *of = is_package ? user : NULL;
+    for (const struct interface *other = host->interfaces; other < host->interfaces + host->n_interfaces; other++) {
+        if (of && !is_same_package(of, other)) continue;
+        for (size_t i = 0; i < other->entry->n_resources; i++)
+            if (count_resources(host, of, other->resources[i].name) == 1)
+                wisp_map_add(ret_resources, other->resources[i].name, &other->resources[i]);
+    }
 }
 
 /* What names of resources mean in the signatures of one interface. */
@@ -67,10 +89,8 @@ static void list_resources(const struct wisp_host *host, const struct interface 
 {
     for (size_t i = 0; i < user->entry->n_resources; i++)
         wisp_map_add(ret_resources, user->resources[i].name, &user->resources[i]);
-    for (const struct interface *other = host->interfaces; other < host->interfaces + host->n_interfaces; other++)
-        for (size_t i = 0; i < other->entry->n_resources; i++)
-            if (count_resources(host, other->resources[i].name) == 1)
-                wisp_map_add(ret_resources, other->resources[i].name, &other->resources[i]);
+    list_others(host, user, true, ret_resources);
+    list_others(host, user, false, ret_resources);
 }
 
 static int check_sizes(const struct wisp_host_func *entry, const struct wisp_func_type *type, struct wisp_err *err)
@@ -85,12 +105,19 @@ static int check_sizes(const struct wisp_host_func *entry, const struct wisp_fun
     return 0;
 }
 
+static int refuse_streams(const struct wisp_func_type *type, struct wisp_err *err)
+{
+    if (!type->has_streams) return 0;
+    return wisp_err_set(err, WISP_ERR_INTERNAL, "guests of Preview 2 can't be given streams or futures");
+}
+
 static int add_func(struct wisp_host *host, struct interface *interface, const struct wisp_signature_names *names,
                     const struct wisp_host_func *entry, struct wisp_err *err)
 {
     struct func *func = WISP_NEW(&host->arena, struct func);
     func->entry = entry;
     int r = wisp_signature_parse(names, wisp_str_from(entry->signature), &func->type, err);
+    if (r == 0) r = refuse_streams(func->type, err);
     if (r < 0) return wisp_err_wrap(err, "signature `%s`", entry->signature);
     if ((r = check_sizes(entry, func->type, err)) < 0) return r;
     if (!wisp_map_add(&interface->funcs, wisp_str_from(entry->name), func))
@@ -328,8 +355,10 @@ static int refuse_resource(const struct wisp_host *host, struct wisp_str name, s
 
 static int bind_resource(const struct wisp_host *host, struct wisp_resource *resource, struct wisp_err *err)
 {
-    /* Its handles can't come into being: bind_func sees to that. */
-    if (falls_back(host, resource->owner)) return 0;
+    if (falls_back(host, resource->owner)) {
+        resource->host = &wisp_opaque_resource;
+        return 0;
+    }
     const struct interface *interface = find_interface(host, resource->owner);
     const struct wisp_resource *have = interface ? find_resource(interface, resource->name) : NULL;
     if (have) {
@@ -348,12 +377,29 @@ static int bind_resource(const struct wisp_host *host, struct wisp_resource *res
     return r;
 }
 
-static int refuse_handles(const char *where, const struct wisp_type *type, struct wisp_err *err)
+/* Handles of what lives elsewhere can go there; ours mean nothing to others. */
+static void find_own_resource(const struct wisp_type *type, const struct wisp_resource **ret_resource)
+{
+    if (!type || !type->has_handles || *ret_resource) return;
+    if (type->resource) {
+        if (!wisp_opaque_is(type)) *ret_resource = type->resource;
+        return;
+    }
+    find_own_resource(type->element, ret_resource);
+    for (uint32_t i = 0; i < type->n_fields; i++) find_own_resource(type->fields[i].type, ret_resource);
+}
+
+static int check_handles(const char *where, const struct wisp_type *type, struct wisp_err *err)
 {
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    const struct wisp_resource *resource = NULL;
+    find_own_resource(type, &resource);
+    if (!resource) return 0;
     return wisp_err_set(err, WISP_ERR_UNSUPPORTED,
-                        "resource handles can't be passed to other components or providers yet; %s has one: `%s`",
-                        where, wisp_type_text(&arena, type));
+                        "handles of `%.*s`, a resource of %s, can't be passed to other components or providers; %s has "
+                        "one: `%s`",
+                        WISP_STR_ARG(resource->name), resource->host ? "this host" : "the component itself", where,
+                        wisp_type_text(&arena, type));
 }
 
 static int check_fallback(const struct wisp_func_type *type, struct wisp_err *err)
@@ -361,9 +407,10 @@ static int check_fallback(const struct wisp_func_type *type, struct wisp_err *er
     for (uint32_t i = 0; i < type->n_params; i++) {
         char where[32];
         snprintf(where, sizeof where, "parameter %u", i + 1);
-        if (type->params[i].type->has_handles) return refuse_handles(where, type->params[i].type, err);
+        int r = check_handles(where, type->params[i].type, err);
+        if (r < 0) return r;
     }
-    return type->result && type->result->has_handles ? refuse_handles("the result", type->result, err) : 0;
+    return check_handles("the result", type->result, err);
 }
 
 static int bind_func(const struct wisp_host *host, const struct wisp_import_func *import,

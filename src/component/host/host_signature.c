@@ -150,15 +150,16 @@ static int parse_count(struct parser *p, enum wisp_type_kind kind, const struct 
 
 /* --- types with parameters --- */
 
-static int parse_list_or_option(struct parser *p, enum wisp_type_kind kind, const struct wisp_type **ret_type)
+static int parse_with_part(struct parser *p, enum wisp_type_kind kind, const struct wisp_type **ret_type)
 {
     const struct wisp_type *part;
     int r = expect_sign(p, "<");
     if (r < 0) return r;
     if ((r = parse_type(p, &part)) < 0) return r;
     if ((r = expect_sign(p, ">")) < 0) return r;
-    return kind == WISP_TYPE_LIST ? wisp_type_list(p->names->arena, part, ret_type, p->err)
-                                  : wisp_type_option(p->names->arena, part, ret_type, p->err);
+    if (kind == WISP_TYPE_LIST) return wisp_type_list(p->names->arena, part, ret_type, p->err);
+    if (kind == WISP_TYPE_OPTION) return wisp_type_option(p->names->arena, part, ret_type, p->err);
+    return wisp_type_stream(p->names->arena, kind, part, ret_type, p->err);
 }
 
 static int parse_result(struct parser *p, const struct wisp_type **ret_type)
@@ -209,8 +210,10 @@ static int parse_word_type(struct parser *p, const struct wisp_type **ret_type)
 {
     size_t start = p->at;
     struct wisp_str word = try_word(p);
-    if (wisp_str_is(word, "list")) return parse_list_or_option(p, WISP_TYPE_LIST, ret_type);
-    if (wisp_str_is(word, "option")) return parse_list_or_option(p, WISP_TYPE_OPTION, ret_type);
+    if (wisp_str_is(word, "list")) return parse_with_part(p, WISP_TYPE_LIST, ret_type);
+    if (wisp_str_is(word, "option")) return parse_with_part(p, WISP_TYPE_OPTION, ret_type);
+    if (wisp_str_is(word, "stream")) return parse_with_part(p, WISP_TYPE_STREAM, ret_type);
+    if (wisp_str_is(word, "future")) return parse_with_part(p, WISP_TYPE_FUTURE, ret_type);
     if (wisp_str_is(word, "tuple")) return parse_fields(p, WISP_TYPE_TUPLE, "<", ">", ret_type);
     if (wisp_str_is(word, "record")) return parse_fields(p, WISP_TYPE_RECORD, "{", "}", ret_type);
     if (wisp_str_is(word, "variant")) return parse_fields(p, WISP_TYPE_VARIANT, "{", "}", ret_type);

@@ -6,9 +6,10 @@
  *     type        bool | s8 | ... | char | string | name
  *               | list<type> | option<type> | tuple<type, ...> | record{type, ...} | variant{type or _, ...}
  *               | enum(count) | flags(count) | result | result<type> | result<_, type> | result<type, type>
- *               | own<resource> | borrow<resource>
+ *               | own<resource> | borrow<resource> | stream<type> | future<type>
  *
- * A name is one defined before, or that of a resource, which then means own. */
+ * A name is one defined before, or that of a resource, which then means own. Streams and futures are for what goes over
+ * wRPC: the tables of host.h may not have them. */
 #pragma once
 
 #include "component/types.h"

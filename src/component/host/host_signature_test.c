@@ -68,6 +68,8 @@ TEST(every_type_parses)
                                         "result<u8, string>",
                                         "own<fields>",
                                         "borrow<fields>",
+                                        "stream<u8>",
+                                        "tuple<stream<string>, future<result<_, string>>>",
                                         "list<option<tuple<list<u8>>>>"};
     for (size_t i = 0; i < WISP_COUNT(words); i++) check_type(words[i], words[i]);
     check_type("fields", "own<fields>");

@@ -5,6 +5,7 @@
 #include "component/run/instance_priv.h"
 
 #include "base/mem.h"
+#include "component/host/opaque.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -205,6 +206,7 @@ static int call_host(const struct trampoline *trampoline, struct guest_side *sid
     const struct wisp_host_fallback *fallback = instance->linked->fallback;
     r = trampoline->func ? trampoline->func->fn(&call, args, result)
                          : fallback->call(&call, trampoline->import, args, result, fallback->env);
+    if (!trampoline->func && type->has_handles) wisp_opaque_params_free(type, args);
     wisp_canon_end_borrows(&side->canon);
     if (r < 0) return r;
     /* The guest has run none of its code meanwhile: its memory is where and as large as it was. */

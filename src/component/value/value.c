@@ -96,7 +96,7 @@ void wisp_value_put_list(struct wisp_arena *arena, const struct wisp_buf *elemen
 
 int wisp_value_refuse_handle(struct wisp_err *err)
 {
-    return wisp_err_set(err, WISP_ERR_UNSUPPORTED, "resource handles have no textual form");
+    return wisp_err_set(err, WISP_ERR_UNSUPPORTED, "resource handles, streams and futures have no textual form");
 }
 
 int wisp_value_refuse_size(struct wisp_err *err)

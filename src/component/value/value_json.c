@@ -165,6 +165,8 @@ static int write(const struct wisp_type *type, const char *native, json_t **ret_
         return write_variant(type, native, ret_json, err);
     case WISP_TYPE_OWN:
     case WISP_TYPE_BORROW:
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
         return wisp_value_refuse_handle(err);
     default:
         *ret_json = write_integer(type, native);
@@ -373,6 +375,8 @@ static int read(struct reader *reader, const struct wisp_type *type, const json_
         return read_variant(reader, type, json, native);
     case WISP_TYPE_OWN:
     case WISP_TYPE_BORROW:
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
         return wisp_value_refuse_handle(reader->err);
     default:
         return read_integer(reader, type, json, native);

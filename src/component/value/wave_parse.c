@@ -517,6 +517,8 @@ static int parse(struct parser *p, const struct wisp_type *type, char *native)
         return parse_result(p, type, native);
     case WISP_TYPE_OWN:
     case WISP_TYPE_BORROW:
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
         return wisp_value_refuse_handle(p->err);
     default:
         return parse_integer(p, type, native);

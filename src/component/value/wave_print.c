@@ -242,6 +242,8 @@ static int print(struct printer *p, const struct wisp_type *type, const char *na
         return print_variant(p, type, native);
     case WISP_TYPE_OWN:
     case WISP_TYPE_BORROW:
+    case WISP_TYPE_STREAM:
+    case WISP_TYPE_FUTURE:
         return wisp_value_refuse_handle(p->err);
     default:
         put_integer(p, type, native);
