@@ -140,7 +140,7 @@ static void fill_in(struct wisp_http_exchange_full *full, const struct wisp_http
     struct wisp_http_exchange *exchange = &full->exchange;
     exchange->method = head->method;
     exchange->target = head->target;
-    exchange->scheme = WISP_STR("http");
+    exchange->scheme = full->conn->is_secure ? WISP_STR("https") : WISP_STR("http");
     exchange->authority = head->authority;
     exchange->headers = full->headers;
     exchange->n_headers = head->n_headers;

@@ -124,6 +124,7 @@ struct wisp_http_conn {
     bool keep_alive;     /* another request may follow the one that was parsed last */
     bool client_closes;  /* it said so: it won't send more */
     bool is_eof;         /* it has shut down its sending side, or we are done with listening to it */
+    bool is_secure;      /* the transport's bytes are encrypted */
     bool is_broken;      /* reset instead of closing */
     bool has_served;     /* not the first request */
     bool has_blank_line; /* one came before the request line */

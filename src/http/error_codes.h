@@ -50,3 +50,11 @@ enum wisp_http_error_code {
 #undef X
         WISP_HTTP_ERROR_COUNT
 };
+
+/* The payloads of the cases, as signatures have them (component/host.h); it needs field-size. */
+#define WISP_HTTP_ERROR_CODE_TYPE \
+    "error-code = variant{" /* DNS */ "_, record{option<string>, option<u16>}, " /* destination */ "_, _, _, _, " \
+    /* connection */ "_, _, _, _, _, _, " /* TLS */ "_, _, record{option<u8>, option<string>}, " \
+    /* request */ "_, _, option<u64>, _, _, _, option<u32>, option<field-size>, option<u32>, field-size, " \
+    /* response */ "_, option<u32>, field-size, option<u64>, option<u32>, field-size, option<string>, option<string>, " \
+    "_, " /* the rest */ "_, _, _, _, option<string>}"

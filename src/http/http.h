@@ -51,7 +51,7 @@ struct wisp_http_exchange {
 
     struct wisp_str method;    /* any token, case as sent */
     struct wisp_str target;    /* path and query as sent: begins with '/', or is "*" */
-    struct wisp_str scheme;    /* "http" */
+    struct wisp_str scheme;    /* "http", "https" */
     struct wisp_str authority; /* of an absolute-form target, else the Host header; empty when HTTP/1.0 gave none */
     /* In the order they came, duplicates kept; names in lower case, values byte-exact without surrounding blanks.
      * Includes the hop-by-hop ones. Values hold no control characters but tab. */
@@ -63,6 +63,8 @@ struct wisp_http_exchange {
     /* Once wisp_http_body_peek has returned WISP_HTTP_BODY_END. */
     const struct wisp_http_header *trailers;
     size_t n_trailers;
+
+    const struct wisp_http_site *site; /* site.h's; NULL */
 
     uint16_t status;                /* of the response, also of the server's own; 0 until it was started */
     uint64_t bytes_in, bytes_out;   /* body bytes received (without framing) and written */
@@ -146,6 +148,20 @@ void wisp_http_server_turn_away(struct wisp_http_server *server);
  * connections and handles are gone, always from the loop; the server may be freed in it. */
 void wisp_http_server_stop(struct wisp_http_server *server, uint64_t grace_ms, void (*on_stopped)(void *env),
                            void *env);
+
+/* A certificate with its key. References are counted. */
+struct wisp_http_tls;
+/* PEM files: the certificate with those that lead to its CA, and its key without a passphrase. They are looked at while
+ * connections come: when they have changed they are read again; what can't be used then is logged, and the old ones are
+ * served on. INVALID names the file. */
+int wisp_http_tls_new(struct wisp_http_tls **ret_tls, const char *cert_path, const char *key_path, struct wisp_err *err)
+    __attribute__((warn_unused_result));
+struct wisp_http_tls *wisp_http_tls_ref(struct wisp_http_tls *tls);
+/* NULL is fine for both. */
+void wisp_http_tls_unref(struct wisp_http_tls *tls);
+/* Connections that come from now on speak TLS (NULL: they don't): 1.2 or 1.3, http/1.1 by ALPN. The server has a
+ * reference of its own. */
+void wisp_http_server_set_tls(struct wisp_http_server *server, struct wisp_http_tls *tls);
 
 const struct wisp_http_stats *wisp_http_server_stats(const struct wisp_http_server *server);
 

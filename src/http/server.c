@@ -102,6 +102,7 @@ static void before_sleep(uv_prepare_t *prepare)
         socket->is_scheduled = false;
         if (socket->is_closing) continue;
         wisp_http_conn_run(&socket->conn);
+        if (socket->tls) wisp_http_socket_decrypt(socket);
         wisp_http_socket_settle(socket);
     }
 }
@@ -123,8 +124,7 @@ void wisp_http_server_add(struct wisp_http_server *server, struct wisp_http_sock
     if (!server->sockets) {
         server->ticked_at_ms = server->shared.now_ms;
         uv_prepare_start(&server->before_sleep, before_sleep);
-        if (!server->shared.is_stopping)
-            uv_timer_start(&server->timer, on_timer, server->tick_ms, server->tick_ms);
+        if (!server->shared.is_stopping) uv_timer_start(&server->timer, on_timer, server->tick_ms, server->tick_ms);
     }
     socket->next = server->sockets;
     if (socket->next) socket->next->previous = socket;
@@ -326,6 +326,8 @@ void wisp_http_server_free(struct wisp_http_server *server)
     assert(server->n_handles == 0 && !server->sockets);
     wisp_http_shared_deinit(&server->shared);
     wisp_http_recycler_deinit(&server->spare_sockets);
+    wisp_http_tls_unref(server->tls);
+    free(server->cipher_space);
     free(server);
 }
 

@@ -23,6 +23,7 @@ struct world {
     uv_loop_t loop;
     struct wisp_http_server *server;
     struct wisp_http_options options;
+    struct wisp_http_tls *tls; /* NULL: plain */
     uint16_t port;
     void (*script)(struct world *world); /* the clients; runs in a thread */
     uint64_t grace_ms;
@@ -85,6 +86,7 @@ static inline void run(struct world *world)
     if (!world->options.handler.on_close) world->options.handler.on_close = count_close;
     CHECK_INT(uv_loop_init(&world->loop), 0);
     CHECK_OK(wisp_http_server_new(&world->server, &world->loop, &world->options, &world->err), &world->err);
+    wisp_http_server_set_tls(world->server, world->tls);
     struct wisp_http_address address = {.host = "127.0.0.1"};
     CHECK_OK(wisp_http_server_listen(world->server, &address, &world->port, &world->err), &world->err);
     uv_async_init(&world->loop, &world->script_done, on_script_done);

@@ -27,6 +27,8 @@ static void close_socket(struct wisp_http_socket *socket, enum wisp_http_outcome
     if (socket->is_closing) return;
     socket->is_closing = true;
     wisp_http_conn_deinit(&socket->conn, outcome);
+    wisp_tls_free(WISP_TAKE(socket->tls));
+    if (!socket->is_writing) wisp_buf_deinit(&socket->cipher);
     if (!with_reset || uv_tcp_close_reset(&socket->tcp, on_closed) != 0)
         uv_close((uv_handle_t *)&socket->tcp, on_closed);
 }
@@ -42,51 +44,68 @@ static void on_written(uv_write_t *request, int status)
 {
     struct wisp_http_socket *socket = request->data;
     struct wisp_http_block *block = WISP_TAKE(socket->sending);
+    socket->is_writing = false;
+    if (socket->is_closing) wisp_buf_deinit(&socket->cipher);
     if (socket->is_closing || status < 0) {
         wisp_http_block_put(&socket->server->shared, block);
         if (socket->is_closing) return;
         wisp_http_conn_lost(&socket->conn, WISP_HTTP_CLIENT_GONE);
     } else {
         wisp_http_server_look_at_clock(socket->server);
-        wisp_http_conn_output_done(&socket->conn, block);
+        if (block) wisp_http_conn_output_done(&socket->conn, block);
     }
     wisp_http_socket_settle(socket);
 }
 
 /* What the kernel takes at once; negative: the connection broke. send costs less than the write of uv_try_write, which
- * goes through the kernel's file layer first. Nothing is queued in libuv now, or there would be no output to send. */
-static ssize_t try_send(struct wisp_http_socket *socket, struct wisp_str output)
+ * goes through the kernel's file layer first. Nothing is queued in libuv now. */
+static ssize_t try_send(struct wisp_http_socket *socket, struct wisp_str bytes)
 {
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&socket->tcp, &fd) < 0) return -1;
     ssize_t n;
-    do n = send(fd, output.ptr, output.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    do n = send(fd, bytes.ptr, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     return n < 0 && (errno == EAGAIN || errno == ENOBUFS) ? 0 : n;
+}
+
+/* Has libuv send what the kernel did not take yet. */
+static bool write_rest(struct wisp_http_socket *socket, struct wisp_str bytes)
+{
+    socket->is_writing = true;
+    socket->sending_left = bytes.len;
+    socket->write.data = socket;
+    uv_buf_t buffer = {.base = (char *)(uintptr_t)bytes.ptr, .len = bytes.len};
+    if (uv_write(&socket->write, stream_of(socket), &buffer, 1, on_written) == 0) return true;
+    socket->is_writing = false;
+    wisp_http_block_put(&socket->server->shared, WISP_TAKE(socket->sending));
+    return false;
 }
 
 /* False: the connection broke. */
 static bool flush(struct wisp_http_socket *socket)
 {
-    struct wisp_str output = wisp_http_conn_output(&socket->conn);
-    if (output.len == 0) return true;
-    ssize_t n = try_send(socket, output);
+    if (socket->is_writing) return true;
+    struct wisp_str output = wisp_http_conn_output(&socket->conn), bytes = output, left = {0};
+    if (socket->tls && !wisp_http_socket_encrypt(socket, output, &bytes)) return false;
+    if (bytes.len == 0) return true;
+    ssize_t n = try_send(socket, bytes);
     if (n < 0) return false;
-    struct wisp_str left;
-    struct wisp_http_block *block = wisp_http_conn_output_sent(&socket->conn, (size_t)n, &left);
-    if (!block) return true;
-    socket->sending = block;
-    socket->sending_left = left.len;
-    socket->write.data = socket;
-    uv_buf_t buffer = {.base = (char *)(uintptr_t)left.ptr, .len = left.len};
-    if (uv_write(&socket->write, stream_of(socket), &buffer, 1, on_written) == 0) return true;
-    wisp_http_block_put(&socket->server->shared, WISP_TAKE(socket->sending));
-    return false;
+    size_t sent = (size_t)n;
+    /* Encrypted output counts as in flight as long as any of it is left. */
+    if (socket->tls) sent = sent == bytes.len ? output.len : 0;
+    if (output.len) socket->sending = wisp_http_conn_output_sent(&socket->conn, sent, &left);
+    if ((size_t)n == bytes.len) {
+        if (socket->tls) wisp_buf_deinit(&socket->cipher);
+        return true;
+    }
+    if (socket->tls) left = (struct wisp_str){bytes.ptr + n, bytes.len - (size_t)n};
+    return write_rest(socket, left);
 }
 
 /* --- receiving --- */
 
-static void on_space(uv_handle_t *handle, size_t suggested_size, uv_buf_t *ret_buffer)
+void wisp_http_socket_on_space(uv_handle_t *handle, size_t suggested_size, uv_buf_t *ret_buffer)
 {
     (void)suggested_size;
     struct wisp_http_socket *socket = handle->data;
@@ -95,7 +114,7 @@ static void on_space(uv_handle_t *handle, size_t suggested_size, uv_buf_t *ret_b
     ret_buffer->len = size;
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
+void wisp_http_socket_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 {
     (void)buffer;
     struct wisp_http_socket *socket = stream->data;
@@ -112,12 +131,15 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 static void set_reading(struct wisp_http_socket *socket)
 {
     bool wanted = wisp_http_conn_wants_input(&socket->conn);
+    if (socket->tls) wanted = wanted && wisp_http_socket_wants_cipher(socket);
     if (wanted == socket->is_reading) return;
     socket->is_reading = wanted;
-    if (wanted)
-        (void)uv_read_start(stream_of(socket), on_space, on_read);
-    else
+    if (!wanted)
         (void)uv_read_stop(stream_of(socket));
+    else if (socket->tls)
+        (void)uv_read_start(stream_of(socket), wisp_http_socket_on_cipher_space, wisp_http_socket_on_cipher);
+    else
+        (void)uv_read_start(stream_of(socket), wisp_http_socket_on_space, wisp_http_socket_on_read);
 }
 
 /* --- what next --- */
@@ -127,6 +149,7 @@ static void shut_down_our_side(struct wisp_http_socket *socket)
     uv_os_fd_t fd;
     if (socket->is_shut) return;
     socket->is_shut = true;
+    if (socket->tls) wisp_http_socket_end_tls(socket);
     if (uv_fileno((uv_handle_t *)&socket->tcp, &fd) == 0) (void)shutdown(fd, SHUT_WR);
 }
 
@@ -143,15 +166,17 @@ void wisp_http_socket_settle(struct wisp_http_socket *socket)
         close_socket(socket, WISP_HTTP_CLIENT_GONE, true);
         return;
     }
-    if (next != WISP_HTTP_NEXT_GO_ON && wisp_http_conn_output_size(conn) == 0) {
+    if (next != WISP_HTTP_NEXT_GO_ON && wisp_http_conn_output_size(conn) == 0 && !socket->is_writing) {
         if (next == WISP_HTTP_NEXT_CLOSE) {
+            if (socket->tls && !socket->is_shut) wisp_http_socket_end_tls(socket);
             close_socket(socket, WISP_HTTP_CLIENT_GONE, false);
             return;
         }
         shut_down_our_side(socket);
     }
     set_reading(socket);
-    if (wisp_http_conn_wants_run(conn)) conn->shared->transport->schedule(conn);
+    bool can_decrypt = socket->has_cipher && wisp_http_conn_wants_input(conn);
+    if (can_decrypt || wisp_http_conn_wants_run(conn)) wisp_http_server_schedule(socket);
 }
 
 void wisp_http_socket_tick(struct wisp_http_socket *socket)
@@ -201,6 +226,7 @@ void wisp_http_socket_accept(struct wisp_http_listener *listener)
     socket->tcp.data = socket;
     wisp_http_server_add(server, socket);
     wisp_http_conn_init(&socket->conn, &server->shared);
+    if (server->tls) wisp_http_socket_begin_tls(socket);
     if (uv_accept((uv_stream_t *)&listener->tcp, stream_of(socket)) != 0) {
         close_socket(socket, WISP_HTTP_CLIENT_GONE, false);
         return;

@@ -193,12 +193,15 @@ static int read_entries(struct par *par, struct wisp_err *err)
 
 /* --- what must fit together --- */
 
+/* Who trusts it all the same takes the archive out of the way. */
+#define HOW_TO " (to run it without: unpack it and start its executable by file://, with --allow-file-load)"
+
 static int check_hash(const json_t *hashes, const char *name, const char *digest, struct wisp_err *err)
 {
     struct wisp_str hash = wisp_json_str(hashes, name);
     if (!hash.len) return wisp_err_set(err, WISP_ERR_INVALID, "provider archive: claims have no hash of `%s`", name);
     if (!wisp_str_equal_nocase(hash, wisp_str_from(wisp_oci_digest_hex(digest))))
-        return wisp_err_set(err, WISP_ERR_INVALID, "provider archive: `%s` is not what its claims were signed for",
+        return wisp_err_set(err, WISP_ERR_INVALID, "provider archive: `%s` is not what its claims were signed for" HOW_TO,
                             name);
     return 0;
 }
@@ -210,7 +213,7 @@ static int check(struct par *par, struct wisp_arena *arena, struct wisp_oci_clai
     struct wisp_str token = wisp_buf_str(&par->claims);
     while (token.len && strchr(" \t\r\n", token.ptr[token.len - 1])) token.len--;
     int r = wisp_oci_claims_read(arena, token, par->options->now, ret_claims, &claims, err);
-    if (r < 0) return wisp_err_wrap(err, "provider archive");
+    if (r < 0) return wisp_err_wrap(err, "provider archive is refused" HOW_TO);
     if (!par->has_target)
         return wisp_err_set(err, WISP_ERR_NOT_FOUND, "provider has no executable for %s, but for: %.*s",
                             par->options->target, WISP_STR_ARG(wisp_buf_str(&par->targets)));
