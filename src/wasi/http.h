@@ -16,13 +16,14 @@
 struct wisp_wasi_http;
 
 /* Part of wisp_wasi_interfaces. */
-extern const struct wisp_host_interface wisp_wasi_http_types, wisp_wasi_http_outgoing_handler;
+extern const struct wisp_host_interface wisp_wasi_http_types;
 
 enum {
     WISP_WASI_HTTP_OBJECTS_MAX = 10000,          /* wasi:http resources alive in one invocation; more trap */
     WISP_WASI_HTTP_FIELDS_BYTES_MAX = 128 << 10, /* names and values of one `fields`; more trap */
     WISP_WASI_HTTP_FIELDS_HEAP_MAX = 4 << 20,    /* storage of all `fields` of one invocation; more trap */
-    WISP_WASI_HTTP_UNSENT_MAX = 1 << 20,         /* body written before the response is set; then check-write says 0 */
+    WISP_WASI_HTTP_UNSENT_MAX = 1 << 20,         /* body written before the response is set, or the request
+                                                  * is sent; then check-write says 0 */
 };
 
 struct wisp_wasi_http *wisp_wasi_http_new(void);

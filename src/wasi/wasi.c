@@ -80,7 +80,6 @@ const struct wisp_host_interface *const wisp_wasi_interfaces[] = {
     &wisp_wasi_sockets_udp,
     &wisp_wasi_sockets_udp_create_socket,
     &wisp_wasi_http_types,
-    &wisp_wasi_http_outgoing_handler,
     &wisp_wasi_config_store,
     &wisp_wasi_config_runtime,
     &wisp_wasi_logging,

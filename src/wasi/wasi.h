@@ -8,6 +8,9 @@
 
 #include <uv.h>
 
+/* Newest WASI 0.2 that is implemented. */
+#define WISP_WASI_VERSION "0.2.12"
+
 struct wisp_outside;
 
 struct wisp_wasi_env {

@@ -20,9 +20,6 @@ extern const struct wisp_host_interface wisp_wasi_config_store, wisp_wasi_config
 extern const struct wisp_host_interface wisp_wasmcloud_bus_lattice_1, wisp_wasmcloud_bus_lattice_2;
 extern const struct wisp_host_interface wisp_wasmcloud_secrets_store, wisp_wasmcloud_secrets_reveal;
 
-/* Newest WASI 0.2 that these files implement. */
-#define WISP_WASI_VERSION "0.2.12"
-
 /* --- timer (poll.c) --- */
 
 /* Wakes the invocation at this time of uv_hrtime(), or a moment earlier; only the earliest of the times asked for

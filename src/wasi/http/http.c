@@ -19,6 +19,8 @@ static const size_t object_sizes[WISP_WASI_HTTP_KIND_COUNT] = {
     [WISP_WASI_HTTP_KIND_BODY_IN] = sizeof(struct wisp_incoming_body),
     [WISP_WASI_HTTP_KIND_BODY_OUT] = sizeof(struct wisp_outgoing_body),
     [WISP_WASI_HTTP_KIND_TRAILERS] = sizeof(struct wisp_future_trailers),
+    [WISP_WASI_HTTP_KIND_RESPONSE_IN] = sizeof(struct wisp_incoming_response),
+    [WISP_WASI_HTTP_KIND_FUTURE_RESPONSE] = sizeof(struct wisp_future_response),
 };
 
 /* Only what comes before the inline storage of `fields` needs to be zero. */
@@ -65,7 +67,10 @@ static void destroy(struct wisp_wasi_http_object *object)
         [WISP_WASI_HTTP_KIND_REQUEST_OUT] = wisp_outgoing_request_destroy,
         [WISP_WASI_HTTP_KIND_RESPONSE_OUT] = wisp_outgoing_response_destroy,
         [WISP_WASI_HTTP_KIND_BODY_OUT] = wisp_outgoing_body_destroy,
+        [WISP_WASI_HTTP_KIND_BODY_IN] = wisp_incoming_body_destroy,
         [WISP_WASI_HTTP_KIND_TRAILERS] = wisp_future_trailers_destroy,
+        [WISP_WASI_HTTP_KIND_RESPONSE_IN] = wisp_incoming_response_destroy,
+        [WISP_WASI_HTTP_KIND_FUTURE_RESPONSE] = wisp_future_response_destroy,
     };
     if (destroyers[object->kind]) destroyers[object->kind](object);
 }

@@ -126,7 +126,8 @@ int wisp_wasi_http_host_request_consume(struct wisp_call *call, const void *args
     struct wisp_abi_result_handle *ret = result;
     ret->is_error = request->is_consumed;
     if (request->is_consumed) return 0;
-    ret->value = wisp_incoming_body_new(call);
+    struct wisp_incoming_source of_exchange = {0};
+    ret->value = wisp_incoming_body_new(call, &of_exchange);
     if (!ret->value) return -WISP_ERR_GUEST;
     request->is_consumed = true;
     /* A client that waits to hear whether its body is wanted (Expect: 100-continue) is told now, for once the response

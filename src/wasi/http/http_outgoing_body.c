@@ -2,13 +2,12 @@
 /* wasi:http/types.outgoing-body with its output-stream.
  *
  *     of a response   UNSET ──set──▶ EXCHANGE ──finish, drop, client gone──▶ CLOSED
- *     of a request    COUNT ──────────finish, drop, refused─────────────────▶ CLOSED
+ *     of a request    UNSET ──sent──▶ WRITER ───finish, drop, refused───────▶ CLOSED
  */
 #include "wasi/http/http_priv.h"
+#include "wrpc/http_message.h"
 
 #include <stdio.h>
-
-enum { COUNT_ROOM = 64 << 10 }; /* for bytes that are only counted */
 
 /* --- where bytes go --- */
 
@@ -22,6 +21,10 @@ void wisp_outgoing_body_close(struct wisp_outgoing_body *body)
     struct wisp_wasi_http *http = body->object.http;
     if (http->response_body == body) http->response_body = NULL;
     body->sink = WISP_WASI_HTTP_SINK_CLOSED;
+    if (body->is_request) {
+        wisp_wrpc_writer_abort(WISP_TAKE(body->writer));
+        wisp_wrpc_writer_abort(WISP_TAKE(body->trailers_writer));
+    }
     wisp_buf_deinit(&body->unsent);
     wisp_wasi_http_object_unref(WISP_TAKE(body->trailers));
 }
@@ -43,13 +46,19 @@ static void break_off(struct wisp_outgoing_body *body, const char *why)
     wisp_outgoing_body_close(body);
 }
 
-static int send_zeroes(struct wisp_http_exchange *exchange, size_t size, struct wisp_err *err)
+static int send_on(struct wisp_outgoing_body *body, struct wisp_str bytes, struct wisp_err *err)
+{
+    if (body->sink == WISP_WASI_HTTP_SINK_WRITER) return wisp_wrpc_writer_write(body->writer, bytes, err);
+    return wisp_http_write(exchange_of(body), bytes.ptr, bytes.len, err);
+}
+
+static int send_zeroes(struct wisp_outgoing_body *body, size_t size, struct wisp_err *err)
 {
     static const char zeroes[4096];
     int r = 0;
     for (size_t n; size > 0 && r == 0; size -= n) {
         n = size < sizeof zeroes ? size : sizeof zeroes;
-        r = wisp_http_write(exchange, zeroes, n, err);
+        r = send_on(body, (struct wisp_str){zeroes, n}, err);
     }
     return r;
 }
@@ -64,15 +73,15 @@ static int put(struct wisp_outgoing_body *body, const void *bytes, size_t size, 
             memset(wisp_buf_reserve(&body->unsent, size), 0, size), body->unsent.len += size;
         return 0;
     case WISP_WASI_HTTP_SINK_EXCHANGE:
-        return bytes ? wisp_http_write(exchange_of(body), bytes, size, err) : send_zeroes(exchange_of(body), size, err);
-    case WISP_WASI_HTTP_SINK_COUNT:
+    case WISP_WASI_HTTP_SINK_WRITER:
+        return bytes ? send_on(body, (struct wisp_str){bytes, size}, err) : send_zeroes(body, size, err);
     case WISP_WASI_HTTP_SINK_CLOSED:
         break;
     }
     return 0;
 }
 
-/* Bytes written now would be taken; for the exchange, 0 also means that on_drain will come. */
+/* Bytes written now would be taken; 0 also means that on_drain or on_room will come. */
 static size_t room(const struct wisp_outgoing_body *body)
 {
     switch (body->sink) {
@@ -80,8 +89,8 @@ static size_t room(const struct wisp_outgoing_body *body)
         return body->unsent.len < WISP_WASI_HTTP_UNSENT_MAX ? WISP_WASI_HTTP_UNSENT_MAX - body->unsent.len : 0;
     case WISP_WASI_HTTP_SINK_EXCHANGE:
         return wisp_http_room(exchange_of(body));
-    case WISP_WASI_HTTP_SINK_COUNT:
-        return COUNT_ROOM;
+    case WISP_WASI_HTTP_SINK_WRITER:
+        return wisp_wrpc_writer_room(body->writer);
     case WISP_WASI_HTTP_SINK_CLOSED:
         break;
     }
@@ -100,11 +109,19 @@ static enum wisp_http_error_code size_error(const struct wisp_outgoing_body *bod
     return body->is_request ? WISP_HTTP_ERROR_REQUEST_BODY_SIZE : WISP_HTTP_ERROR_RESPONSE_BODY_SIZE;
 }
 
+/* The server, or who was to carry it there, takes no more of a request. */
+static void notice_end(struct wisp_outgoing_body *body)
+{
+    if (body->sink == WISP_WASI_HTTP_SINK_WRITER && wisp_wrpc_writer_is_closed(body->writer))
+        wisp_outgoing_body_close(body);
+}
+
 static enum wisp_stream_status check_write(struct wisp_output_stream *stream, size_t *ret_room,
                                            struct wisp_io_error *ret_error)
 {
     (void)ret_error;
     struct wisp_outgoing_body *body = body_of(stream);
+    notice_end(body);
     *ret_room = room(body);
     return body->sink == WISP_WASI_HTTP_SINK_CLOSED ? WISP_STREAM_CLOSED : WISP_STREAM_OK;
 }
@@ -137,13 +154,16 @@ static enum wisp_stream_status flush(struct wisp_output_stream *stream, bool *re
 {
     (void)ret_error;
     struct wisp_outgoing_body *body = body_of(stream);
-    *ret_done = body->sink != WISP_WASI_HTTP_SINK_EXCHANGE || room(body) > 0;
+    notice_end(body);
+    bool may_wait = body->sink == WISP_WASI_HTTP_SINK_EXCHANGE || body->sink == WISP_WASI_HTTP_SINK_WRITER;
+    *ret_done = !may_wait || room(body) > 0;
     return body->sink == WISP_WASI_HTTP_SINK_CLOSED ? WISP_STREAM_CLOSED : WISP_STREAM_OK;
 }
 
 static bool is_ready(struct wisp_output_stream *stream)
 {
     struct wisp_outgoing_body *body = body_of(stream);
+    notice_end(body);
     return body->sink == WISP_WASI_HTTP_SINK_CLOSED || room(body) > 0;
 }
 
@@ -169,7 +189,7 @@ static struct wisp_outgoing_body *new_body(struct wisp_call *call, uint64_t leng
     struct wisp_outgoing_body *body = wisp_wasi_http_object_new(call, WISP_WASI_HTTP_KIND_BODY_OUT);
     if (!body) return NULL;
     body->stream = (struct wisp_output_stream){.ops = &stream_ops, .wasi = call->context};
-    body->sink = is_request ? WISP_WASI_HTTP_SINK_COUNT : WISP_WASI_HTTP_SINK_UNSET;
+    body->sink = WISP_WASI_HTTP_SINK_UNSET;
     body->is_request = is_request;
     body->length = length;
     return body;
@@ -215,6 +235,49 @@ void wisp_outgoing_body_connect(struct wisp_call *call, struct wisp_outgoing_bod
     }
     wisp_buf_deinit(&body->unsent);
     if (body->is_finished) (void)end(call, body, body->trailers, &err);
+}
+
+/* The same for a request. */
+static int end_request(struct wisp_call *call, struct wisp_outgoing_body *body, const struct wisp_fields *trailers,
+                       struct wisp_err *err)
+{
+    struct wisp_wrpc_option_fields value = {.is_some = trailers != NULL};
+    size_t n = 0;
+    const struct wisp_http_header *headers = trailers ? wisp_fields_to_headers(call, trailers, &n) : NULL;
+    int r = wisp_wrpc_fields_from(headers, n, WISP_WRPC_HTTP_HANDLERS, call->arena, &value.value, err);
+    if (r == 0) r = wisp_wrpc_writer_put(body->trailers_writer, &value, err);
+    if (r == 0) {
+        wisp_wrpc_writer_end(WISP_TAKE(body->trailers_writer));
+        wisp_wrpc_writer_end(WISP_TAKE(body->writer));
+    }
+    wisp_outgoing_body_close(body);
+    return r;
+}
+
+static void on_room(struct wisp_wrpc_writer *writer, void *env)
+{
+    const struct wisp_outgoing_body *body = env;
+    const struct wisp_wasi *wasi = body->object.http->wasi;
+    (void)writer;
+    if (wasi->instance) wisp_instance_wake(wasi->instance);
+}
+
+bool wisp_outgoing_body_connect_writers(struct wisp_call *call, struct wisp_outgoing_body *body,
+                                        struct wisp_wrpc_writer *writer, struct wisp_wrpc_writer *trailers_writer)
+{
+    struct wisp_err err;
+    body->writer = writer;
+    body->trailers_writer = trailers_writer;
+    bool was_broken = body->is_broken || body->sink == WISP_WASI_HTTP_SINK_CLOSED;
+    body->sink = WISP_WASI_HTTP_SINK_WRITER;
+    wisp_wrpc_writer_on_room(writer, on_room, body);
+    struct wisp_str unsent = wisp_buf_str(&body->unsent);
+    if (was_broken || wisp_wrpc_writer_write(writer, unsent, &err) < 0) {
+        wisp_outgoing_body_close(body);
+        return false;
+    }
+    wisp_buf_deinit(&body->unsent);
+    return !body->is_finished || end_request(call, body, body->trailers, &err) == 0;
 }
 
 void wisp_outgoing_body_drop(struct wisp_outgoing_body *body)
@@ -283,7 +346,10 @@ static int finish(struct wisp_call *call, struct wisp_outgoing_body *body, struc
         return trailers && !body->trailers ? -WISP_ERR_GUEST : 0;
     }
     struct wisp_err err;
-    if (body->sink == WISP_WASI_HTTP_SINK_EXCHANGE && end(call, body, trailers, &err) < 0) {
+    int r = 0;
+    if (body->sink == WISP_WASI_HTTP_SINK_EXCHANGE) r = end(call, body, trailers, &err);
+    if (body->sink == WISP_WASI_HTTP_SINK_WRITER) r = end_request(call, body, trailers, &err);
+    if (r < 0) {
         ret->is_error = WISP_ABI_ERROR;
         ret->error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_INTERNAL_ERROR};
         ret->error.of.text =

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wasi:http/types.outgoing-request and request-options, and wasi:http/outgoing-handler, which refuses to send. */
+/* wasi:http/types.outgoing-request and request-options, and how a request is made ready to be sent. */
 #include "wasi/http/http_priv.h"
+#include "wrpc/http_message.h"
+
+#define TIMEOUT_NS (UINT64_C(600) * 1000 * 1000 * 1000) /* when the guest didn't set it */
 
 /* --- methods and schemes --- */
 
@@ -284,20 +287,110 @@ int wisp_wasi_http_host_options_set_between_bytes(struct wisp_call *call, const 
     return set_timeout(args, WISP_WASI_HTTP_TIMEOUT_BETWEEN_BYTES, result);
 }
 
-/* --- outgoing-handler --- */
+/* --- sending --- */
 
-int wisp_wasi_http_host_send(struct wisp_call *call, const void *args, void *result)
+static struct wisp_abi_option_u64 timeout_or_default(const struct wisp_request_options *options,
+                                                     enum wisp_wasi_http_timeout timeout)
+{
+    if (options && options->timeouts_ns[timeout].is_some) return options->timeouts_ns[timeout];
+    return (struct wisp_abi_option_u64){WISP_ABI_SOME, TIMEOUT_NS};
+}
+
+static struct wisp_wrpc_option_u64 to_wire(struct wisp_abi_option_u64 number)
+{
+    return (struct wisp_wrpc_option_u64){number.is_some, number.value};
+}
+
+/* Every entry is of use to the other side: its name and value were checked when the guest set them. */
+static int fill_headers(const struct wisp_outgoing_request *request, struct wisp_arena *arena,
+                        struct wisp_wrpc_fields *ret_fields, struct wisp_err *err)
+{
+    const struct wisp_fields *fields = request->headers;
+    struct wisp_http_header *headers = wisp_arena_alloc(arena, (fields->n_entries + 1) * sizeof *headers);
+    size_t n = 0;
+    if (request->has_authority)
+        headers[n++] = (struct wisp_http_header){WISP_STR("host"), wisp_buf_str(&request->authority)};
+    for (uint32_t i = 0; i < fields->n_entries; i++)
+        headers[n++] = (struct wisp_http_header){wisp_fields_name(fields, i), wisp_fields_value(fields, i)};
+    return wisp_wrpc_fields_from(headers, n, WISP_WRPC_HTTP_END_TO_END, arena, ret_fields, err);
+}
+
+static int fill_rest(const struct wisp_outgoing_request *request, struct wisp_arena *arena,
+                     struct wisp_wrpc_request_rest *rest, struct wisp_err *err)
+{
+    *rest = (struct wisp_wrpc_request_rest){
+        .method = {request->method, wisp_buf_str(&request->method_other)},
+        .target = {request->has_target, wisp_buf_str(&request->target)},
+        .scheme = {WISP_ABI_SOME, {WISP_WRPC_SCHEME_HTTPS, {0}}},
+        .authority = {request->has_authority, wisp_buf_str(&request->authority)},
+    };
+    if (request->has_scheme) {
+        rest->scheme.value.tag = request->scheme;
+        rest->scheme.value.other = wisp_buf_str(&request->scheme_other);
+    }
+    return fill_headers(request, arena, &rest->headers, err);
+}
+
+/* False: the body is broken off, and the writers are gone. */
+static bool connect_body(struct wisp_call *call, const struct wisp_outgoing_request *request,
+                         struct wisp_wrpc_writer *body, struct wisp_wrpc_writer *trailers)
+{
+    static const struct wisp_wrpc_option_fields none;
+    if (request->body) return wisp_outgoing_body_connect_writers(call, request->body, body, trailers);
+    struct wisp_err err;
+    if (wisp_wrpc_writer_put(trailers, &none, &err) < 0) {
+        wisp_wrpc_writer_abort(body);
+        wisp_wrpc_writer_abort(trailers);
+        return false;
+    }
+    wisp_wrpc_writer_end(body);
+    wisp_wrpc_writer_end(trailers);
+    return true;
+}
+
+static int fill_send(struct wisp_call *call, struct wisp_outgoing_request *request,
+                     const struct wisp_request_options *options, const struct wisp_type *body_type,
+                     const struct wisp_type *trailers_type, struct wisp_arena *arena,
+                     struct wisp_wasi_http_send *ret_send)
+{
+    struct wisp_err err = {0};
+    *ret_send = (struct wisp_wasi_http_send){.options.is_some = WISP_ABI_SOME};
+    if (fill_rest(request, arena, &ret_send->request.rest, &err) < 0)
+        return wisp_call_trap(call, "request can't be sent: %s", err.text);
+    ret_send->options.value = (struct wisp_wasi_http_options){
+        to_wire(timeout_or_default(options, WISP_WASI_HTTP_TIMEOUT_CONNECT)),
+        to_wire(timeout_or_default(options, WISP_WASI_HTTP_TIMEOUT_FIRST_BYTE)),
+        to_wire(timeout_or_default(options, WISP_WASI_HTTP_TIMEOUT_BETWEEN_BYTES)),
+    };
+    struct wisp_wrpc_writer *body = wisp_wrpc_writer_new(body_type);
+    struct wisp_wrpc_writer *trailers = wisp_wrpc_writer_new(trailers_type);
+    if (connect_body(call, request, body, trailers)) {
+        ret_send->request.body = body;
+        ret_send->request.trailers = trailers;
+    }
+    return 0;
+}
+
+int wisp_wasi_http_send(struct wisp_call *call, const void *args, const struct wisp_type *body_type,
+                        const struct wisp_type *trailers_type, struct wisp_arena *arena,
+                        struct wisp_wasi_http_send *ret_send, struct wisp_future_response **ret_future)
 {
     const struct wisp_abi_send_args *arg = args;
-    struct wisp_abi_send_result *ret = result;
-    const char *refusal = wisp_outgoing_request_refuse_drop(arg->request);
-    if (!refusal) {
-        ret->is_error = WISP_ABI_ERROR;
-        ret->of.error = (struct wisp_abi_error_code){.tag = WISP_HTTP_ERROR_REQUEST_DENIED};
-        /* Nobody will read what the guest goes on to write. */
-        if (arg->request->body) wisp_outgoing_body_close(arg->request->body);
+    struct wisp_outgoing_request *request = arg->request;
+    struct wisp_request_options *options = arg->options.is_some ? arg->options.value : NULL;
+    const char *refusal = wisp_outgoing_request_refuse_drop(request);
+    struct wisp_future_response *future = NULL;
+    int r = refusal ? wisp_call_trap(call, "outgoing-request sent while %s", refusal) : 0;
+    if (r == 0) future = wisp_wasi_http_object_new(call, WISP_WASI_HTTP_KIND_FUTURE_RESPONSE);
+    if (r == 0 && !future) r = -WISP_ERR_GUEST;
+    if (r == 0) r = fill_send(call, request, options, body_type, trailers_type, arena, ret_send);
+    wisp_wasi_http_object_unref(options);
+    if (r < 0) {
+        wisp_wasi_http_object_unref(future);
+        wisp_wasi_http_object_unref(request);
+        return r;
     }
-    wisp_wasi_http_object_unref(arg->request);
-    if (arg->options.is_some) wisp_wasi_http_object_unref(arg->options.value);
-    return refusal ? wisp_call_trap(call, "outgoing-request sent while %s", refusal) : 0;
+    future->request = request;
+    *ret_future = future;
+    return 0;
 }

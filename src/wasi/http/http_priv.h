@@ -8,6 +8,7 @@
 
 #include "wasi/http.h"
 #include "wasi/http/http_abi.h"
+#include "wasi/http_outgoing.h"
 #include "wasi/io.h"
 
 #include "base/mem.h"
@@ -23,6 +24,8 @@ enum wisp_wasi_http_kind {
     WISP_WASI_HTTP_KIND_BODY_IN,
     WISP_WASI_HTTP_KIND_BODY_OUT,
     WISP_WASI_HTTP_KIND_TRAILERS,
+    WISP_WASI_HTTP_KIND_RESPONSE_IN,
+    WISP_WASI_HTTP_KIND_FUTURE_RESPONSE,
     WISP_WASI_HTTP_KIND_COUNT
 };
 
@@ -60,7 +63,10 @@ void wisp_incoming_request_destroy(void *request);
 void wisp_outgoing_request_destroy(void *request);
 void wisp_outgoing_response_destroy(void *response);
 void wisp_outgoing_body_destroy(void *body);
+void wisp_incoming_body_destroy(void *body);
 void wisp_future_trailers_destroy(void *trailers);
+void wisp_incoming_response_destroy(void *response);
+void wisp_future_response_destroy(void *future);
 
 static inline struct wisp_wasi_http *wisp_wasi_http_of(const struct wisp_call *call)
 {
@@ -162,7 +168,7 @@ wisp_host_fn wisp_wasi_http_host_outgoing_new, wisp_wasi_http_host_outgoing_body
     wisp_wasi_http_host_outgoing_set_method, wisp_wasi_http_host_outgoing_path, wisp_wasi_http_host_outgoing_set_path,
     wisp_wasi_http_host_outgoing_scheme, wisp_wasi_http_host_outgoing_set_scheme,
     wisp_wasi_http_host_outgoing_authority, wisp_wasi_http_host_outgoing_set_authority,
-    wisp_wasi_http_host_outgoing_headers, wisp_wasi_http_host_send;
+    wisp_wasi_http_host_outgoing_headers;
 wisp_host_fn wisp_wasi_http_host_options_new, wisp_wasi_http_host_options_connect,
     wisp_wasi_http_host_options_set_connect, wisp_wasi_http_host_options_first_byte,
     wisp_wasi_http_host_options_set_first_byte, wisp_wasi_http_host_options_between_bytes,
@@ -170,22 +176,32 @@ wisp_host_fn wisp_wasi_http_host_options_new, wisp_wasi_http_host_options_connec
 
 /* --- incoming bodies (http_incoming_body.c) --- */
 
-/* The body of the exchange's request: incoming-body and its input-stream. */
+/* Where a body and its trailers come from: both NULL for the exchange's request. Owned. */
+struct wisp_incoming_source {
+    struct wisp_wrpc_reader *body, *trailers;
+};
+void wisp_incoming_source_close(struct wisp_incoming_source *source);
+
+/* incoming-body and its input-stream. */
 struct wisp_incoming_body {
     struct wisp_wasi_http_object object;
     struct wisp_input_stream stream;
+    struct wisp_incoming_source source; /* until `finish` */
     bool is_stream_taken, is_stream_alive;
-    bool is_failed; /* a read has reported so */
 };
 
 /* future-trailers */
 struct wisp_future_trailers {
     struct wisp_wasi_http_object object;
+    struct wisp_incoming_source source;
     struct wisp_fields *fields; /* NULL: none, or not yet taken */
     bool is_taken;
+    bool is_received; /* of a response: `reading` says how */
+    enum wisp_wrpc_reading reading;
     uint32_t n_pollables;
 };
-struct wisp_incoming_body *wisp_incoming_body_new(struct wisp_call *call);
+/* Takes the source, if it succeeds. */
+struct wisp_incoming_body *wisp_incoming_body_new(struct wisp_call *call, struct wisp_incoming_source *source);
 
 const char *wisp_incoming_body_refuse_drop(const void *rep);
 const char *wisp_future_trailers_refuse_drop(const void *rep);
@@ -195,9 +211,10 @@ wisp_host_fn wisp_wasi_http_host_body_in_stream, wisp_wasi_http_host_body_in_fin
 /* --- outgoing bodies (http_outgoing_body.c) --- */
 
 enum wisp_wasi_http_sink {
-    WISP_WASI_HTTP_SINK_UNSET,    /* the response was not set yet: what is written collects in `unsent` */
+    WISP_WASI_HTTP_SINK_UNSET, /* the response was not set, the request not sent: what is written collects in `unsent`
+                                */
     WISP_WASI_HTTP_SINK_EXCHANGE, /* it goes to the client */
-    WISP_WASI_HTTP_SINK_COUNT,    /* of an outgoing request: counted and thrown away, since none is ever sent */
+    WISP_WASI_HTTP_SINK_WRITER,   /* it goes to the server */
     WISP_WASI_HTTP_SINK_CLOSED,   /* it goes nowhere any more */
 };
 
@@ -212,7 +229,8 @@ struct wisp_outgoing_body {
     bool is_broken;           /* dropped unfinished, or finished with the wrong length */
     uint64_t length, written; /* of content-length, or WISP_HTTP_LENGTH_UNKNOWN */
     struct wisp_buf unsent;
-    struct wisp_fields *trailers; /* while is_finished */
+    struct wisp_fields *trailers;                      /* while is_finished */
+    struct wisp_wrpc_writer *writer, *trailers_writer; /* while SINK_WRITER; ours to end */
 };
 /* What `body` of a request or response does: makes the outgoing-body at the first call, which goes to *body and, with a
  * reference of its own, to *ret_body; answers an error afterwards, or when the headers' content-length is nonsense. */
@@ -222,13 +240,17 @@ int wisp_outgoing_body_give(struct wisp_call *call, struct wisp_outgoing_body **
 void wisp_outgoing_body_drop(struct wisp_outgoing_body *body);
 /* The response has started: from now on what is written goes to the exchange; so does what was written before. */
 void wisp_outgoing_body_connect(struct wisp_call *call, struct wisp_outgoing_body *body);
-/* No response body of this invocation is sent any further: the exchange has ended. */
+/* The request goes out by these writers, whose end is the body's business from here on. False: they are broken off
+ * already, and gone. */
+bool wisp_outgoing_body_connect_writers(struct wisp_call *call, struct wisp_outgoing_body *body,
+                                        struct wisp_wrpc_writer *writer, struct wisp_wrpc_writer *trailers_writer);
+/* Its bytes go nowhere any more: the exchange has ended, or the request was not taken. */
 void wisp_outgoing_body_close(struct wisp_outgoing_body *body);
 
 const char *wisp_outgoing_body_refuse_drop(const void *rep);
 wisp_host_fn wisp_wasi_http_host_body_out_write, wisp_wasi_http_host_body_out_finish;
 
-/* --- responses (http_outgoing_response.c) --- */
+/* --- responses (http_outgoing_response.c, http_incoming_response.c) --- */
 
 struct wisp_outgoing_response {
     struct wisp_wasi_http_object object;
@@ -236,6 +258,31 @@ struct wisp_outgoing_response {
     struct wisp_outgoing_body *body; /* NULL until asked for */
     uint16_t status;
 };
+
+/* What has become of a sent request. */
+struct wisp_future_response {
+    struct wisp_wasi_http_object object;
+    struct wisp_outgoing_request *request; /* lends its texts until it is answered; then NULL */
+    void (*on_drop)(void *env);
+    void *on_drop_env;
+    bool is_taken, is_error;
+    uint32_t n_pollables;
+    struct wisp_incoming_response *response; /* until it is taken; NULL: not answered yet, or with an error */
+    struct wisp_abi_error_code error;
+    struct wisp_arena arena; /* of its texts */
+};
+struct wisp_incoming_response {
+    struct wisp_wasi_http_object object;
+    struct wisp_fields *headers;
+    struct wisp_incoming_source source; /* until it is consumed */
+    uint16_t status;
+    bool is_consumed;
+};
+
+const char *wisp_incoming_response_refuse_drop(const void *rep);
+const char *wisp_future_response_refuse_drop(const void *rep);
+wisp_host_fn wisp_wasi_http_host_in_status, wisp_wasi_http_host_in_headers, wisp_wasi_http_host_in_consume,
+    wisp_wasi_http_host_future_subscribe, wisp_wasi_http_host_future_get;
 
 /* Whether a response of this status has no body by the protocol's rules. */
 bool wisp_wasi_http_has_no_body(const struct wisp_http_exchange *exchange, uint16_t status);

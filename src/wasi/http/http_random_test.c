@@ -3,9 +3,26 @@
  * be left over. Each seed is one exchange. */
 #include "wasi/http/http_scene.h"
 
-enum { SEEDS = 300, STEPS = 80, HANDLES_MAX = 200 };
+#include "wasi/http/http_carrier.h"
 
-enum kind { FIELDS, REQUEST, RESPONSE, BODY_OUT, OUTPUT, BODY_IN, INPUT, TRAILERS, POLLABLE, OUTPARAM, SENDING, KINDS };
+enum { SEEDS = 400, STEPS = 120, HANDLES_MAX = 200, CARRIERS = 6 };
+
+enum kind {
+    FIELDS,
+    REQUEST,
+    RESPONSE,
+    BODY_OUT,
+    OUTPUT,
+    BODY_IN,
+    INPUT,
+    TRAILERS,
+    POLLABLE,
+    OUTPARAM,
+    SENDING,
+    FUTURE,
+    ANSWER,
+    KINDS
+};
 
 static struct {
     uint64_t state;
@@ -14,6 +31,8 @@ static struct {
         void *rep;
     } handles[HANDLES_MAX];
     size_t n;
+    struct carrier carriers[CARRIERS]; /* of its requests */
+    size_t n_carriers;
 } guest;
 
 static uint32_t draw(uint32_t below)
@@ -158,9 +177,59 @@ static void trailers_step(void)
 
 static void send_step(void)
 {
-    struct wisp_abi_send_args args = {.request = take(SENDING)};
-    struct wisp_abi_send_result result;
-    if (args.request) (void)INVOKE(wisp_wasi_http_outgoing_handler, "handle", &args, &result);
+    struct wisp_outgoing_request *request = guest.n_carriers < CARRIERS ? take(SENDING) : NULL;
+    if (!request) return;
+    struct carrier *carrier = &guest.carriers[guest.n_carriers++];
+    if (carrier_send(carrier, request, NULL) == 0) give(FUTURE, carrier->future);
+}
+
+static void future_step(void)
+{
+    struct wisp_future_response *self = peek(FUTURE);
+    struct wisp_abi_response_result result;
+    if (!self) return;
+    CHECK_INT(INVOKE(TYPES, "[method]future-incoming-response.get", &self, &result), 0);
+    if (result.is_some && !result.taken.is_error && !result.taken.value.is_error)
+        give(ANSWER, result.taken.value.of.response);
+}
+
+/* The other side of a request does something. */
+static void carrier_step(void)
+{
+    struct wisp_wrpc_option_fields trailers = {0};
+    struct wisp_str bytes;
+    struct wisp_err err;
+    if (!guest.n_carriers) return;
+    struct carrier *carrier = &guest.carriers[draw((uint32_t)guest.n_carriers)];
+    switch (draw(9)) {
+    case 0:
+    case 1:
+        if (carrier->is_pending) carrier_answer(carrier, NULL);
+        break;
+    case 2:
+        if (!carrier->is_pending || draw(3)) break;
+        carrier->is_pending = false;
+        wisp_wasi_http_fail(carrier->future, draw(WISP_HTTP_ERROR_COUNT), "why");
+        break;
+    case 3:
+    case 4:
+        if (carrier->body) CHECK_OK(wisp_wrpc_writer_write(carrier->body, WISP_STR("some"), &err), &err);
+        break;
+    case 5:
+        if (carrier->body && carrier->trailers) carrier_end_response(carrier, &trailers);
+        break;
+    case 6:
+        if (draw(4) == 0) wisp_wrpc_writer_abort(WISP_TAKE(carrier->body));
+        break;
+    case 7:
+        if (carrier->args.request.body &&
+            wisp_wrpc_reader_peek(carrier->args.request.body, &bytes, &err) == WISP_WRPC_READING_ITEM)
+            wisp_wrpc_reader_consume(carrier->args.request.body, bytes.len);
+        break;
+    case 8:
+        if (draw(4) == 0) carrier_close_request(carrier);
+        break;
+    }
 }
 
 static void ready_step(void)
@@ -179,7 +248,9 @@ static bool drop_at(size_t index, bool asks)
                                              [BODY_IN] = "incoming-body",
                                              [TRAILERS] = "future-trailers",
                                              [OUTPARAM] = "response-outparam",
-                                             [SENDING] = "outgoing-request"};
+                                             [SENDING] = "outgoing-request",
+                                             [FUTURE] = "future-incoming-response",
+                                             [ANSWER] = "incoming-response"};
     enum kind kind = guest.handles[index].kind;
     void *rep = guest.handles[index].rep;
     if (kind == OUTPUT) {
@@ -210,7 +281,7 @@ static void client_step(void)
 
 static void guest_step(void)
 {
-    switch (draw(26)) {
+    switch (draw(34)) {
     case 0:
     case 1:
         if (guest.n < HANDLES_MAX / 2) new_fields_step();
@@ -273,7 +344,25 @@ static void guest_step(void)
         call_for_handle(SENDING, "[method]outgoing-request.body", true, BODY_OUT);
         break;
     case 23:
+    case 26:
         send_step();
+        break;
+    case 27:
+        call_for_handle(FUTURE, "[method]future-incoming-response.subscribe", false, POLLABLE);
+        break;
+    case 28:
+        future_step();
+        break;
+    case 29:
+        call_for_handle(ANSWER, "[method]incoming-response.headers", false, FIELDS);
+        break;
+    case 30:
+        call_for_handle(ANSWER, "[method]incoming-response.consume", true, BODY_IN);
+        break;
+    case 31:
+    case 32:
+    case 33:
+        carrier_step();
         break;
     case 24:
         ready_step();
@@ -287,7 +376,7 @@ static void guest_step(void)
 static void run_seed(uint64_t seed)
 {
     guest.state = seed;
-    guest.n = 0;
+    guest.n = guest.n_carriers = 0;
     memset(&scene, 0, sizeof scene);
     begin(seed % 3 ? "POST /p HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nx-a: 1\r\n\r\n"
                    : "GET /p HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -304,6 +393,10 @@ static void run_seed(uint64_t seed)
         wisp_test_fail(__FILE__, __LINE__, "seed %llu leaves %u objects", (unsigned long long)seed,
                        scene.http->n_alive - ours);
     CHECK(wisp_wasi_http_response(scene.http) != WISP_WASI_HTTP_STREAMING);
+    for (size_t i = 0; i < guest.n_carriers; i++) {
+        CHECK(!guest.carriers[i].is_pending);
+        carrier_deinit(&guest.carriers[i]);
+    }
     finish();
 }
 

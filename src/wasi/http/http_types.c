@@ -1,37 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of wasi:http/types and wasi:http/outgoing-handler. */
+/* The table of wasi:http/types. */
 #include "wasi/http/http_priv.h"
+#include "wasi/http_outgoing.h"
 #include "wasi/wasi_priv.h"
 
 /* Handles are pointers, alone or as the only argument. */
 #define HANDLE sizeof(void *)
 
-static const char *const types[] = {
+const char *const wisp_wasi_http_type_names[] = {
     "duration = u64",
     "method = variant{_, _, _, _, _, _, _, _, _, string}",
     "scheme = variant{_, _, string}",
     "field-size = record{option<string>, option<u32>}",
-    "error-code = variant{"
-    /* DNS */ "_, record{option<string>, option<u16>}, "
-    /* destination */ "_, _, _, _, "
-    /* connection */ "_, _, _, _, _, _, "
-    /* TLS */ "_, _, record{option<u8>, option<string>}, "
-    /* request */ "_, _, option<u64>, _, _, _, option<u32>, option<field-size>, option<u32>, field-size, "
-    /* response */ "_, option<u32>, field-size, option<u64>, option<u32>, field-size, option<string>, option<string>, "
-    "_, "
-    /* the rest */ "_, _, _, _, option<string>}",
+    WISP_HTTP_ERROR_CODE_TYPE,
     "header-error = variant{_, _, _}",
     NULL,
 };
 
 /* --- functions --- */
-
-/* Methods of what only sending a request could give to a guest; so no handle can be had to call them with. */
-static int never_called(struct wisp_call *call, const void *args, void *result)
-{
-    (void)args, (void)result;
-    return wisp_call_trap(call, "outgoing HTTP is not available");
-}
 
 static int http_error_code(struct wisp_call *call, const void *args, void *result)
 {
@@ -123,10 +109,12 @@ static const struct wisp_host_func funcs[] = {
     {"[static]response-outparam.set", "(own<response-outparam>, result<own<outgoing-response>, error-code>)",
      wisp_wasi_http_host_outparam_set, sizeof(struct wisp_abi_set_response_args), 0},
 
-    {"[method]incoming-response.status", "(borrow<incoming-response>) -> u16", never_called, HANDLE, sizeof(uint16_t)},
-    {"[method]incoming-response.headers", "(borrow<incoming-response>) -> own<fields>", never_called, HANDLE, HANDLE},
-    {"[method]incoming-response.consume", "(borrow<incoming-response>) -> result<own<incoming-body>>", never_called,
-     HANDLE, sizeof(struct wisp_abi_result_handle)},
+    {"[method]incoming-response.status", "(borrow<incoming-response>) -> u16", wisp_wasi_http_host_in_status, HANDLE,
+     sizeof(uint16_t)},
+    {"[method]incoming-response.headers", "(borrow<incoming-response>) -> own<fields>", wisp_wasi_http_host_in_headers,
+     HANDLE, HANDLE},
+    {"[method]incoming-response.consume", "(borrow<incoming-response>) -> result<own<incoming-body>>",
+     wisp_wasi_http_host_in_consume, HANDLE, sizeof(struct wisp_abi_result_handle)},
 
     {"[method]incoming-body.stream", "(borrow<incoming-body>) -> result<own<input-stream>>",
      wisp_wasi_http_host_body_in_stream, HANDLE, sizeof(struct wisp_abi_result_handle)},
@@ -155,11 +143,11 @@ static const struct wisp_host_func funcs[] = {
      wisp_wasi_http_host_body_out_finish,
      WISP_HOST_SIZES(struct wisp_abi_finish_args, struct wisp_abi_result_error_code)},
 
-    {"[method]future-incoming-response.subscribe", "(borrow<future-incoming-response>) -> own<pollable>", never_called,
-     HANDLE, HANDLE},
+    {"[method]future-incoming-response.subscribe", "(borrow<future-incoming-response>) -> own<pollable>",
+     wisp_wasi_http_host_future_subscribe, HANDLE, HANDLE},
     {"[method]future-incoming-response.get",
-     "(borrow<future-incoming-response>) -> option<result<result<own<incoming-response>, error-code>>>", never_called,
-     HANDLE, sizeof(struct wisp_abi_response_result)},
+     "(borrow<future-incoming-response>) -> option<result<result<own<incoming-response>, error-code>>>",
+     wisp_wasi_http_host_future_get, HANDLE, sizeof(struct wisp_abi_response_result)},
 
     {"http-error-code", "(borrow<error>) -> option<error-code>", http_error_code, HANDLE,
      sizeof(struct wisp_abi_option_error_code)},
@@ -189,12 +177,12 @@ static const struct wisp_host_resource resources[] = {
     {.name = "outgoing-request", .drop = drop, .refuse_drop = wisp_outgoing_request_refuse_drop},
     {.name = "request-options", .drop = drop},
     {.name = "response-outparam", .drop = drop_outparam},
-    {.name = "incoming-response"},
+    {.name = "incoming-response", .drop = drop, .refuse_drop = wisp_incoming_response_refuse_drop},
     {.name = "incoming-body", .drop = drop, .refuse_drop = wisp_incoming_body_refuse_drop},
     {.name = "future-trailers", .drop = drop, .refuse_drop = wisp_future_trailers_refuse_drop},
     {.name = "outgoing-response", .drop = drop, .refuse_drop = wisp_outgoing_response_refuse_drop},
     {.name = "outgoing-body", .drop = drop_outgoing_body, .refuse_drop = wisp_outgoing_body_refuse_drop},
-    {.name = "future-incoming-response"},
+    {.name = "future-incoming-response", .drop = drop, .refuse_drop = wisp_future_response_refuse_drop},
 };
 
 const struct wisp_host_interface wisp_wasi_http_types = {
@@ -204,19 +192,5 @@ const struct wisp_host_interface wisp_wasi_http_types = {
     .n_funcs = WISP_COUNT(funcs),
     .resources = resources,
     .n_resources = WISP_COUNT(resources),
-    .types = types,
-};
-
-static const struct wisp_host_func handler_funcs[] = {
-    {"handle",
-     "(own<outgoing-request>, option<own<request-options>>) -> result<own<future-incoming-response>, error-code>",
-     wisp_wasi_http_host_send, WISP_HOST_SIZES(struct wisp_abi_send_args, struct wisp_abi_send_result)},
-};
-
-const struct wisp_host_interface wisp_wasi_http_outgoing_handler = {
-    .name = "wasi:http/outgoing-handler",
-    .version = WISP_WASI_VERSION,
-    .funcs = handler_funcs,
-    .n_funcs = WISP_COUNT(handler_funcs),
-    .types = types,
+    .types = wisp_wasi_http_type_names,
 };
