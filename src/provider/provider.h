@@ -62,14 +62,19 @@ struct wisp_provider_kind {
     /* Begins; sets provider->state. Not the place to wait for a server: what can't be reached yet is tried again by the
      * provider itself, and calls fail or wait meanwhile. An error is for settings that can't be. May be NULL. */
     int (*open)(struct wisp_provider *provider, struct wisp_err *err);
+    /* It is about to be closed: no more work of its own is begun (requests and messages from outside are not taken any
+     * more). What is under way may end, for some seconds: invocations, calls, and what is held. May be NULL. */
+    void (*drain)(struct wisp_provider *provider);
     /* All links are gone, no call is in flight. Handles may close in the loop's next turns. May be NULL. */
     void (*close)(struct wisp_provider *provider);
     /* A link is there. An error is logged and the link is not taken (calls over it fail with that text). A link whose
-     * settings change is a new one: put_link for it, then del_link for the old one. May be NULL. */
+     * settings change, its own or those it has from the provider, is a new one: put_link for it, then del_link for the
+     * old one. May be NULL. */
     int (*put_link)(struct wisp_provider *provider, struct wisp_provider_link *link, struct wisp_err *err);
     /* Only for those put_link took. No call uses it any more, none of its handles may be left but closing ones. */
     void (*del_link)(struct wisp_provider *provider, struct wisp_provider_link *link);
-    /* provider->settings are others. May be NULL: they count from the next start. */
+    /* provider->settings are others; links that see them are replaced after this. An error: they are the old ones
+     * again. May be NULL: what open read counts until the next start. */
     int (*config_changed)(struct wisp_provider *provider, struct wisp_err *err);
     /* False: not healthy, and `text` says why. May be NULL: healthy. */
     bool (*is_healthy)(struct wisp_provider *provider, struct wisp_buf *text);
@@ -116,6 +121,7 @@ bool wisp_provider_link_has(const struct wisp_provider_link *link, const char *i
 struct wisp_provider_call {
     struct wisp_provider *provider;
     const struct wisp_provider_func *func;
+    const struct wisp_func_type *type;    /* the function's, also for writers in its result */
     struct wisp_str source_id, link_name; /* the caller and its link's name, as it says */
     struct wisp_provider_link *link;      /* that link; NULL: there is none. It stays while the call does */
     struct wisp_str traceparent;          /* may be empty */
@@ -147,3 +153,7 @@ int wisp_provider_invoke(struct wisp_provider *provider, const struct wisp_provi
                          struct wisp_provider_invocation **ret_invocation, struct wisp_err *err)
     __attribute__((warn_unused_result));
 void wisp_provider_invocation_cancel(struct wisp_provider_invocation *invocation);
+
+/* Something is under way that is neither a call nor an invocation, and draining waits for it. As often as release. */
+void wisp_provider_hold(struct wisp_provider *provider);
+void wisp_provider_release(struct wisp_provider *provider);

@@ -23,7 +23,7 @@ struct wisp_provider_world {
 };
 
 struct wisp_provider_options {
-    const struct wisp_provider_kind *kind;
+    const struct wisp_provider_kind *kind; /* with all it points to, borrowed for good */
     const char *id, *lattice, *host_id;
     uv_loop_t *loop;
     struct wisp_bus_client *bus; /* with wrpc; or both NULL */
@@ -33,33 +33,45 @@ struct wisp_provider_options {
     bool is_first;
     const json_t *config, *secrets; /* may be NULL; copied */
     struct wisp_provider_world world;
+    uint64_t call_timeout_ms; /* of calls of components that don't say; 0: 10 s */
 };
 
-/* Opens it. INTERNAL when the kind contradicts itself (a signature, a size); the kind's own errors. */
+/* Opens it. INTERNAL when the kind contradicts itself (a signature, a size); the kind's own errors, after which handles
+ * of its may still close in the loop's next turns. */
 int wisp_provider_new(struct wisp_provider **ret_provider, const struct wisp_provider_options *options,
                       struct wisp_err *err) __attribute__((warn_unused_result));
-/* No new calls; those in flight are cancelled and waited for; then links go, the kind closes, and on_closed comes from
- * the loop: the provider is gone. */
+/* Before closing, for those who have time: the kind begins nothing more of its own; on_drained comes from the loop when
+ * no call, no invocation and nothing held is under way, unless it is closed before. Calls are still taken. */
+void wisp_provider_drain(struct wisp_provider *provider, void (*on_drained)(void *env), void *env);
+/* No new calls; those in flight are cancelled, fail with UNAVAILABLE, and are waited for; then links go, the kind
+ * closes, and on_closed (may be NULL) comes from the loop: the provider is gone. Once. */
 void wisp_provider_close(struct wisp_provider *provider, void (*on_closed)(void *env), void *env);
 
 /* A link as host data and `linkdefs.put` have it: source_id, target, name, wit_namespace, wit_package, interfaces,
  * source_config, target_config, and secrets in the clear under source_secrets, target_secrets (objects or null). The
  * same one again (same source, target, name, namespace, package) with other settings or interfaces replaces it; with
- * the same, nothing happens. INVALID when the provider is neither of its ends, or it is malformed. */
+ * the same, nothing happens, unless it was refused: then it is tried again. INVALID when the provider is neither of its
+ * ends, or it is malformed; the kind's error when it refuses it: calls over it fail with that. */
 int wisp_provider_put_link(struct wisp_provider *provider, const json_t *link, struct wisp_err *err)
     __attribute__((warn_unused_result));
 /* As above, configs don't count. It was not there: nothing happens. */
 void wisp_provider_del_link(struct wisp_provider *provider, const json_t *link);
 /* All of them: those not in the array go. Errors of single links are logged. */
 void wisp_provider_set_links(struct wisp_provider *provider, const json_t *links);
-/* Copied. */
+/* Copied. Links that see other settings then are replaced. When the kind refuses, all stays as it was. */
 int wisp_provider_set_config(struct wisp_provider *provider, const json_t *config, const json_t *secrets,
                              struct wisp_err *err) __attribute__((warn_unused_result));
 bool wisp_provider_is_healthy(struct wisp_provider *provider, struct wisp_buf *text);
 
-/* NULL when it exports no such function. Valid as long as the provider. */
+/* NULL when it exports no such function. Valid for good. */
 const struct wisp_provider_export *wisp_provider_find(const struct wisp_provider *provider, struct wisp_str interface,
                                                       struct wisp_str func);
+
+/* The types of all functions of an interface, to ret_exports[interface->n_funcs]; they live in the arena. INTERNAL when
+ * the table contradicts itself. */
+int wisp_provider_interface_types(const struct wisp_provider_interface *interface, struct wisp_arena *arena,
+                                  struct wisp_provider_export *ret_exports, struct wisp_err *err)
+    __attribute__((warn_unused_result));
 
 /* A call from within this process. */
 struct wisp_provider_caller {
