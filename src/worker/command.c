@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One run of a command component, in the foreground. */
+#include "worker/alone.h"
 #include "worker/program.h"
 #include "worker/surroundings.h"
 
@@ -17,6 +18,7 @@ struct command {
     const struct wisp_linked_export *entry;
     uv_loop_t loop;
     uv_timer_t deadline;
+    struct wisp_alone alone;
     struct wisp_wasi wasi;
     struct wisp_wasi_http *http;
     struct wisp_instance *instance;
@@ -83,6 +85,8 @@ static int run(struct command *command)
 {
     const struct wisp_worker_limits *limits = &command->what->limits;
     wisp_wasi_init(&command->wasi, &command->surroundings.config, &command->loop);
+    wisp_alone_init(&command->alone, &command->loop);
+    command->wasi.outside = &command->alone.outside;
     wisp_wasi_http_attach(command->http, &command->wasi, NULL);
     if (limits->timeout_ms) uv_timer_start(&command->deadline, on_deadline, limits->timeout_ms, 0);
 
@@ -100,6 +104,7 @@ static int run(struct command *command)
     wisp_instance_free(command->instance);
     wisp_wasi_http_reset(command->http);
     wisp_wasi_deinit(&command->wasi);
+    (void)wisp_alone_close(&command->alone, NULL, NULL); /* in the loop's last turns */
     return code;
 }
 
@@ -139,6 +144,7 @@ int wisp_worker_command_run(const struct wisp_worker_component *component, const
         uv_close((uv_handle_t *)&command.deadline, NULL);
         uv_run(&command.loop, UV_RUN_DEFAULT);
         uv_loop_close(&command.loop);
+        wisp_alone_deinit(&command.alone);
         wisp_wasi_http_free(command.http);
     }
     wisp_program_deinit(&command.program);

@@ -30,7 +30,7 @@ static void on_request(struct wisp_http_exchange *exchange, void *env)
         wisp_wasi_http_reply(exchange, 404, NULL);
         return;
     }
-    if ((route->has_cors || route->is_read_only) && wisp_route_answer(route, exchange)) return;
+    if (wisp_http_site_may_answer(&route->site) && wisp_http_site_answer(&route->site, exchange)) return;
     struct wisp_tenant *tenant = tenant_of(entrance->worker, route);
     if (tenant)
         wisp_http_call_begin(tenant, NULL, route, exchange);
@@ -93,6 +93,9 @@ int wisp_entrance_get(struct wisp_worker *worker, struct wisp_str address, struc
 static void entrance_free(struct wisp_entrance *entrance)
 {
     wisp_router_deinit(&entrance->router);
+    wisp_http_tls_unref(entrance->tls);
+    free(entrance->tls_cert_path);
+    free(entrance->tls_key_path);
     free(entrance->fds);
     free(entrance->address);
     free(entrance);
@@ -121,8 +124,10 @@ static int make_server(struct wisp_entrance *entrance, struct wisp_err *err)
         .env = entrance,
     };
     int r = wisp_http_server_new(&entrance->server, &entrance->worker->loop, &options, err);
-    if (r == 0) entrance->worker->n_servers++;
-    return r;
+    if (r < 0) return r;
+    wisp_http_server_set_tls(entrance->server, entrance->tls);
+    entrance->worker->n_servers++;
+    return 0;
 }
 
 static void keep_copy(struct wisp_entrance *entrance, int copy)
@@ -185,6 +190,36 @@ void wisp_entrances_unlisten(struct wisp_worker *worker, uint64_t grace_ms)
 
 /* --- routes --- */
 
+static bool is_same_path(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
+static bool has_tls_of(const struct wisp_entrance *entrance, const struct wisp_http_site *site)
+{
+    return is_same_path(entrance->tls_cert_path, site->tls_cert_path) &&
+           is_same_path(entrance->tls_key_path, site->tls_key_path);
+}
+
+/* The first route of an address says whether it has TLS. */
+static int agree_on_tls(struct wisp_entrance *entrance, const struct wisp_http_site *site, struct wisp_err *err)
+{
+    struct wisp_http_tls *tls = NULL;
+    if (has_tls_of(entrance, site)) return 0;
+    if (entrance->router.n_routes && entrance->tls && site->tls_cert_path)
+        return wisp_err_set(err, WISP_ERR_INVALID, "`%s` has TLS with other files by another route", entrance->address);
+    if (entrance->router.n_routes)
+        return wisp_err_set(err, WISP_ERR_INVALID, "`%s` is %s by another route, and can't be both", entrance->address,
+                            entrance->tls ? "HTTPS" : "plain HTTP");
+    int r = site->tls_cert_path ? wisp_http_tls_new(&tls, site->tls_cert_path, site->tls_key_path, err) : 0;
+    if (r < 0) return r;
+    wisp_http_tls_unref(entrance->tls);
+    free(entrance->tls_cert_path);
+    free(entrance->tls_key_path);
+    entrance->tls = tls;
+    entrance->tls_cert_path = tls ? wisp_mem_dup(wisp_str_from(site->tls_cert_path)) : NULL;
+    entrance->tls_key_path = tls ? wisp_mem_dup(wisp_str_from(site->tls_key_path)) : NULL;
+    if (entrance->server) wisp_http_server_set_tls(entrance->server, tls);
+    return 0;
+}
+
 static int add_route(struct wisp_worker *worker, const json_t *json, struct wisp_err *err)
 {
     struct wisp_route *route;
@@ -193,7 +228,9 @@ static int add_route(struct wisp_worker *worker, const json_t *json, struct wisp
     if (r < 0) return r;
     struct wisp_entrance *entrance;
     r = wisp_entrance_get(worker, address, &entrance, err);
+    if (r == 0) r = agree_on_tls(entrance, &route->site, err);
     if (r < 0) {
+        (void)wisp_err_wrap(err, "route to `%.*s`", WISP_STR_ARG(route->component));
         wisp_route_unref(route);
         return r;
     }

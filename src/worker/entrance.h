@@ -14,6 +14,8 @@ struct wisp_entrance {
     size_t n_fds;
     uint32_t n_stopping; /* servers it had, whose last exchanges are not over */
     struct wisp_router router;
+    struct wisp_http_tls *tls; /* NULL: plain HTTP. Of all its routes, for the address is known before the request is */
+    char *tls_cert_path, *tls_key_path;
 };
 
 enum { WISP_ENTRANCES_MAX = 1000, WISP_ENTRANCE_SOCKETS_MAX = 1000 };
@@ -26,7 +28,8 @@ int wisp_entrance_listen(struct wisp_entrance *entrance, int fd_taken, struct wi
     __attribute__((warn_unused_result));
 /* Closes its sockets; what is in flight finishes within grace_ms. */
 void wisp_entrance_unlisten(struct wisp_entrance *entrance, uint64_t grace_ms);
-/* Replaces the routes of all addresses by those of the order. What can't be a route is logged and left out. */
+/* Replaces the routes of all addresses by those of the order. What can't be a route is logged and left out, as are
+ * those that want TLS where the routes before them don't, or with other files, or the other way round. */
 void wisp_entrances_set_routes(struct wisp_worker *worker, const json_t *routes);
 void wisp_entrances_unlisten(struct wisp_worker *worker, uint64_t grace_ms);
 /* After all servers have ended. */

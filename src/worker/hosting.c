@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker of a host: orders come in, news goes out, other workers give places, and one day the parent is gone. */
 #include "base/log.h"
+#include "worker/builtin.h"
 #include "worker/entrance.h"
 #include "worker/handover.h"
 #include "worker/observer.h"
@@ -152,6 +153,13 @@ static void on_remove(struct wisp_worker *worker, const json_t *order)
     if (tenant) wisp_tenant_remove(tenant, "the component was removed");
 }
 
+/* --- providers --- */
+
+static void on_provider_ended(struct wisp_worker *worker, const json_t *order)
+{
+    wisp_remote_on_provider_ended(worker, wisp_json_str(order, "id"));
+}
+
 /* --- sockets --- */
 
 static void on_listen(struct wisp_worker *worker, const json_t *order, int fd)
@@ -185,6 +193,42 @@ static void on_log(int fd)
 
 /* --- orders --- */
 
+static void on_routes(struct wisp_worker *worker, const json_t *order)
+{
+    wisp_entrances_set_routes(worker, json_object_get(order, "routes"));
+}
+
+static void on_drain(struct wisp_worker *worker, const json_t *order)
+{
+    (void)order;
+    wisp_worker_drain(worker);
+}
+
+/* Those that come without a descriptor. */
+static void on_plain_order(struct wisp_worker *worker, const json_t *order)
+{
+    static const struct {
+        const char *what;
+        void (*on_order)(struct wisp_worker *worker, const json_t *order);
+    } all[] = {
+        {"component", on_component},
+        {"remove", on_remove},
+        {"provider", wisp_builtin_on_order},
+        {"provider-remove", wisp_builtin_on_remove},
+        {"provider-ended", on_provider_ended},
+        {"unlisten", on_unlisten},
+        {"routes", on_routes},
+        {"drain", on_drain},
+    };
+    struct wisp_str what = wisp_json_str(order, "do");
+    for (size_t i = 0; i < WISP_COUNT(all); i++) {
+        if (!wisp_str_is(what, all[i].what)) continue;
+        all[i].on_order(worker, order);
+        return;
+    }
+    WISP_LOG(WARN, "worker", "unknown order", WISP_BYTES("do", what));
+}
+
 static void on_order(struct wisp_orders *orders, const json_t *order, int fd, void *env)
 {
     (void)orders;
@@ -198,18 +242,7 @@ static void on_order(struct wisp_orders *orders, const json_t *order, int fd, vo
         on_log(fd);
     } else {
         if (fd >= 0) close(fd);
-        if (wisp_str_is(what, "component"))
-            on_component(worker, order);
-        else if (wisp_str_is(what, "remove"))
-            on_remove(worker, order);
-        else if (wisp_str_is(what, "unlisten"))
-            on_unlisten(worker, order);
-        else if (wisp_str_is(what, "routes"))
-            wisp_entrances_set_routes(worker, json_object_get(order, "routes"));
-        else if (wisp_str_is(what, "drain"))
-            wisp_worker_drain(worker);
-        else
-            WISP_LOG(WARN, "worker", "unknown order", WISP_BYTES("do", what));
+        on_plain_order(worker, order);
     }
 }
 

@@ -40,7 +40,8 @@ static struct rig {
     struct rig_worker workers[RIG_WORKERS];
     char dir[64], cache[128], guest[128], front[128], calc[128];
     uint32_t grace_ms, instances_max; /* instances_max 0: 20 */
-    char bus_path[96], bus_url[128];  /* url empty: no bus */
+    uint32_t provider_wait_ms;
+    char bus_path[96], bus_url[128]; /* url empty: no bus */
     struct wisp_worker_policy policy;
     pid_t bus_pid;
     int log_read, log_write;
@@ -217,6 +218,7 @@ static inline void rig_be_worker(uint32_t index, int orders, int control)
         .index = index,
         .instances_max = rig.instances_max ? rig.instances_max : 20,
         .grace_ms = rig.grace_ms,
+        .provider_wait_ms = rig.provider_wait_ms,
         .handover_dir = rig.dir,
         .lattice = "default",
         .host_id = "NTEST",

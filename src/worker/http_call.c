@@ -125,7 +125,15 @@ static bool on_given_up(struct wisp_invocation *invocation, const char *cause)
     return was_answered;
 }
 
-static const struct wisp_invocation_ops ops = {prepare, on_returned, on_failed, on_expired, on_refused, on_given_up};
+/* An exchange that came by wRPC. */
+static void on_denied(struct wisp_invocation *invocation, const char *why)
+{
+    (void)why;
+    wisp_http_abort(invocation->exchange);
+}
+
+static const struct wisp_invocation_ops ops = {prepare,    on_returned, on_failed, on_expired,
+                                               on_refused, on_given_up, on_denied};
 
 /* --- the exchange's events --- */
 

@@ -58,6 +58,7 @@ struct wisp_invocation *wisp_invocation_new(struct wisp_tenant *tenant, const st
     invocation->started_ns = uv_hrtime();
     tenant->worker->n_alive++;
     wisp_wasi_init(&invocation->wasi, &invocation->terms->surroundings.config, &tenant->worker->loop);
+    invocation->wasi.outside = tenant->worker->outside;
     if (invocation->terms->app) invocation->wasi.app = wisp_wasi_app_ref(invocation->terms->app);
     return invocation;
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Imports that components serve: by the caller's links, in this worker when the target runs here, else over the bus.
+/* Imports that no table of the host has: by the caller's links they lead to a component or a provider, in this worker
+ * when the target runs here, else over the bus.
  *
- * A call within the worker has no wire. The callee gets a fresh instance; what the caller's arguments were lifted to is
- * lowered into it as it is, and it runs at once, on a fiber of its own, within the turn of the caller. Only when it has
- * to wait does the caller wait too, and both are back among the others. The callee counts and waits for a place like
- * any call of it; it has the caller's time at most, and ends with the caller. */
+ * A call of a component within the worker has no wire. The callee gets a fresh instance; what the caller's arguments
+ * were lifted to is lowered into it as it is, and it runs at once, on a fiber of its own, within the turn of the
+ * caller. Only when it has to wait does the caller wait too, and both are back among the others. The callee counts and
+ * waits for a place like any call of it; it has the caller's time at most, and ends with the caller. */
+#include "provider/outside.h"
 #include "worker/observer.h"
+#include "worker/outgoing.h"
 #include "worker/remote.h"
-
-#include "wrpc/call.h"
 
 #include <stdlib.h>
 
@@ -16,10 +17,12 @@
 struct wisp_local_link {
     uint64_t topology;              /* it means the same as long as this is the worker's */
     const struct wisp_terms *terms; /* of the caller */
-    struct wisp_tenant *target;     /* NULL: not in this worker */
+    struct wisp_tenant *target;     /* NULL: no component of this worker */
     const struct wisp_linked_export *export_;
     const struct wisp_edition *edition; /* that the export is of */
-    struct wisp_str target_id;          /* of the terms */
+    struct wisp_builtin *provider;      /* NULL: no provider of this worker */
+    const struct wisp_provider_export *provider_export;
+    struct wisp_str target_id; /* of the terms */
 };
 
 /* --- what an import means --- */
@@ -42,6 +45,13 @@ static int find_link(struct wisp_call *call, const struct wisp_invocation *calle
     return 0;
 }
 
+static bool has_handles(const struct wisp_func_type *type)
+{
+    for (uint32_t i = 0; i < type->n_params; i++)
+        if (type->params[i].type->has_handles) return true;
+    return type->result && type->result->has_handles;
+}
+
 static int find_export(struct wisp_call *call, const struct wisp_import_func *func, struct wisp_local_link *link)
 {
     struct wisp_tenant *target = link->target;
@@ -50,9 +60,23 @@ static int find_export(struct wisp_call *call, const struct wisp_import_func *fu
         wisp_component_export_exact(program->component, func->interface, func->name);
     if (export_) link->export_ = wisp_linked_export_of(program->linked, export_);
     if (!export_ || !link->export_) return wisp_call_trap(call, "component `%s` does not export it", target->id);
+    if (has_handles(func->type))
+        return wisp_call_trap(call, "component `%s` runs here too: resources can't be passed to it directly",
+                              target->id);
     if (!wisp_func_type_equal(func->type, export_->type))
         return wisp_call_trap(call, "component `%s` exports it with another type", target->id);
     link->edition = target->edition;
+    return 0;
+}
+
+static int find_provider_export(struct wisp_call *call, const struct wisp_import_func *func,
+                                struct wisp_local_link *link)
+{
+    const struct wisp_builtin *provider = link->provider;
+    link->provider_export = wisp_provider_find(provider->provider, func->interface, func->name);
+    if (!link->provider_export) return wisp_call_trap(call, "provider `%s` does not have it", provider->id);
+    if (!wisp_func_type_same_shape(func->type, link->provider_export->type))
+        return wisp_call_trap(call, "provider `%s` has it with another type", provider->id);
     return 0;
 }
 
@@ -68,8 +92,11 @@ static int look_up(struct wisp_call *call, struct wisp_invocation *caller, const
     if (target && target->edition) {
         link->target = target;
         r = find_export(call, func, link);
-        if (r < 0) return r;
+    } else {
+        link->provider = wisp_builtin_find(worker, link->target_id);
+        if (link->provider) r = find_provider_export(call, func, link);
     }
+    if (r < 0) return r;
     link->topology = worker->topology;
     return 0;
 }
@@ -171,7 +198,8 @@ static bool on_given_up(struct wisp_invocation *callee, const char *cause)
     return false;
 }
 
-static const struct wisp_invocation_ops ops = {prepare, on_returned, on_failed, on_expired, on_refused, on_given_up};
+static const struct wisp_invocation_ops ops = {prepare,    on_returned, on_failed, on_expired,
+                                               on_refused, on_given_up, NULL};
 
 /* Its own time counts only when it ends before the caller's does. */
 static void begin_deadline(struct wisp_invocation *callee, const struct wisp_invocation *caller)
@@ -238,80 +266,38 @@ static int call_local(struct wisp_call *call, struct wisp_invocation *caller, co
     return wait_for(&local, callee);
 }
 
-/* --- elsewhere --- */
+/* --- providers, and what is elsewhere --- */
 
-/* Lives on the caller's fiber. */
-struct remote_call {
-    struct wisp_call *call;
-    const void *result;
-    bool is_done, is_caller_waiting;
-    int outcome;
-};
-
-static void on_result(const void *result, const struct wisp_err *err, void *env)
+static int finish_outgoing(struct wisp_outgoing_wait *wait)
 {
-    struct remote_call *remote = env;
-    remote->is_done = true;
-    remote->result = result;
-    if (err && err->kind) remote->outcome = wisp_call_trap(remote->call, "%s", err->text);
-    if (remote->is_caller_waiting) wisp_instance_wake(remote->call->instance);
+    int r = wisp_outgoing_wait(wait);
+    return r == WISP_OUTSIDE_FAILED ? wisp_call_trap(wait->call, "%s", wait->err->text) : r;
 }
 
-static int wait_for_answer(struct remote_call *remote, struct wisp_wrpc_call *wrpc_call)
+static int call_provider(struct wisp_call *call, struct wisp_invocation *caller, const struct wisp_import_func *func,
+                         const struct wisp_local_link *link, struct wisp_str link_name, const void *args, void *result)
 {
-    while (!remote->is_done) {
-        remote->is_caller_waiting = true;
-        int r = wisp_call_suspend(remote->call);
-        remote->is_caller_waiting = false;
-        if (r >= 0) continue;
-        if (!remote->is_done) wisp_wrpc_call_cancel(wrpc_call);
-        return r;
-    }
-    return remote->outcome;
-}
-
-static int start_remote(struct wisp_call *call, struct wisp_invocation *caller, const struct wisp_import_func *func,
-                        const struct wisp_wrpc_target *target, const void *args, void *result)
-{
-    struct remote_call remote = {.call = call};
-    struct wisp_wrpc_call *wrpc_call;
+    struct wisp_outgoing_wait wait;
     struct wisp_err err = {0};
-    int r = wisp_wrpc_call_start(wisp_remote_wrpc(caller->worker), target, func->type, args, call->arena, on_result,
-                                 &remote, &wrpc_call, &err);
-    if (r < 0) return wisp_call_trap(call, "%s", err.text);
-    r = wait_for_answer(&remote, wrpc_call);
-    if (r == 0 && func->type->result && remote.result) memcpy(result, remote.result, func->type->result->native_size);
-    return r;
+    wisp_outgoing_wait_init(&wait, call, func->type->result, result, &err);
+    /* Guests have no streams that would be replaced in them. */
+    wisp_outgoing_to_builtin(&wait.outgoing, caller, link->provider, link->provider_export, link_name,
+                             (void *)(uintptr_t)args);
+    return finish_outgoing(&wait);
 }
 
 static int call_remote(struct wisp_call *call, struct wisp_invocation *caller, const struct wisp_import_func *func,
                        struct wisp_str target_id, struct wisp_str link_name, const void *args, void *result)
 {
+    const struct wisp_wrpc_function function = {func->interface, func->name};
+    struct wisp_outgoing_wait wait;
+    struct wisp_err err = {0};
     if (!wisp_remote_wrpc(caller->worker))
-        return wisp_call_trap(call, "component `%.*s` is not in this worker, and there is no bus to reach others",
+        return wisp_call_trap(call, "`%.*s` is not in this worker, and there is no bus to reach others",
                               WISP_STR_ARG(target_id));
-    uint64_t now_ms = uv_now(&caller->worker->loop);
-    struct wisp_bus_header headers[4] = {{WISP_STR("source-id"), wisp_str_from(caller->tenant->id)},
-                                         {WISP_STR("link-name"), link_name}};
-    size_t n_headers = 2;
-    struct wisp_span *span = NULL;
-    char traceparent[WISP_TRACEPARENT_LEN + 1];
-    if (caller->worker->is_tracing) {
-        span = wisp_span_new_call(caller->worker, WISP_OTLP_CLIENT, caller->tenant->id, func->interface, func->name,
-                                  &(struct wisp_span_origin){.span = caller->span});
-        n_headers += wisp_span_headers(span, traceparent, headers + n_headers);
-    }
-    const struct wisp_wrpc_target target = {
-        .id = target_id,
-        .function = {func->interface, func->name},
-        .headers = headers,
-        .n_headers = n_headers,
-        .timeout_ms = caller->deadline_ms > now_ms ? caller->deadline_ms - now_ms : 1,
-    };
-    int r = start_remote(call, caller, func, &target, args, result);
-    if (span && r < 0) wisp_span_fail(span, "the call failed", "");
-    if (span) wisp_span_end(caller->worker, span);
-    return r;
+    wisp_outgoing_wait_init(&wait, call, func->type->result, result, &err);
+    wisp_outgoing_to_bus(&wait.outgoing, caller, target_id, link_name, &function, func->type, args, call->arena);
+    return finish_outgoing(&wait);
 }
 
 /* --- the fallback --- */
@@ -332,6 +318,7 @@ static int call_import(struct wisp_call *call, const struct wisp_import_func *fu
     if (r < 0) return r;
     if (link->target) return call_local(call, caller, func, link, args, result);
     struct wisp_str name = wisp_wasi_link_name(&caller->wasi, without_version(func->interface));
+    if (link->provider) return call_provider(call, caller, func, link, name, args, result);
     return call_remote(call, caller, func, link->target_id, name, args, result);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Orders whose contents are more than a few names: a component's terms, and routes with their settings; and requests
- * that are routed by what came out. Input: a JSON value. */
+/* Orders whose contents are more than a few names: a component's terms, providers, and routes with their settings; and
+ * requests that are routed by what came out. Input: a JSON value. */
+#include "worker/builtin.h"
 #include "worker/router.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -10,6 +11,14 @@ static void read_terms(struct wisp_worker *worker, const json_t *order)
     struct wisp_terms *terms;
     struct wisp_err err;
     if (wisp_terms_from_order(&terms, worker, order, &err) == 0) wisp_terms_unref(terms);
+}
+
+static void read_provider(const json_t *json)
+{
+    struct wisp_builtin_order order;
+    struct wisp_err err;
+    if (wisp_builtin_order_read(&order, json, &err) < 0) return;
+    if (!order.id.len || !order.kind.len || (order.links && !json_is_array(order.links))) __builtin_trap();
 }
 
 static void find(const struct wisp_router *router, const char *authority, const char *target)
@@ -43,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct wisp_err err;
     if (wisp_json_parse((struct wisp_str){(const char *)bytes, size}, &order, &err) < 0) return 0;
     read_terms(&worker, order);
+    read_provider(order);
     read_routes(&worker, json_object_get(order, "routes"));
     if (!wisp_ring_is_empty(&worker.deadline_classes)) __builtin_trap(); /* none is left behind */
     return 0;

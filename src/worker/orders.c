@@ -25,7 +25,7 @@ struct wisp_orders {
     struct wisp_frame_reader reader;
     struct unsent *first, *last;
     size_t unsent_size;
-    bool is_freed;
+    bool is_freed, is_handle_gone; /* both: nobody needs the memory */
 };
 
 static void on_event(uv_poll_t *poll, int status, int events);
@@ -35,7 +35,8 @@ static void on_event(uv_poll_t *poll, int status, int events);
 static void on_closed(uv_handle_t *handle)
 {
     struct wisp_orders *orders = handle->data;
-    free(orders);
+    orders->is_handle_gone = true;
+    if (orders->is_freed) free(orders);
 }
 
 static void drop_first(struct wisp_orders *orders)
@@ -52,7 +53,8 @@ static void drop_first(struct wisp_orders *orders)
 static void close_socket(struct wisp_orders *orders)
 {
     if (orders->fd < 0) return;
-    uv_poll_stop(&orders->poll);
+    /* In this order: a handle that is closed after its descriptor takes the next owner of that number off the loop. */
+    uv_close((uv_handle_t *)&orders->poll, on_closed);
     wisp_fd_closep(&orders->fd);
     while (orders->first) drop_first(orders);
     wisp_frame_reader_deinit(&orders->reader);
@@ -62,9 +64,9 @@ static void close_socket(struct wisp_orders *orders)
 void wisp_orders_free(struct wisp_orders *orders)
 {
     if (!orders) return;
-    orders->is_freed = true;
     close_socket(orders);
-    uv_close((uv_handle_t *)&orders->poll, on_closed);
+    orders->is_freed = true;
+    if (orders->is_handle_gone) free(orders);
 }
 
 static void tell_closed(struct wisp_orders *orders, const struct wisp_err *err)

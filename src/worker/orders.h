@@ -13,6 +13,15 @@
  *          invocation on. Another generation: the new code takes over when it is ready, the old one finishes what is in
  *          flight. `slot` is its place in the shared memory (shared.h).
  *     {"do":"remove", "id"}                    takes no more calls; what is in flight finishes
+ *     {"do":"provider", "id", "kind", "config":{K:V}, "secrets":{K: string | {"bytes": base64}}, "links":[LINK, ...],
+ *      "data_path"}
+ *          runs an instance of a kind of provider (capability/capability.h), or changes it: what is said is all of it.
+ *          Worker 0 does what only one of them may do. Another kind or path: a new one takes over, the old one finishes
+ *          what is in flight. A link, secrets in the clear: {"source_id", "target", "name", "wit_namespace",
+ *          "wit_package", "interfaces":[], "source_config":{}, "target_config":{}, "source_secrets":{},
+ *          "target_secrets":{}}
+ *     {"do":"provider-remove", "id"}           takes no more calls; what is in flight finishes
+ *     {"do":"provider-ended", "id"}            a provider's process has died, which may have had calls of ours
  *     {"do":"listen", "address"} + descriptor  a bound socket, listening or not: serve HTTP on it. An address that is
  *                                              served already gets one more socket
  *     {"do":"unlisten", "address"}             closes its sockets; exchanges in flight finish
@@ -27,6 +36,8 @@
  *     {"is":"component-uncached", "id", "generation"}   its code is not in the cache: compile, then order it again
  *     {"is":"component-failed", "id", "generation", "kind", "text"}
  *     {"is":"component-gone", "id", "generation"}       the last invocation of that generation has ended
+ *     {"is":"provider-ready", "id"}                     for each "provider": it takes calls, by its new links
+ *     {"is":"provider-failed", "id", "kind", "text"}    it does not run, or goes on as it was
  *     {"is":"listening", "address"}                     for each "listen"
  *     {"is":"listen-failed", "address", "kind", "text"}
  *     {"is":"telemetry", "signal":N, "n":N, "dropped":N, "items": base64}   items of telemetry/otlp.h

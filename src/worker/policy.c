@@ -3,7 +3,6 @@
 #include "worker/policy.h"
 
 #include "base/uuid.h"
-#include "wrpc/serve.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -82,11 +81,9 @@ static bool make_room(struct wisp_policy *policy)
 static void deny(struct wisp_invocation *invocation, const char *why)
 {
     invocation->tenant->counters->refused++;
-    wisp_report_failure(invocation, "a call was denied", why && *why ? why : "by the policy service");
-    if (invocation->exchange)
-        wisp_http_abort(invocation->exchange);
-    else
-        wisp_wrpc_incoming_fail(invocation->caller);
+    if (!why || !*why) why = "by the policy service";
+    wisp_report_failure(invocation, "a call was denied", why);
+    invocation->ops->on_denied(invocation, why);
 }
 
 void wisp_policy_let_go(struct wisp_invocation *invocation)

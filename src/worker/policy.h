@@ -17,7 +17,7 @@ void wisp_policy_free(struct wisp_policy *policy);
 
 void wisp_policy_ask(struct wisp_invocation *invocation, const struct wisp_wrpc_function *function);
 /* Admission, now or when the call is permitted. One that is denied ends without a result. The invocation has its
- * edition, and is the callee of a wRPC call or of an exchange that came by one. */
+ * edition, and is the callee of a wRPC call, of an exchange that came by one, or of a provider in this worker. */
 static inline void wisp_policy_begin(struct wisp_invocation *invocation, const struct wisp_wrpc_function *function)
 {
     if (invocation->worker->policy && !invocation->worker->is_hard)

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two workers, as of two hosts, and a policy service in a process of its own. It permits `add`, denies `echo` until it
- * is asked about `deep`, answers rubbish about `trap` and nothing about `nap`; of components it denies `forbidden`. */
+ * is asked about `deep`, and `spin`, answers rubbish about `trap` and nothing about `nap`; of components it denies
+ * `forbidden`. */
 #include "bus/client.h"
 #include "worker/hosting_rig.h"
+#include "worker/test_kind.h"
+
+const struct wisp_host_interface *const wisp_capability_interfaces[] = {NULL};
+const size_t wisp_capability_n_interfaces = 0;
 
 #define ADDRESS "127.0.0.1:80"
 #define TARGET(id)                                                                                                     \
@@ -53,7 +58,9 @@ static void on_question(const struct wisp_bus_message *message, void *env)
         send_decision(WISP_STR("policy.changes"), WISP_STR("somebody's"), true);
         send_decision(WISP_STR("policy.changes"), wisp_str_from(service.echo_id), true);
     }
-    send_decision(message->reply, id, !wisp_str_is(function, "echo") && !wisp_str_is(component, "forbidden"));
+    bool is_denied =
+        wisp_str_is(function, "echo") || wisp_str_is(function, "spin") || wisp_str_is(component, "forbidden");
+    send_decision(message->reply, id, !is_denied);
 }
 
 static void on_subscribed(const struct wisp_err *err, void *env)
@@ -189,6 +196,27 @@ TEST(http_calls_are_decided_too)
     CHECK_INT(n_in_log("asked v1 performInvocation of NTEST: wrpc:http/incoming-handler@0.1.0.handle of hello\n"), 1);
     CHECK_INT(n_in_log("incoming-handler@0.1.0.handle of forbidden\n"), 1);
     CHECK_INT(n_in_log("a call was denied"), 2);
+    stop();
+}
+
+TEST(calls_by_providers_here_are_decided_too)
+{
+    start();
+    start_service();
+    rig_order(0, json_pack("{s:s, s:s, s:s}", "do", "provider", "id", "kind", "kind", "test"), -1);
+    rig_expect(0, "provider-ready", "kind");
+    rig_run(0, "calc", 1, 1, rig.calc, LINKS "," TARGET("calc"));
+    rig_run(0, "front", 1, 0, rig.front,
+            "\"links\":[{\"name\":\"default\",\"interface\":\"test:calc/next\",\"target\":\"kind\"}]," TARGET("front"));
+    rig_routes(0, "{\"address\":\"" ADDRESS "\",\"component\":\"front\"}");
+    uint16_t port = rig_listen(0, ADDRESS);
+    for (int i = 0; i < 2; i++) {
+        RIG_CHECK_ANSWER(rig_ask(port, "/", 'D'), "hello from the guest");
+        RIG_CHECK_ANSWER(rig_ask(port, "/", 'V'), "HTTP/1.1 500 ");
+    }
+    CHECK_INT(n_in_log("asked v1 performInvocation of NTEST: test:calc/next@0.1.0.deep of calc\n"), 1);
+    CHECK_INT(n_in_log("ops@0.1.0.spin of calc\n"), 1);
+    CHECK_HAS(rig_log(), "provider `kind`: component `calc`: not today");
     stop();
 }
 

@@ -5,6 +5,7 @@
 #include "worker/policy.h"
 
 #include "base/log.h"
+#include "wrpc/call.h"
 #include "wrpc/http.h"
 
 #include <stdlib.h>
@@ -38,6 +39,16 @@ struct served {
 struct wisp_wrpc *wisp_remote_wrpc(const struct wisp_worker *worker)
 {
     return worker->remote ? worker->remote->wrpc : NULL;
+}
+
+struct wisp_bus_client *wisp_remote_bus(const struct wisp_worker *worker)
+{
+    return worker->remote ? worker->remote->bus : NULL;
+}
+
+void wisp_remote_on_provider_ended(struct wisp_worker *worker, struct wisp_str id)
+{
+    if (worker->remote) wisp_wrpc_target_ended(worker->remote->wrpc, id);
 }
 
 /* --- calls of functions --- */
@@ -90,7 +101,14 @@ static bool on_given_up(struct wisp_invocation *invocation, const char *cause)
     return fail(invocation, "a call was given up", cause);
 }
 
-static const struct wisp_invocation_ops ops = {prepare, on_returned, on_failed, on_expired, on_refused, on_given_up};
+static void on_denied(struct wisp_invocation *invocation, const char *why)
+{
+    (void)why;
+    wisp_wrpc_incoming_fail(invocation->caller);
+}
+
+static const struct wisp_invocation_ops ops = {prepare,    on_returned, on_failed, on_expired,
+                                               on_refused, on_given_up, on_denied};
 
 static struct wisp_span *begin_span(struct wisp_tenant *tenant, const struct wisp_wrpc_incoming *call,
                                     const struct wisp_export_func *func)
@@ -175,10 +193,11 @@ static void serve_all(struct wisp_remote_service *service)
     }
 }
 
-/* An edition whose subscriptions are on their way to the bus. */
+/* Subscriptions that are on their way to the bus. */
 struct announcement {
     struct wisp_link all; /* in remote->announcements */
     struct wisp_worker *worker;
+    void (*tell)(struct wisp_worker *worker, struct wisp_str id, uint64_t generation);
     char *id;
     uint64_t generation;
 };
@@ -194,23 +213,24 @@ static void on_served(const struct wisp_err *err, void *env)
 {
     (void)err; /* without the bus it takes calls of this host all the same */
     struct announcement *announcement = env;
-    wisp_hosting_on_ready(announcement->worker, wisp_str_from(announcement->id), announcement->generation);
+    announcement->tell(announcement->worker, wisp_str_from(announcement->id), announcement->generation);
     announcement_free(announcement);
 }
 
-static void announce(const struct wisp_edition *edition)
+void wisp_remote_when_served(struct wisp_worker *worker,
+                             void (*tell)(struct wisp_worker *worker, struct wisp_str id, uint64_t generation),
+                             struct wisp_str id, uint64_t generation)
 {
-    struct wisp_worker *worker = edition->tenant->worker;
     struct wisp_remote *remote = worker->remote;
-    struct wisp_str id = wisp_str_from(edition->tenant->id);
     if (!remote || wisp_bus_client_state(remote->bus) != WISP_BUS_CONNECTED) {
-        wisp_hosting_on_ready(worker, id, edition->generation);
+        tell(worker, id, generation);
         return;
     }
     struct announcement *announcement = wisp_mem_calloc(1, sizeof *announcement);
     announcement->worker = worker;
+    announcement->tell = tell;
     announcement->id = wisp_mem_dup(id);
-    announcement->generation = edition->generation;
+    announcement->generation = generation;
     wisp_ring_append(&remote->announcements, &announcement->all);
     wisp_bus_flush(remote->bus, SERVED_MS, on_served, announcement);
 }
@@ -237,8 +257,9 @@ static void serve(struct wisp_edition *edition)
 
 void wisp_remote_serve(struct wisp_edition *edition)
 {
-    if (edition->tenant->worker->remote) serve(edition);
-    announce(edition);
+    const struct wisp_tenant *tenant = edition->tenant;
+    if (tenant->worker->remote) serve(edition);
+    wisp_remote_when_served(tenant->worker, wisp_hosting_on_ready, wisp_str_from(tenant->id), edition->generation);
 }
 
 static void service_free(struct wisp_remote_service *service)

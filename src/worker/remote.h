@@ -16,5 +16,12 @@ void wisp_remote_drain(struct wisp_worker *worker);
 bool wisp_remote_finish(struct wisp_worker *worker);
 /* Closes. After all exchanges and invocations. */
 void wisp_remote_stop(struct wisp_worker *worker);
+/* `tell` is called when the bus knows of all services made so far, at once when there is none to be reached. */
+void wisp_remote_when_served(struct wisp_worker *worker,
+                             void (*tell)(struct wisp_worker *worker, struct wisp_str id, uint64_t generation),
+                             struct wisp_str id, uint64_t generation);
+/* Nobody answers calls that this provider has taken. */
+void wisp_remote_on_provider_ended(struct wisp_worker *worker, struct wisp_str id);
 /* NULL without a bus. */
 struct wisp_wrpc *wisp_remote_wrpc(const struct wisp_worker *worker);
+struct wisp_bus_client *wisp_remote_bus(const struct wisp_worker *worker);

@@ -5,31 +5,16 @@
  * without port and in any case, paths as they were sent, whole, without the query. Of the routes that match, the most
  * specific one counts: host and path, before host, before path, before neither; of equal ones the first. No match: 404.
  *
- * Settings of a route, as the http-server provider of wasmCloud has them; all are texts:
- *
- *     timeout_ms               408 when the component hasn't answered by then
- *     readonly_mode            "true": 405 for methods other than GET and HEAD
- *     cache_control            value of a header cache-control for responses that don't have one
- *     cors_allowed_origins     JSON lists; empty or missing: any. Any of these keys turns CORS on: preflights are
- *     cors_allowed_headers     answered, responses get access-control headers
- *     cors_allowed_methods
- *     cors_exposed_headers
- *     cors_max_age_secs        [300]
- *     tls_cert_file, tls_priv_key_file   not served yet: the address is, but without TLS, and the log says so
+ * Settings of a route are those of http/site.h. Certificates belong to the address (entrance.h).
  *
  * One thread. */
 #pragma once
 
 #include "base/arena.h"
+#include "http/site.h"
 #include "worker/worker_priv.h"
 
-enum { WISP_ROUTES_MAX = 100000, WISP_ROUTE_ORIGINS_MAX = 100 };
-
-struct wisp_route_cors {
-    const struct wisp_str *origins; /* lower case is not asked for: origins are compared as they are */
-    size_t n_origins;               /* 0: any */
-    struct wisp_str allow_headers, allow_methods, expose_headers, max_age; /* values of headers; empty: "*" or none */
-};
+enum { WISP_ROUTES_MAX = 100000 };
 
 struct wisp_route {
     struct wisp_arena arena; /* of everything below, and of this */
@@ -38,10 +23,8 @@ struct wisp_route {
     struct wisp_str component;
     struct wisp_tenant *tenant; /* what `component` means while `topology` is the worker's */
     uint64_t topology;
-    bool is_read_only, has_cors;
     struct wisp_deadline_class *deadlines; /* NULL: the component's own */
-    struct wisp_str cache_control;         /* empty: none */
-    struct wisp_route_cors cors;
+    struct wisp_http_site site;
 };
 
 /* The routes of one address. Zeroed is a valid empty one. */
@@ -71,14 +54,11 @@ void wisp_router_deinit(struct wisp_router *router);
 /* NULL: no match. */
 struct wisp_route *wisp_router_find(const struct wisp_router *router, const struct wisp_http_exchange *exchange);
 
-/* Answers what the route answers itself (405, preflights): true, and the exchange is done with. */
-bool wisp_route_answer(const struct wisp_route *route, struct wisp_http_exchange *exchange);
 /* The response is to get the route's headers. */
 static inline bool wisp_route_has_headers(const struct wisp_route *route)
 {
-    return route->has_cors || route->cache_control.len;
+    return wisp_http_site_has_headers(&route->site);
 }
-/* Lets the exchange, an HTTP server's, whose user begins with `answerer`, add them when its response starts. */
+/* Sees to it; the route is held until the answerer is done. */
 void wisp_route_decorate(struct wisp_route *route, struct wisp_http_exchange *exchange, struct wisp_answerer *answerer);
-/* When the answerer is done. */
 void wisp_route_leave(struct wisp_answerer *answerer);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/runtime.h"
 
+#include "capability/capability.h"
 #include "component/instance.h"
 #include "wasi/wasi.h"
+
+#include <string.h>
 
 /* What a slot of the pool has for any component. Slots take address space; memory only once they are used. Components
  * of dynamic languages are half a dozen core modules, of which one or two have a memory. */
@@ -10,8 +13,12 @@ enum { MODULES = 4, MEMORIES = 2, TABLES = 4, TABLE_ELEMENTS = 50000 };
 
 int wisp_runtime_init(struct wisp_runtime *runtime, const struct wisp_host_fallback *fallback, struct wisp_err *err)
 {
+    size_t n = wisp_wasi_n_interfaces + wisp_capability_n_interfaces;
+    WISP_CLEANUP_FREE const struct wisp_host_interface **all = wisp_mem_calloc(n, sizeof *all);
     *runtime = (struct wisp_runtime){0};
-    int r = wisp_host_new(&runtime->host, wisp_wasi_interfaces, wisp_wasi_n_interfaces, err);
+    memcpy(all, wisp_wasi_interfaces, wisp_wasi_n_interfaces * sizeof *all);
+    memcpy(all + wisp_wasi_n_interfaces, wisp_capability_interfaces, wisp_capability_n_interfaces * sizeof *all);
+    int r = wisp_host_new(&runtime->host, all, n, err);
     if (r == 0 && fallback) wisp_host_set_fallback(runtime->host, fallback);
     return r;
 }

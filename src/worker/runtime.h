@@ -16,7 +16,7 @@ struct wisp_runtime {
     struct wisp_wasm_engine_options room;
 };
 
-/* Host interfaces of WASI; `fallback` (NULL: none) gets what they don't have, and is borrowed. */
+/* Host interfaces of WASI and of capabilities; `fallback` (NULL: none) gets what they don't have, and is borrowed. */
 int wisp_runtime_init(struct wisp_runtime *runtime, const struct wisp_host_fallback *fallback, struct wisp_err *err)
     __attribute__((warn_unused_result));
 /* An engine whose pool has slots as one component needs them, and no larger. */

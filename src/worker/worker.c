@@ -5,8 +5,11 @@
  *        └────parent gone, second SIGTERM──▶ the same, but what is in flight is given up ───────────────────┘
  */
 #include "base/log.h"
+#include "worker/builtin.h"
 #include "worker/entrance.h"
+#include "worker/links.h"
 #include "worker/remote.h"
+#include "worker/world.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -50,11 +53,15 @@ void wisp_worker_settle(struct wisp_worker *worker)
     wisp_worker_stay_awake(worker);
 }
 
+static void on_alone_closed(void *env) { wisp_worker_settle(env); }
+
 /* Without active handles the loop ends by itself. */
 static void settle(struct wisp_worker *worker)
 {
     worker->must_settle = false;
-    if (worker->is_stopping && !worker->n_servers && !worker->n_alive && wisp_remote_finish(worker))
+    if (!worker->is_stopping || worker->n_servers || worker->n_alive) return;
+    if (wisp_builtins_finish(worker) && wisp_alone_close(&worker->alone, on_alone_closed, worker) &&
+        wisp_remote_finish(worker))
         close_handles(worker);
 }
 
@@ -87,6 +94,7 @@ void wisp_worker_drain(struct wisp_worker *worker)
     uv_timer_start(&worker->drain, on_drain_deadline, wisp_worker_drain_ms(worker), 0);
     wisp_entrances_unlisten(worker, wisp_worker_drain_ms(worker));
     wisp_remote_drain(worker);
+    wisp_builtins_drain(worker);
     wisp_worker_settle(worker);
 }
 
@@ -97,9 +105,12 @@ static void on_check(uv_check_t *check)
     struct wisp_worker *worker = check->data;
     if (!uv_is_active((uv_handle_t *)&worker->idle)) return;
     wisp_invocations_run(worker);
+    if (!wisp_ring_is_empty(&worker->cancelled)) wisp_world_end_cancelled(worker);
     if (!wisp_ring_is_empty(&worker->loading)) wisp_hosting_load_some(worker);
     if (!wisp_ring_is_empty(&worker->retired)) wisp_tenants_collect(worker);
-    if (wisp_ring_is_empty(&worker->runnable) && wisp_ring_is_empty(&worker->loading)) uv_idle_stop(&worker->idle);
+    if (wisp_ring_is_empty(&worker->runnable) && wisp_ring_is_empty(&worker->loading) &&
+        wisp_ring_is_empty(&worker->cancelled))
+        uv_idle_stop(&worker->idle);
     if (worker->must_settle) settle(worker);
 }
 
@@ -279,6 +290,8 @@ static void init_lists(struct wisp_worker *worker)
     wisp_ring_init(&worker->waiting);
     wisp_ring_init(&worker->loading);
     wisp_ring_init(&worker->retired);
+    wisp_ring_init(&worker->builtins);
+    wisp_ring_init(&worker->cancelled);
     wisp_ring_init(&worker->deadline_classes);
     worker->next_deadline_ms = UINT64_MAX;
     worker->topology = 1;
@@ -288,6 +301,8 @@ static void init_lists(struct wisp_worker *worker)
 static int start(struct wisp_worker *worker, struct wisp_err *err)
 {
     bool is_host = worker->options->host != NULL;
+    wisp_alone_init(&worker->alone, &worker->loop);
+    worker->outside = is_host ? &wisp_links_outside : &worker->alone.outside;
     int r = wisp_runtime_init(&worker->runtime, is_host ? wisp_import_fallback(worker) : NULL, err);
     if (r == 0) r = is_host ? wisp_hosting_start(worker, err) : start_component(worker, err);
     if (r < 0) return r;
@@ -307,6 +322,7 @@ static void deinit(struct wisp_worker *worker)
     close_handles(worker);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
     wisp_entrances_deinit(worker);
+    wisp_builtins_deinit(worker);
     wisp_tenants_deinit(worker);
     wisp_invocations_deinit(worker);
     wisp_hosting_free(worker);
@@ -314,6 +330,8 @@ static void deinit(struct wisp_worker *worker)
     uv_loop_close(&worker->loop);
     wisp_runtime_deinit(&worker->runtime);
     wisp_shared_free(worker->shared);
+    wisp_wire_types_deinit(&worker->wire_types);
+    wisp_alone_deinit(&worker->alone);
     free(worker->n_running);
     wisp_buf_deinit(&worker->command);
     free(worker);

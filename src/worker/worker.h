@@ -47,6 +47,7 @@ enum {
     WISP_WORKER_INSTANCES_MAX = 1000,
     WISP_WORKER_QUEUE_MAX = 1000,
     WISP_WORKER_BODY_BYTES_MAX = 64 << 20,
+    WISP_WORKER_PROVIDER_WAIT_MS = 10 * 1000,
     WISP_WORKER_DRAIN_MS = 30 * 1000, /* after it, requests still in flight are broken off */
     WISP_WORKER_EXIT_TRAP = 134,      /* exit code of a command that trapped: what a shell shows for SIGABRT */
     WISP_WORKER_EXIT_TIMEOUT = 124,   /* exit code of a command that ran out of time, as timeout(1) has it */
@@ -97,6 +98,7 @@ struct wisp_worker_host {
     uint32_t instances_max;    /* invocations alive at once in this worker, of all components; 0: 1000 */
     uint64_t memory_bytes_max; /* what components may be given at most; 0: 4 GiB */
     uint32_t grace_ms;         /* goes on for so long without its parent; 0: not at all */
+    uint32_t provider_wait_ms; /* calls wait for a provider that nobody runs right now; 0: 10 s */
     const char *handover_dir;  /* see handover.h; NULL: no hand-over */
     const char *lattice, *host_id;
     struct wisp_worker_telemetry telemetry;

@@ -18,10 +18,12 @@
 #include "http/http.h"
 #include "wasi/app.h"
 #include "wasi/http.h"
+#include "worker/alone.h"
 #include "worker/orders.h"
 #include "worker/program.h"
 #include "worker/shared.h"
 #include "worker/surroundings.h"
+#include "worker/wire_types.h"
 
 #include <uv.h>
 
@@ -120,6 +122,8 @@ struct wisp_invocation_ops {
     void (*on_refused)(struct wisp_invocation *invocation, const char *cause);
     /* The worker gives it up, or its component was removed. */
     bool (*on_given_up)(struct wisp_invocation *invocation, const char *cause);
+    /* It was held, and is not permitted. NULL: its calls need no permission. */
+    void (*on_denied)(struct wisp_invocation *invocation, const char *why);
 };
 
 /* Why an exchange is in our hands: exchange->user points to one, the first member of what answers it. */
@@ -177,6 +181,12 @@ struct wisp_worker {
 
     struct wisp_map tenants_by_id;
     struct wisp_link tenants, waiting, loading, retired;
+    struct wisp_map builtins_by_id;     /* those that take calls */
+    struct wisp_link builtins;          /* all of them, see builtin.h */
+    struct wisp_link cancelled;         /* calls by providers, see world.h */
+    const struct wisp_outside *outside; /* of all invocations */
+    struct wisp_alone alone;            /* for `wisp run` */
+    struct wisp_wire_types wire_types;
     uint64_t topology; /* changes whenever a name may mean something else than before */
     struct wisp_entrance *entrances;
     uint32_t n_servers; /* HTTP servers that have not ended */
