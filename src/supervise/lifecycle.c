@@ -40,6 +40,8 @@ void wisp_lifecycle_init(struct wisp_lifecycle *life, const struct wisp_lifecycl
     OVERRIDE(backoff_first_ms);
     OVERRIDE(backoff_max_ms);
     OVERRIDE(healthy_after_ms);
+    OVERRIDE(failed_after);
+    OVERRIDE(is_held);
 #undef OVERRIDE
 }
 
@@ -62,13 +64,19 @@ static uint64_t next_random(struct wisp_lifecycle *life)
     return life->random;
 }
 
+bool wisp_lifecycle_is_failed(const struct wisp_lifecycle *life)
+{
+    return life->policy.failed_after && life->failures >= life->policy.failed_after;
+}
+
 /* The pause before the next start: none after the first death, then doubling; somewhere in its upper half. */
 static uint64_t pause_ms(struct wisp_lifecycle *life)
 {
-    if (life->failures <= 1) return 0;
     uint64_t pause = life->policy.backoff_first_ms;
+    bool is_failed = wisp_lifecycle_is_failed(life);
+    if (life->failures <= 1 && !is_failed) return 0;
     for (uint32_t i = 2; i < life->failures && pause < life->policy.backoff_max_ms; i++) pause *= 2;
-    if (pause > life->policy.backoff_max_ms) pause = life->policy.backoff_max_ms;
+    if (pause > life->policy.backoff_max_ms || is_failed) pause = life->policy.backoff_max_ms;
     return pause - next_random(life) % (pause / 2 + 1);
 }
 
@@ -87,11 +95,17 @@ static uint32_t go_down(struct wisp_lifecycle *life, uint64_t now_ms)
     return enter(life, WISP_CHILD_DOWN, 0, 0);
 }
 
+static uint32_t end_pause(struct wisp_lifecycle *life, uint64_t now_ms)
+{
+    return life->policy.is_held ? enter(life, WISP_CHILD_HELD, 0, WISP_CHILD_DUE) : launch(life, now_ms);
+}
+
 static uint32_t retry(struct wisp_lifecycle *life, uint64_t now_ms)
 {
+    life->has_failed = false;
     if (life->failures < UINT32_MAX) life->failures++;
     uint64_t pause = pause_ms(life);
-    return pause ? enter(life, WISP_CHILD_BACKOFF, now_ms + pause, 0) : launch(life, now_ms);
+    return pause ? enter(life, WISP_CHILD_BACKOFF, now_ms + pause, 0) : end_pause(life, now_ms);
 }
 
 /* --- handlers --- */
@@ -175,22 +189,30 @@ static uint32_t settle(struct wisp_lifecycle *life, uint64_t now_ms)
 typedef uint32_t handler(struct wisp_lifecycle *life, uint64_t now_ms);
 
 /* Every pair that a child, an operator or the clock can cause has a handler. An empty cell can't happen: no process
- * can say anything in DOWN and BACKOFF, and there is no deadline in DOWN. */
+ * can say anything in DOWN, BACKOFF and HELD, and there is no deadline in DOWN and HELD. */
 #define EV(name) [WISP_CHILD_EV_##name]
 static handler *const table[WISP_CHILD_STATE_COUNT][WISP_CHILD_EVENT_COUNT] = {
-    [WISP_CHILD_DOWN] = {EV(START) = launch, EV(STOP) = ignore, EV(KILL) = ignore},
+    [WISP_CHILD_DOWN] = {EV(START) = launch, EV(STOP) = ignore, EV(KILL) = ignore, EV(RELEASE) = ignore,
+                         EV(HANG) = ignore},
     [WISP_CHILD_STARTING] = {EV(START) = ignore, EV(STOP) = ask, EV(KILL) = slay_for_good, EV(READY) = mark_ready,
                              EV(EXIT) = retry, EV(FINISH) = go_down, EV(SPAWN_FAILED) = retry_later,
-                             EV(DEADLINE) = give_up_waiting},
+                             EV(DEADLINE) = give_up_waiting, EV(RELEASE) = ignore, EV(HANG) = give_up_waiting},
     [WISP_CHILD_READY] = {EV(START) = ignore, EV(STOP) = ask, EV(KILL) = slay_for_good, EV(READY) = ignore,
-                          EV(EXIT) = retry, EV(FINISH) = go_down, EV(DEADLINE) = forget_failures},
+                          EV(EXIT) = retry, EV(FINISH) = go_down, EV(DEADLINE) = forget_failures, EV(RELEASE) = ignore,
+                          EV(HANG) = give_up_waiting},
     [WISP_CHILD_STOPPING] = {EV(START) = note_wanted, EV(STOP) = note_unwanted, EV(KILL) = slay_for_good,
-                             EV(READY) = ignore, EV(EXIT) = settle, EV(FINISH) = go_down, EV(DEADLINE) = terminate},
+                             EV(READY) = ignore, EV(EXIT) = settle, EV(FINISH) = go_down, EV(DEADLINE) = terminate,
+                             EV(RELEASE) = ignore, EV(HANG) = ignore},
     [WISP_CHILD_TERMINATING] = {EV(START) = note_wanted, EV(STOP) = note_unwanted, EV(KILL) = slay_for_good,
-                                EV(READY) = ignore, EV(EXIT) = settle, EV(FINISH) = go_down, EV(DEADLINE) = slay},
+                                EV(READY) = ignore, EV(EXIT) = settle, EV(FINISH) = go_down, EV(DEADLINE) = slay,
+                                EV(RELEASE) = ignore, EV(HANG) = ignore},
     [WISP_CHILD_KILLING] = {EV(START) = note_wanted, EV(STOP) = note_unwanted, EV(KILL) = note_unwanted,
-                            EV(READY) = ignore, EV(EXIT) = settle, EV(FINISH) = go_down, EV(DEADLINE) = slay},
-    [WISP_CHILD_BACKOFF] = {EV(START) = launch, EV(STOP) = go_down, EV(KILL) = go_down, EV(DEADLINE) = launch},
+                            EV(READY) = ignore, EV(EXIT) = settle, EV(FINISH) = go_down, EV(DEADLINE) = slay,
+                            EV(RELEASE) = ignore, EV(HANG) = ignore},
+    [WISP_CHILD_BACKOFF] = {EV(START) = launch, EV(STOP) = go_down, EV(KILL) = go_down, EV(DEADLINE) = end_pause,
+                            EV(RELEASE) = ignore, EV(HANG) = ignore},
+    [WISP_CHILD_HELD] = {EV(START) = launch, EV(STOP) = go_down, EV(KILL) = go_down, EV(RELEASE) = launch,
+                         EV(HANG) = ignore},
 };
 #undef EV
 
@@ -208,7 +230,7 @@ uint32_t wisp_lifecycle_step(struct wisp_lifecycle *life, enum wisp_lifecycle_ev
 
 bool wisp_lifecycle_has_process(enum wisp_lifecycle_state state)
 {
-    return state != WISP_CHILD_DOWN && state != WISP_CHILD_BACKOFF;
+    return state != WISP_CHILD_DOWN && state != WISP_CHILD_BACKOFF && state != WISP_CHILD_HELD;
 }
 
 const char *wisp_lifecycle_state_name(enum wisp_lifecycle_state state)

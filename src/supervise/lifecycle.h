@@ -16,7 +16,11 @@
  *
  * A child that dies is started again at once; if it dies again before it was ready for `healthy_after_ms`, after a
  * pause that doubles each time up to `backoff_max_ms`, with jitter, so that many don't come back in the same moment.
- * START while it is being stopped means: again, as soon as it is gone. */
+ * After `failed_after` deaths in a row it has failed: it is still tried, after the longest pause each time.
+ * START while it is being stopped means: again, as soon as it is gone.
+ *
+ * A child whose policy says `is_held` is not started again just so: when its pause is over it goes to HELD, the owner
+ * gets DUE, prepares what the new process needs, however long that takes, and says RELEASE. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +33,8 @@
     X(STOPPING, "stopping")       /* asked to finish */                                                                \
     X(TERMINATING, "terminating") /* had SIGTERM */                                                                    \
     X(KILLING, "killing")         /* had SIGKILL */                                                                    \
-    X(BACKOFF, "backoff")         /* not running, to be started at the deadline */
+    X(BACKOFF, "backoff")         /* not running, to be started at the deadline */                                     \
+    X(HELD, "held")               /* not running, to be started when the owner says RELEASE */
 
 #define WISP_LIFECYCLE_EVENTS(X)                                                                                       \
     X(START, "start")               /* the owner wants it to run */                                                    \
@@ -39,7 +44,9 @@
     X(EXIT, "exit")                 /* the process is gone */                                                          \
     X(FINISH, "finish")             /* the process is gone, and the owner says: not again */                           \
     X(SPAWN_FAILED, "spawn-failed") /* the action SPAWN could not be done */                                           \
-    X(DEADLINE, "deadline")         /* deadline_ms has come */
+    X(DEADLINE, "deadline")         /* deadline_ms has come */                                                         \
+    X(RELEASE, "release")           /* the owner has prepared the start that was DUE */                                \
+    X(HANG, "hang")                 /* the owner says that it does nothing any more: kill it, start it again */
 
 enum wisp_lifecycle_state {
 #define X(name, ...) WISP_CHILD_##name,
@@ -61,6 +68,7 @@ enum wisp_lifecycle_action {
     WISP_CHILD_ASK = 2,   /* ask the process to finish */
     WISP_CHILD_TERM = 4,  /* send SIGTERM */
     WISP_CHILD_SLAY = 8,  /* send SIGKILL */
+    WISP_CHILD_DUE = 16,  /* tell the owner that the next start is due */
 };
 
 /* Milliseconds; 0: the default in brackets. */
@@ -71,6 +79,8 @@ struct wisp_lifecycle_policy {
     uint32_t backoff_first_ms; /* pause after the second death in a row [100] */
     uint32_t backoff_max_ms;   /* [30,000] */
     uint32_t healthy_after_ms; /* ready for so long: earlier deaths are forgotten [60,000] */
+    uint32_t failed_after;     /* deaths in a row until the longest pause [never] */
+    bool is_held;              /* the owner releases each new start after a death */
 };
 
 /* Caller's storage; wisp_lifecycle_init before the first step. */
@@ -80,7 +90,7 @@ struct wisp_lifecycle {
     uint64_t deadline_ms; /* feed DEADLINE at this time; 0: none */
     uint32_t failures;    /* deaths in a row */
     bool is_wanted;       /* start it again when the process that is being stopped is gone */
-    bool has_failed;      /* being killed because it wasn't ready in time */
+    bool has_failed;      /* being killed because it wasn't ready in time, or hangs */
     uint64_t random;      /* state of the jitter */
 };
 
@@ -93,6 +103,8 @@ bool wisp_lifecycle_accepts(enum wisp_lifecycle_state state, enum wisp_lifecycle
 /* Returns the action to take, or 0. Read deadline_ms again afterwards: every step may set or clear it. */
 uint32_t wisp_lifecycle_step(struct wisp_lifecycle *life, enum wisp_lifecycle_event event, uint64_t now_ms);
 
+/* It died too often in a row. */
+bool wisp_lifecycle_is_failed(const struct wisp_lifecycle *life);
 /* There is a process in this state. */
 bool wisp_lifecycle_has_process(enum wisp_lifecycle_state state);
 const char *wisp_lifecycle_state_name(enum wisp_lifecycle_state state);

@@ -35,6 +35,8 @@ static const struct cell cells[] = {
     {ST(DOWN), EV(START), ST(STARTING), WISP_CHILD_SPAWN, 1000},
     {ST(DOWN), EV(STOP), ST(DOWN), 0, KEPT},
     {ST(DOWN), EV(KILL), ST(DOWN), 0, KEPT},
+    {ST(DOWN), EV(RELEASE), ST(DOWN), 0, KEPT},
+    {ST(DOWN), EV(HANG), ST(DOWN), 0, KEPT},
 
     {ST(STARTING), EV(START), ST(STARTING), 0, KEPT},
     {ST(STARTING), EV(STOP), ST(STOPPING), WISP_CHILD_ASK, 300},
@@ -44,6 +46,8 @@ static const struct cell cells[] = {
     {ST(STARTING), EV(FINISH), ST(DOWN), 0, NONE},
     {ST(STARTING), EV(SPAWN_FAILED), ST(BACKOFF), 0, 100},
     {ST(STARTING), EV(DEADLINE), ST(KILLING), WISP_CHILD_SLAY, 50},
+    {ST(STARTING), EV(RELEASE), ST(STARTING), 0, KEPT},
+    {ST(STARTING), EV(HANG), ST(KILLING), WISP_CHILD_SLAY, 50},
 
     {ST(READY), EV(START), ST(READY), 0, KEPT},
     {ST(READY), EV(STOP), ST(STOPPING), WISP_CHILD_ASK, 300},
@@ -52,6 +56,8 @@ static const struct cell cells[] = {
     {ST(READY), EV(EXIT), ST(STARTING), WISP_CHILD_SPAWN, 1000},
     {ST(READY), EV(FINISH), ST(DOWN), 0, NONE},
     {ST(READY), EV(DEADLINE), ST(READY), 0, NONE},
+    {ST(READY), EV(RELEASE), ST(READY), 0, KEPT},
+    {ST(READY), EV(HANG), ST(KILLING), WISP_CHILD_SLAY, 50},
 
     {ST(STOPPING), EV(START), ST(STOPPING), 0, KEPT},
     {ST(STOPPING), EV(STOP), ST(STOPPING), 0, KEPT},
@@ -60,6 +66,8 @@ static const struct cell cells[] = {
     {ST(STOPPING), EV(EXIT), ST(DOWN), 0, NONE},
     {ST(STOPPING), EV(FINISH), ST(DOWN), 0, NONE},
     {ST(STOPPING), EV(DEADLINE), ST(TERMINATING), WISP_CHILD_TERM, 50},
+    {ST(STOPPING), EV(RELEASE), ST(STOPPING), 0, KEPT},
+    {ST(STOPPING), EV(HANG), ST(STOPPING), 0, KEPT},
 
     {ST(TERMINATING), EV(START), ST(TERMINATING), 0, KEPT},
     {ST(TERMINATING), EV(STOP), ST(TERMINATING), 0, KEPT},
@@ -68,6 +76,8 @@ static const struct cell cells[] = {
     {ST(TERMINATING), EV(EXIT), ST(DOWN), 0, NONE},
     {ST(TERMINATING), EV(FINISH), ST(DOWN), 0, NONE},
     {ST(TERMINATING), EV(DEADLINE), ST(KILLING), WISP_CHILD_SLAY, 50},
+    {ST(TERMINATING), EV(RELEASE), ST(TERMINATING), 0, KEPT},
+    {ST(TERMINATING), EV(HANG), ST(TERMINATING), 0, KEPT},
 
     {ST(KILLING), EV(START), ST(KILLING), 0, KEPT},
     {ST(KILLING), EV(STOP), ST(KILLING), 0, KEPT},
@@ -76,15 +86,34 @@ static const struct cell cells[] = {
     {ST(KILLING), EV(EXIT), ST(DOWN), 0, NONE},
     {ST(KILLING), EV(FINISH), ST(DOWN), 0, NONE},
     {ST(KILLING), EV(DEADLINE), ST(KILLING), WISP_CHILD_SLAY, 50},
+    {ST(KILLING), EV(RELEASE), ST(KILLING), 0, KEPT},
+    {ST(KILLING), EV(HANG), ST(KILLING), 0, KEPT},
 
     {ST(BACKOFF), EV(START), ST(STARTING), WISP_CHILD_SPAWN, 1000},
     {ST(BACKOFF), EV(STOP), ST(DOWN), 0, NONE},
     {ST(BACKOFF), EV(KILL), ST(DOWN), 0, NONE},
     {ST(BACKOFF), EV(DEADLINE), ST(STARTING), WISP_CHILD_SPAWN, 1000},
+    {ST(BACKOFF), EV(RELEASE), ST(BACKOFF), 0, KEPT},
+    {ST(BACKOFF), EV(HANG), ST(BACKOFF), 0, KEPT},
+
+    {ST(HELD), EV(START), ST(STARTING), WISP_CHILD_SPAWN, 1000},
+    {ST(HELD), EV(STOP), ST(DOWN), 0, NONE},
+    {ST(HELD), EV(KILL), ST(DOWN), 0, NONE},
+    {ST(HELD), EV(RELEASE), ST(STARTING), WISP_CHILD_SPAWN, 1000},
+    {ST(HELD), EV(HANG), ST(HELD), 0, KEPT},
+};
+
+/* Those that differ for a child whose restarts are held. */
+static const struct cell held_cells[] = {
+    {ST(STARTING), EV(EXIT), ST(HELD), WISP_CHILD_DUE, NONE},
+    {ST(STARTING), EV(SPAWN_FAILED), ST(BACKOFF), 0, 100},
+    {ST(READY), EV(EXIT), ST(HELD), WISP_CHILD_DUE, NONE},
+    {ST(BACKOFF), EV(DEADLINE), ST(HELD), WISP_CHILD_DUE, NONE},
+    {ST(BACKOFF), EV(START), ST(STARTING), WISP_CHILD_SPAWN, 1000},
 };
 
 /* The shortest way into each state. */
-static void bring_to(struct wisp_lifecycle *life, enum wisp_lifecycle_state state)
+static void bring_to(struct wisp_lifecycle *life, enum wisp_lifecycle_state state, bool is_held)
 {
     static const enum wisp_lifecycle_event ways[WISP_CHILD_STATE_COUNT][5] = {
         [ST(STARTING)] = {EV(START)},
@@ -93,15 +122,18 @@ static void bring_to(struct wisp_lifecycle *life, enum wisp_lifecycle_state stat
         [ST(TERMINATING)] = {EV(START), EV(READY), EV(STOP), EV(DEADLINE)},
         [ST(KILLING)] = {EV(START), EV(READY), EV(KILL)},
         [ST(BACKOFF)] = {EV(START), EV(SPAWN_FAILED)},
+        [ST(HELD)] = {EV(START), EV(EXIT)},
     };
-    wisp_lifecycle_init(life, &policy, 42);
+    struct wisp_lifecycle_policy own = policy;
+    own.is_held = is_held;
+    wisp_lifecycle_init(life, &own, 42);
     for (size_t i = 0; life->state != state; i++) wisp_lifecycle_step(life, ways[state][i], NOW);
 }
 
-static void check_cell(const struct cell *cell)
+static void check_cell(const struct cell *cell, bool is_held)
 {
     struct wisp_lifecycle life;
-    bring_to(&life, cell->state);
+    bring_to(&life, cell->state, is_held || cell->state == ST(HELD));
     uint64_t deadline_before_ms = life.deadline_ms;
     uint32_t action = wisp_lifecycle_step(&life, cell->event, NOW);
     const char *from = wisp_lifecycle_state_name(cell->state), *event = wisp_lifecycle_event_name(cell->event);
@@ -111,7 +143,7 @@ static void check_cell(const struct cell *cell)
     if (action != cell->action)
         wisp_test_fail(__FILE__, __LINE__, "%s + %s asks for action %u, expected %u", from, event, action,
                        cell->action);
-    if (cell->next == ST(BACKOFF)) {
+    if (cell->next == ST(BACKOFF) && cell->deadline_after_ms != KEPT) {
         CHECK(life.deadline_ms >= NOW + cell->deadline_after_ms / 2);
         CHECK(life.deadline_ms <= NOW + cell->deadline_after_ms);
     } else {
@@ -124,7 +156,8 @@ static void check_cell(const struct cell *cell)
 
 TEST(every_cell_does_what_the_list_says)
 {
-    for (size_t i = 0; i < WISP_COUNT(cells); i++) check_cell(&cells[i]);
+    for (size_t i = 0; i < WISP_COUNT(cells); i++) check_cell(&cells[i], false);
+    for (size_t i = 0; i < WISP_COUNT(held_cells); i++) check_cell(&held_cells[i], true);
 }
 
 TEST(every_other_cell_is_empty)
@@ -141,7 +174,7 @@ TEST(every_other_cell_is_empty)
 static struct wisp_lifecycle ready_child(void)
 {
     struct wisp_lifecycle life;
-    bring_to(&life, ST(READY));
+    bring_to(&life, ST(READY), false);
     return life;
 }
 
@@ -214,7 +247,7 @@ TEST(a_minute_of_health_forgets_earlier_deaths)
 TEST(a_child_that_is_never_ready_counts_as_dying)
 {
     struct wisp_lifecycle life;
-    bring_to(&life, ST(STARTING));
+    bring_to(&life, ST(STARTING), false);
     CHECK_INT(wisp_lifecycle_step(&life, EV(DEADLINE), NOW + 1000), WISP_CHILD_SLAY);
     CHECK_INT(wisp_lifecycle_step(&life, EV(EXIT), NOW + 1001), WISP_CHILD_SPAWN);
     CHECK_INT(wisp_lifecycle_step(&life, EV(DEADLINE), NOW + 2001), WISP_CHILD_SLAY);
@@ -225,11 +258,62 @@ TEST(a_child_that_is_never_ready_counts_as_dying)
 TEST(a_child_that_is_never_ready_can_still_be_stopped)
 {
     struct wisp_lifecycle life;
-    bring_to(&life, ST(STARTING));
+    bring_to(&life, ST(STARTING), false);
     wisp_lifecycle_step(&life, EV(DEADLINE), NOW + 1000);
     wisp_lifecycle_step(&life, EV(STOP), NOW + 1000);
     CHECK_INT(wisp_lifecycle_step(&life, EV(EXIT), NOW + 1001), 0);
     CHECK_INT(life.state, ST(DOWN));
+}
+
+TEST(a_hung_child_is_killed_and_started_again)
+{
+    struct wisp_lifecycle life = ready_child();
+    CHECK_INT(wisp_lifecycle_step(&life, EV(HANG), NOW), WISP_CHILD_SLAY);
+    CHECK_INT(wisp_lifecycle_step(&life, EV(HANG), NOW), 0);
+    CHECK_INT(wisp_lifecycle_step(&life, EV(EXIT), NOW), WISP_CHILD_SPAWN);
+    CHECK_INT(life.failures, 1);
+    wisp_lifecycle_step(&life, EV(READY), NOW);
+    wisp_lifecycle_step(&life, EV(HANG), NOW);
+    wisp_lifecycle_step(&life, EV(STOP), NOW);
+    CHECK_INT(wisp_lifecycle_step(&life, EV(EXIT), NOW), 0);
+    CHECK_INT(life.state, ST(DOWN));
+}
+
+TEST(a_held_child_waits_for_its_owner_after_each_pause)
+{
+    struct wisp_lifecycle life;
+    bring_to(&life, ST(HELD), true);
+    CHECK_INT(wisp_lifecycle_step(&life, EV(RELEASE), NOW), WISP_CHILD_SPAWN);
+    wisp_lifecycle_step(&life, EV(READY), NOW);
+    CHECK_INT(wisp_lifecycle_step(&life, EV(RELEASE), NOW), 0); /* a late one counts for nothing */
+    CHECK_INT(wisp_lifecycle_step(&life, EV(EXIT), NOW), 0);
+    CHECK_INT(life.state, ST(BACKOFF));
+    CHECK_INT(wisp_lifecycle_step(&life, EV(RELEASE), NOW), 0); /* nor does an early one */
+    CHECK_INT(wisp_lifecycle_step(&life, EV(DEADLINE), life.deadline_ms), WISP_CHILD_DUE);
+    CHECK_INT(life.state, ST(HELD));
+    CHECK_INT(wisp_lifecycle_step(&life, EV(RELEASE), NOW), WISP_CHILD_SPAWN);
+    CHECK_INT(wisp_lifecycle_step(&life, EV(SPAWN_FAILED), NOW), 0);
+    CHECK_INT(wisp_lifecycle_step(&life, EV(DEADLINE), life.deadline_ms), WISP_CHILD_DUE);
+}
+
+TEST(a_child_that_died_too_often_is_tried_rarely)
+{
+    struct wisp_lifecycle_policy own = policy;
+    struct wisp_lifecycle life;
+    own.failed_after = 3;
+    wisp_lifecycle_init(&life, &own, 42);
+    wisp_lifecycle_step(&life, EV(START), NOW);
+    for (uint32_t deaths = 1; deaths < 10; deaths++) {
+        CHECK(!wisp_lifecycle_is_failed(&life) || deaths > 3);
+        wisp_lifecycle_step(&life, EV(EXIT), NOW);
+        CHECK_INT(wisp_lifecycle_is_failed(&life), deaths >= 3);
+        if (deaths >= 3) CHECK(life.deadline_ms >= NOW + 1500);
+        if (life.state == ST(BACKOFF)) wisp_lifecycle_step(&life, EV(DEADLINE), NOW);
+    }
+    wisp_lifecycle_step(&life, EV(READY), NOW);
+    wisp_lifecycle_step(&life, EV(DEADLINE), life.deadline_ms);
+    CHECK(!wisp_lifecycle_is_failed(&life));
+    CHECK_INT(wisp_lifecycle_step(&life, EV(EXIT), NOW), WISP_CHILD_SPAWN);
 }
 
 /* --- random sequences --- */
@@ -243,17 +327,22 @@ static uint64_t next_random(uint64_t *state)
 /* What must hold after any step, whatever came before. */
 static void check_invariants(const struct wisp_lifecycle *life, uint64_t now_ms)
 {
-    bool may_wait_for_ever = life->state == ST(DOWN) || (life->state == ST(READY) && life->failures == 0);
+    bool may_wait_for_ever =
+        life->state == ST(DOWN) || life->state == ST(HELD) || (life->state == ST(READY) && life->failures == 0);
     CHECK(life->deadline_ms || may_wait_for_ever);
     if (life->deadline_ms) CHECK(life->deadline_ms >= now_ms);
     if (life->state == ST(DOWN)) CHECK(!life->is_wanted && !life->deadline_ms);
     if (life->state == ST(BACKOFF)) CHECK(life->deadline_ms <= now_ms + policy.backoff_max_ms);
+    if (life->state == ST(HELD)) CHECK(life->is_wanted && life->policy.is_held && !life->deadline_ms);
 }
 
 static void run_random_child(uint64_t seed)
 {
     struct wisp_lifecycle life;
-    wisp_lifecycle_init(&life, &policy, seed);
+    struct wisp_lifecycle_policy own = policy;
+    own.is_held = seed % 2;
+    own.failed_after = seed % 3 ? 4 : 0;
+    wisp_lifecycle_init(&life, &own, seed);
     uint64_t now_ms = NOW;
     int processes = 0;
     for (int i = 0; i < 500; i++) {
@@ -274,6 +363,8 @@ static void run_random_child(uint64_t seed)
                 CHECK_INT(wisp_lifecycle_step(&life, EV(SPAWN_FAILED), now_ms), 0);
             else
                 processes++;
+        } else if (action == WISP_CHILD_DUE) {
+            CHECK_INT(life.state, ST(HELD));
         } else if (action) {
             CHECK_INT(processes, 1);
         }

@@ -19,7 +19,7 @@
 
 enum {
     WISP_PROCESS_LINE_MAX = 4096, /* longer lines of a child arrive in pieces of this size */
-    WISP_PROCESS_FDS_MAX = 320, /* a host's worker has one for each other worker */
+    WISP_PROCESS_FDS_MAX = 320,   /* a host's worker has one for each other worker */
 };
 
 /* The parent's `fd` is the child's `as`. */
@@ -34,9 +34,13 @@ struct wisp_process_spec {
     const char *const *env;  /* ends with NULL; NULL: the parent's */
     const struct wisp_process_fd *fds;
     size_t n_fds;
-    int control_as;      /* the child's end of the control channel; 0: there is none */
-    bool capture_output; /* 1 and 2 come to on_output; otherwise they are the parent's. 0 is /dev/null */
+    int control_as;       /* the child's end of the control channel; 0: there is none */
+    bool capture_output;  /* 1 and 2 come to on_output; otherwise they are the parent's. 0 is /dev/null */
     bool outlives_parent; /* when the parent dies, the child is left alone: it sees the end of its control channel */
+    /* What it forks ends with it, in sessions of its own too: by a control group where that is possible (cgroup.h),
+     * else those processes are found by a variable in their environment. */
+    bool is_contained;
+    const struct wisp_confine *confine; /* NULL: it may do what we may */
 };
 
 /* Called from the loop only. Lines come without their end. Any may be NULL but on_exit. */
@@ -58,5 +62,6 @@ pid_t wisp_process_pid(const struct wisp_process *process);
 bool wisp_process_has_control(const struct wisp_process *process);
 /* Sends a line (without its end) on the control channel. A child that doesn't listen or is gone is no error. */
 void wisp_process_tell(struct wisp_process *process, const char *line);
-/* SIGKILL goes to the whole process group, everything else to the process alone. */
+/* SIGKILL goes to the whole process group (and everything that a contained one forked), everything else to the process
+ * alone. */
 void wisp_process_signal(struct wisp_process *process, int signal_number);

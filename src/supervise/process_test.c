@@ -244,6 +244,52 @@ TEST(what_the_child_forked_dies_with_it)
     CHECK(dies_soon(grandchild));
 }
 
+static void check_session_dies(bool is_contained)
+{
+    WATCHED watched;
+    start_shell(&watched, "setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.3",
+                (struct wisp_process_spec){.capture_output = true, .is_contained = is_contained});
+    finish(&watched);
+    pid_t grandchild = (pid_t)atoi(watched.output.data);
+    CHECK(grandchild > 1);
+    CHECK_INT(is_contained ? dies_soon(grandchild) : is_alive(grandchild), 1);
+    kill(grandchild, SIGKILL);
+}
+
+TEST(what_a_contained_child_forked_dies_in_sessions_of_its_own)
+{
+    check_session_dies(false);
+    check_session_dies(true);
+}
+
+/* Where no control group can be made: as nobody. */
+TEST(what_a_contained_child_forked_is_found_without_a_control_group_too)
+{
+    if (geteuid() != 0) return; /* then the test before was that one */
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0) _exit(3);
+        check_session_dies(true);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK_INT(status, 0);
+}
+
+TEST(a_writer_without_end_does_not_hold_up_the_loop)
+{
+    WATCHED watched;
+    start_shell(&watched, "setsid yes & yes", (struct wisp_process_spec){.capture_output = true, .is_contained = true});
+    for (int i = 0; i < 50; i++) {
+        uv_run(&watched.loop, UV_RUN_ONCE);
+        watched.output.len = 0;
+    }
+    wisp_process_signal(watched.process, SIGKILL);
+    finish(&watched);
+    CHECK_INT(WTERMSIG(watched.wait_status), SIGKILL);
+}
+
 TEST(kill_reaches_the_group_and_term_the_process)
 {
     WATCHED watched;

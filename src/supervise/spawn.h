@@ -10,6 +10,7 @@ struct wisp_spawned {
     int output_fd;  /* what the child writes to 1 and 2, non-blocking; -1: not captured */
 };
 
-/* Blocks until the child has called execve: some milliseconds. The caller owns pid and descriptors. */
-int wisp_spawn(struct wisp_spawned *ret_spawned, const struct wisp_process_spec *spec, struct wisp_err *err)
-    __attribute__((warn_unused_result));
+/* Blocks until the child has called execve: some milliseconds. The caller owns pid and descriptors. `group_fd` is the
+ * entrance of its control group; -1: ours. */
+int wisp_spawn(struct wisp_spawned *ret_spawned, const struct wisp_process_spec *spec, int group_fd,
+               struct wisp_err *err) __attribute__((warn_unused_result));

@@ -13,6 +13,15 @@ enum {
     OUTPUT_LINES = 8, /* kept of a child's output, for the log of its death */
     OUTPUT_LINE_MAX = 200,
     OUTPUT_TEXT_MAX = OUTPUT_LINES * (OUTPUT_LINE_MAX + 3),
+    LOGGED_LINES_MAX = 200, /* of one child's output, in a second */
+    LOGGED_BYTES_MAX = 64 << 10,
+    LOGGED_WINDOW_MS = 1000,
+};
+
+/* How much of a child's output went to the log in this second. */
+struct logged {
+    uint64_t since_ms, n_dropped;
+    uint32_t n_lines, n_bytes;
 };
 
 struct wisp_child {
@@ -28,6 +37,8 @@ struct wisp_child {
     struct wisp_err failure;
     char output[OUTPUT_LINES][OUTPUT_LINE_MAX + 1]; /* ring; the oldest is at output_next once it is full */
     size_t output_next, n_output;
+    struct logged logged;
+    char *hang_reason; /* NULL: it was not said to hang */
 };
 
 struct wisp_supervisor {
@@ -81,7 +92,8 @@ static void log_exit(const struct wisp_child *child, enum wisp_log_level level, 
         fields[n++] = WISP_INT("exit_code", WEXITSTATUS(exit->wait_status));
     fields[n++] = WISP_INT("ran_ms", exit->ran_ms);
     fields[n++] = WISP_TEXT("running", child->running);
-    if (exit->failure.kind) fields[n++] = WISP_TEXT("reason", exit->failure.text);
+    if (exit->failure.kind || exit->reason)
+        fields[n++] = WISP_TEXT("reason", exit->reason ? exit->reason : exit->failure.text);
     if (child->n_output) fields[n++] = WISP_TEXT("last_output", output_text(child, output, sizeof output));
     if (child->life.state == WISP_CHILD_BACKOFF) fields[n++] = WISP_INT("again_in_ms", wisp_child_pause_ms(child));
     assert(n <= WISP_COUNT(fields));
@@ -92,7 +104,7 @@ static void log_exit(const struct wisp_child *child, enum wisp_log_level level, 
 static void log_what_follows(const struct wisp_child *child, const struct wisp_child_exit *exit,
                              enum wisp_lifecycle_state before, bool again)
 {
-    bool was_asked = before != WISP_CHILD_STARTING && before != WISP_CHILD_READY;
+    bool was_asked = before != WISP_CHILD_STARTING && before != WISP_CHILD_READY && !exit->reason;
     bool is_clean = WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0;
     if (was_asked && (is_clean || before == WISP_CHILD_KILLING))
         log_exit(child, WISP_LOG_DEBUG, "child ended", exit);
@@ -100,6 +112,8 @@ static void log_what_follows(const struct wisp_child *child, const struct wisp_c
         log_exit(child, WISP_LOG_WARN, "child ended, but not as it should", exit);
     else if (!again)
         log_exit(child, WISP_LOG_DEBUG, "child died, and its owner knows", exit);
+    else if (wisp_lifecycle_is_failed(&child->life))
+        log_exit(child, WISP_LOG_ERROR, "child has failed too often, starting it again rarely", exit);
     else if (child->life.state == WISP_CHILD_BACKOFF)
         log_exit(child, WISP_LOG_ERROR, "child keeps dying, starting it again later", exit);
     else
@@ -125,9 +139,13 @@ static bool spawn(struct wisp_child *child)
     child->was_ready = false;
     child->failure = (struct wisp_err){0};
     child->n_output = 0;
+    child->logged = (struct logged){0};
+    free(child->hang_reason);
+    child->hang_reason = NULL;
     child->started_ms = now_ms(supervisor);
     if (supervisor->world->spawn(supervisor->env, child, &child->process, &err) < 0) {
         child->process = (struct wisp_child_process){0};
+        child->failure = err;
         WISP_LOG(ERROR, "supervise", "cannot start child, trying again later", WISP_TEXT("child", child->name),
                  WISP_TEXT("running", child->running), WISP_TEXT("reason", err.text));
         return false;
@@ -167,7 +185,9 @@ static void act(struct wisp_child *child, uint32_t action)
         send_signal(child, SIGTERM);
         break;
     case WISP_CHILD_SLAY:
-        log_impatience(child, child->life.has_failed ? "child does not get ready, killing it" : "killing child");
+        log_impatience(child, child->hang_reason       ? "child hangs, killing it"
+                              : child->life.has_failed ? "child does not get ready, killing it"
+                                                       : "killing child");
         send_signal(child, SIGKILL);
         break;
     default:
@@ -200,9 +220,10 @@ static void carry_out(struct wisp_child *child, uint32_t action, enum wisp_lifec
         start_process(child);
         return;
     }
-    act(child, action);
+    if (action != WISP_CHILD_DUE) act(child, action);
     rearm(child->supervisor);
     if (child->life.state != before) tell_state(child);
+    if (action == WISP_CHILD_DUE) child->handler.on_due(child, child->env);
 }
 
 static void step(struct wisp_child *child, enum wisp_lifecycle_event event)
@@ -220,6 +241,7 @@ struct wisp_child *wisp_child_add(struct wisp_supervisor *supervisor, const stru
     child->supervisor = supervisor;
     child->handler = options->handler;
     child->env = options->env;
+    assert(!options->policy.is_held || options->handler.on_due);
     child->name = wisp_mem_dup(wisp_str_from(options->name));
     child->running = wisp_mem_dup(wisp_str_from(options->running));
     supervisor->seed = supervisor->seed * 6364136223846793005u + 1442695040888963407u;
@@ -232,6 +254,16 @@ struct wisp_child *wisp_child_add(struct wisp_supervisor *supervisor, const stru
 void wisp_child_start(struct wisp_child *child) { step(child, WISP_CHILD_EV_START); }
 void wisp_child_stop(struct wisp_child *child) { step(child, WISP_CHILD_EV_STOP); }
 void wisp_child_kill(struct wisp_child *child) { step(child, WISP_CHILD_EV_KILL); }
+void wisp_child_release(struct wisp_child *child) { step(child, WISP_CHILD_EV_RELEASE); }
+
+void wisp_child_hang(struct wisp_child *child, const char *reason)
+{
+    if (child->life.state == WISP_CHILD_STARTING || child->life.state == WISP_CHILD_READY) {
+        free(child->hang_reason);
+        child->hang_reason = wisp_mem_dup(wisp_str_from(reason));
+    }
+    step(child, WISP_CHILD_EV_HANG);
+}
 
 enum wisp_lifecycle_state wisp_child_state(const struct wisp_child *child) { return child->life.state; }
 pid_t wisp_child_pid(const struct wisp_child *child) { return child->process.pid; }
@@ -240,6 +272,20 @@ uint64_t wisp_child_pause_ms(const struct wisp_child *child)
 {
     uint64_t now = now_ms(child->supervisor);
     return child->life.state == WISP_CHILD_BACKOFF && child->life.deadline_ms > now ? child->life.deadline_ms - now : 0;
+}
+
+uint32_t wisp_child_failures(const struct wisp_child *child) { return child->life.failures; }
+
+bool wisp_child_is_failed(const struct wisp_child *child) { return wisp_lifecycle_is_failed(&child->life); }
+
+const struct wisp_err *wisp_child_failure(const struct wisp_child *child) { return &child->failure; }
+
+size_t wisp_child_last_output(const struct wisp_child *child, struct wisp_str *ret_lines, size_t max)
+{
+    size_t n = child->n_output < max ? child->n_output : max;
+    for (size_t i = 0; i < n; i++)
+        ret_lines[i] = wisp_str_from(child->output[(child->output_next + OUTPUT_LINES - n + i) % OUTPUT_LINES]);
+    return n;
 }
 
 int wisp_child_prepare(struct wisp_child *child, struct wisp_process_spec *spec, struct wisp_err *err)
@@ -281,9 +327,34 @@ void wisp_child_said(struct wisp_child *child, struct wisp_str line)
                  WISP_BYTES("line", line));
 }
 
+static void log_dropped(struct wisp_child *child)
+{
+    if (child->logged.n_dropped)
+        WISP_LOG(WARN, child->name, "output came too fast, lines are left out", WISP_INT("pid", child->process.pid),
+                 WISP_INT("lines", child->logged.n_dropped));
+    child->logged.n_dropped = 0;
+}
+
+static void log_output(struct wisp_child *child, struct wisp_str line)
+{
+    struct logged *logged = &child->logged;
+    uint64_t now = now_ms(child->supervisor);
+    if (now - logged->since_ms >= LOGGED_WINDOW_MS) {
+        log_dropped(child);
+        *logged = (struct logged){.since_ms = now};
+    }
+    if (logged->n_lines >= LOGGED_LINES_MAX || logged->n_bytes + line.len > LOGGED_BYTES_MAX) {
+        logged->n_dropped++;
+        return;
+    }
+    logged->n_lines++;
+    logged->n_bytes += (uint32_t)line.len;
+    WISP_LOG(INFO, child->name, "output", WISP_INT("pid", child->process.pid), WISP_BYTES("line", line));
+}
+
 void wisp_child_printed(struct wisp_child *child, struct wisp_str line)
 {
-    WISP_LOG(INFO, child->name, "output", WISP_INT("pid", child->process.pid), WISP_BYTES("line", line));
+    log_output(child, line);
     char *kept = child->output[child->output_next];
     size_t size = line.len < OUTPUT_LINE_MAX ? line.len : OUTPUT_LINE_MAX;
     if (size) memcpy(kept, line.ptr, size);
@@ -300,13 +371,16 @@ void wisp_child_exited(struct wisp_child *child, int wait_status)
         .ran_ms = now_ms(child->supervisor) - child->started_ms,
         .was_ready = child->was_ready,
         .failure = child->failure,
+        .reason = child->hang_reason,
     };
+    log_dropped(child);
     bool again = !child->handler.on_exit || child->handler.on_exit(child, &exit, child->env);
     enum wisp_lifecycle_state before = child->life.state;
     child->process = (struct wisp_child_process){0};
     uint32_t action =
         wisp_lifecycle_step(&child->life, again ? WISP_CHILD_EV_EXIT : WISP_CHILD_EV_FINISH, now_ms(child->supervisor));
     log_what_follows(child, &exit, before, again);
+    if (child->handler.on_ended) child->handler.on_ended(child, &exit, child->env);
     carry_out(child, action, before);
 }
 
@@ -330,6 +404,7 @@ void wisp_supervisor_free(struct wisp_supervisor *supervisor)
         next = child->next;
         free(child->name);
         free(child->running);
+        free(child->hang_reason);
         free(child);
     }
     free(supervisor);

@@ -10,6 +10,9 @@
  *
  * A child without one counts as ready when its program runs, and is asked to finish by SIGTERM.
  *
+ * Captured output goes to the log line by line, with the child's name as scope. Of a child that writes more than a few
+ * hundred lines a second the rest is counted only; it is never kept waiting.
+ *
  * Clock, timer and processes come from outside (struct wisp_supervisor_world), so that hundreds of children can be
  * simulated on a virtual clock; launcher.h has the real ones. One thread. */
 #pragma once
@@ -34,6 +37,7 @@ struct wisp_child_exit {
     bool was_ready;
     /* What it said with "failed"; kind NONE when it said nothing of the kind. */
     struct wisp_err failure;
+    const char *reason; /* why it was killed, as given to wisp_child_hang; NULL: it wasn't */
 };
 
 /* What the owner is asked and told. Any may be NULL. They may call the functions below, also for this child, but not
@@ -47,6 +51,11 @@ struct wisp_child_handler {
     bool (*on_exit)(struct wisp_child *child, const struct wisp_child_exit *exit, void *env);
     /* What follows "ready" on the control channel; empty without one. */
     void (*on_ready)(struct wisp_child *child, struct wisp_str text, void *env);
+    /* After on_exit: failures, pause and state are what follows from the exit. Not the place to want something else of
+     * this child. */
+    void (*on_ended)(struct wisp_child *child, const struct wisp_child_exit *exit, void *env);
+    /* With the policy `is_held`: its next start waits for wisp_child_release. */
+    void (*on_due)(struct wisp_child *child, void *env);
 };
 
 struct wisp_child_options {
@@ -63,11 +72,23 @@ struct wisp_child *wisp_child_add(struct wisp_supervisor *supervisor, const stru
 void wisp_child_start(struct wisp_child *child);
 void wisp_child_stop(struct wisp_child *child);
 void wisp_child_kill(struct wisp_child *child);
+/* What was due is prepared. */
+void wisp_child_release(struct wisp_child *child);
+/* It does nothing any more: killed and started again, like one that died. `reason` is for the log and on_exit. */
+void wisp_child_hang(struct wisp_child *child, const char *reason);
 
 enum wisp_lifecycle_state wisp_child_state(const struct wisp_child *child);
 pid_t wisp_child_pid(const struct wisp_child *child); /* 0 when there is no process */
 /* When it will be started again, in ms from now; only in BACKOFF. */
 uint64_t wisp_child_pause_ms(const struct wisp_child *child);
+/* Deaths in a row, and whether they are more than the policy takes. */
+uint32_t wisp_child_failures(const struct wisp_child *child);
+bool wisp_child_is_failed(const struct wisp_child *child);
+/* Why it could not be started the last time it was tried, or what it said with "failed"; kind NONE: neither. */
+const struct wisp_err *wisp_child_failure(const struct wisp_child *child);
+/* The last lines of its captured output, oldest first, each cut to some 200 bytes; from on_exit and on_ended. Returns
+ * how many. */
+size_t wisp_child_last_output(const struct wisp_child *child, struct wisp_str *ret_lines, size_t max);
 /* Calls the owner's prepare; for worlds. */
 int wisp_child_prepare(struct wisp_child *child, struct wisp_process_spec *spec, struct wisp_err *err)
     __attribute__((warn_unused_result));

@@ -10,14 +10,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { CHILDREN = 300, HOUR_MS = 3600 * 1000, PLANNED_MAX = CHILDREN * 4 };
+enum { CHILDREN = 300, HOUR_MS = 3600 * 1000, PLANNED_MAX = CHILDREN * 8 };
 
 /* Something that will happen to a process, unless it is gone by then. */
 struct planned {
     uint64_t at_ms;
     struct process *process;
-    enum { GETS_READY, DIES } what;
+    enum { GETS_READY, DIES, IS_PREPARED } what;
+    struct wisp_child *child; /* IS_PREPARED */
 };
 
 struct process {
@@ -31,7 +33,7 @@ struct world {
     struct planned planned[PLANNED_MAX];
     size_t n_planned;
     struct process *processes; /* every one that ever was, for freeing */
-    unsigned n_alive, n_spawned, n_killed, n_told;
+    unsigned n_alive, n_spawned, n_killed, n_told, n_due;
     bool is_calm; /* nothing goes wrong any more */
 };
 
@@ -46,7 +48,7 @@ static bool one_in(struct world *world, uint64_t n) { return draw(world, n) == 0
 static void plan(struct world *world, struct process *process, uint64_t after_ms, int what)
 {
     CHECK(world->n_planned < PLANNED_MAX);
-    world->planned[world->n_planned++] = (struct planned){world->now_ms + after_ms, process, what};
+    world->planned[world->n_planned++] = (struct planned){world->now_ms + after_ms, process, what, NULL};
 }
 
 static uint64_t world_now(void *env) { return ((struct world *)env)->now_ms; }
@@ -106,9 +108,27 @@ static void world_signal(void *env, void *handle, int signal_number)
 
 static const struct wisp_supervisor_world vtable = {world_now, world_wake_at, world_spawn, world_tell, world_signal};
 
+/* The owner of every second child prepares its starts: at once, or in its own time. */
+static void on_due(struct wisp_child *child, void *env)
+{
+    struct world *world = env;
+    world->n_due++;
+    CHECK_INT(wisp_child_state(child), WISP_CHILD_HELD);
+    if (one_in(world, 2)) {
+        wisp_child_release(child);
+        return;
+    }
+    plan(world, NULL, 1 + draw(world, 20000), IS_PREPARED);
+    world->planned[world->n_planned - 1].child = child;
+}
+
 static void happen(struct world *world, struct planned planned)
 {
     struct process *process = planned.process;
+    if (planned.what == IS_PREPARED) {
+        wisp_child_release(planned.child);
+        return;
+    }
     if (!process->is_alive) return;
     if (planned.what == DIES) {
         die(world, process, one_in(world, 2) ? SIGSEGV : 0);
@@ -172,7 +192,13 @@ static void check_consistency(struct world *world, struct wisp_child **children)
 static void meddle(struct world *world, struct wisp_child **children)
 {
     struct wisp_child *child = children[draw(world, CHILDREN)];
-    switch (draw(world, 4)) {
+    switch (draw(world, 6)) {
+    case 2:
+        wisp_child_hang(child, "it does nothing");
+        break;
+    case 3:
+        wisp_child_release(child);
+        break;
     case 0:
         wisp_child_stop(child);
         break;
@@ -192,7 +218,12 @@ static void simulate(uint64_t seed)
     for (size_t i = 0; i < CHILDREN; i++) {
         char name[32];
         snprintf(name, sizeof name, "child %zu", i);
-        children[i] = wisp_child_add(supervisor, &(struct wisp_child_options){.name = name, .running = "a program"});
+        children[i] =
+            wisp_child_add(supervisor, &(struct wisp_child_options){.name = name,
+                                                                    .running = "a program",
+                                                                    .policy = {.is_held = i % 2, .failed_after = i % 7},
+                                                                    .handler = {.on_due = on_due},
+                                                                    .env = &world});
         wisp_child_start(children[i]);
     }
     for (int i = 0; i < 20000; i++) {
@@ -217,7 +248,7 @@ static void simulate(uint64_t seed)
     while (advance(&world, supervisor, until_ms)) continue;
     CHECK(wisp_supervisor_is_idle(supervisor));
     CHECK_INT(world.n_alive, 0);
-    CHECK(world.n_killed > 0 && world.n_told > 0);
+    CHECK(world.n_killed > 0 && world.n_told > 0 && world.n_due > 0);
     wisp_supervisor_free(supervisor);
     world_deinit(&world);
 }
@@ -415,6 +446,71 @@ static void crash_often(struct story *story)
         pass(story, 10000);
         crash(story, 134 << 8);
     }
+}
+
+static void print_much(struct story *story)
+{
+    for (int i = 0; i < 100000; i++) wisp_child_printed(story->child, WISP_STR("again and again"));
+    pass(story, 1000);
+    wisp_child_printed(story->child, WISP_STR("and later"));
+    for (int i = 0; i < 1000; i++) wisp_child_printed(story->child, WISP_STR("more"));
+    crash(story, 1 << 8);
+}
+
+TEST(output_without_end_is_counted_only)
+{
+    struct story *story = begin();
+    pass(story, 2000);
+    static char log[1 << 20];
+    char path[] = "/tmp/wisp-supervisor-test-XXXXXX";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0 && freopen(path, "w", stderr));
+    print_much(story);
+    fflush(stderr);
+    ssize_t n = read(fd, log, sizeof log - 1);
+    CHECK(n > 0 && n < 200000);
+    CHECK_HAS(log, "lines=99800");
+    CHECK_HAS(log, "and later");
+    CHECK_HAS(log, "lines=801");
+    close(fd);
+    unlink(path);
+    struct wisp_str lines[5];
+    CHECK_INT(wisp_child_last_output(story->child, lines, 5), 0); /* of the new process */
+    end(story);
+}
+
+TEST(what_hangs_is_killed_and_counts_as_dead)
+{
+    struct story *story = begin();
+    pass(story, 100);
+    wisp_child_hang(story->child, "no answer to three health checks");
+    CHECK_INT(wisp_child_state(story->child), WISP_CHILD_KILLING);
+    pass(story, 100);
+    CHECK_INT(wisp_child_state(story->child), WISP_CHILD_READY);
+    CHECK_INT(story->n_exits, 1);
+    CHECK_INT(wisp_child_failures(story->child), 1);
+    end(story);
+}
+
+/* Five hundred that are healthy: after the minute in which they prove it nothing wakes up for them any more. */
+TEST(healthy_children_cost_nothing)
+{
+    enum { MANY = 500 };
+    struct world world = {.now_ms = 1, .seed = 9, .is_calm = true};
+    struct wisp_supervisor *supervisor = wisp_supervisor_new(&vtable, &world, 9);
+    struct wisp_child *children[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        children[i] = wisp_child_add(supervisor, &(struct wisp_child_options){.name = "provider", .running = "x"});
+        wisp_child_start(children[i]);
+    }
+    while (advance(&world, supervisor, 100000)) continue;
+    CHECK_INT(world.n_alive, MANY);
+    CHECK_INT(world.wake_ms, 0);
+    CHECK_INT(world.n_planned, 0);
+    wisp_supervisor_kill_all(supervisor);
+    while (advance(&world, supervisor, 200000)) continue;
+    wisp_supervisor_free(supervisor);
+    world_deinit(&world);
 }
 
 TEST(the_log_tells_exit_code_and_pause)
