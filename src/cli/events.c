@@ -106,6 +106,7 @@ static const struct wisp_arg_option options[] = {
 static const char *const names[] = {"host_started",        "host_stopped",          "host_heartbeat",
                                     "labels_changed",      "component_scaled",      "component_scale_failed",
                                     "provider_started",    "provider_start_failed", "provider_stopped",
+                                    "provider_exited",     "provider_restarted",    "provider_failed",
                                     "health_check_passed", "health_check_failed",   "health_check_status",
                                     "linkdef_set",         "linkdef_set_failed",    "linkdef_deleted",
                                     "config_set",          "config_deleted",        NULL};

@@ -111,6 +111,21 @@ static void print_labels(json_t *labels)
     wisp_output_table_print(&table, stdout, 4);
 }
 
+/* Its name, and how a provider process is doing unless it just runs. */
+static void add_name(struct wisp_output_table *table, const json_t *entry)
+{
+    const json_t *state = json_object_get(entry, "wisp");
+    struct wisp_str name = text(entry, "name");
+    WISP_CLEANUP_BUF struct wisp_buf cell = {0};
+    wisp_buf_append_str(&cell, name);
+    if (json_is_object(state)) {
+        uint64_t n = wisp_json_u64(state, "restarts", 0);
+        wisp_buf_printf(&cell, "%s(%.*s, %llu restart%s)", name.len ? " " : "",
+                        WISP_STR_ARG(wisp_json_str(state, "state")), (unsigned long long)n, n == 1 ? "" : "s");
+    }
+    wisp_output_table_add(table, wisp_buf_str(&cell));
+}
+
 static void print_running(const char *title, const json_t *entries, bool has_max)
 {
     WISP_CLEANUP_OUTPUT_TABLE struct wisp_output_table table;
@@ -124,7 +139,7 @@ static void print_running(const char *title, const json_t *entries, bool has_max
         else if (has_max)
             wisp_output_table_printf(&table, "max %llu", (unsigned long long)max);
         wisp_output_table_add(&table, text(entry, "image_ref"));
-        wisp_output_table_add(&table, text(entry, "name"));
+        add_name(&table, entry);
     }
     printf("  %s%s\n", title, table.n_cells ? "" : ": none");
     wisp_output_table_print(&table, stdout, 4);

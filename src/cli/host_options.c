@@ -88,6 +88,18 @@ static const struct wisp_arg_option options[] = {
      .is_positive = true, .env = "WASMCLOUD_HEARTBEAT_INTERVAL", .help = "between heartbeats [30]"},
     MILLISECONDS("provider-shutdown-delay-ms", "provider-shutdown-delay provider-delay", shutdown_delay_ms,
                  "WASMCLOUD_PROV_SHUTDOWN_DELAY_MS", "for providers to end by themselves [300]"),
+    {.name = "provider-health-interval", .kind = WISP_ARG_DURATION, .value = "TIME", FIELD(health_interval_ms),
+     .is_positive = true, .env = "WISP_PROVIDER_HEALTH_INTERVAL", .help = "between health checks of a provider [30s]"},
+    {.name = "provider-hung-after", .kind = WISP_ARG_NUMBER, .value = "N", FIELD(hung_after), .max = 1000000,
+     .is_positive = true, .env = "WISP_PROVIDER_HUNG_AFTER",
+     .help = "health checks without an answer until it is started again [3]"},
+    {.name = "provider-failed-after", .kind = WISP_ARG_NUMBER, .value = "N", FIELD(failed_after), .max = 1000000,
+     .is_positive = true, .env = "WISP_PROVIDER_FAILED_AFTER",
+     .help = "ends in a row until a provider counts as failed and is tried rarely [5]"},
+    {.name = "provider-restart-max", .kind = WISP_ARG_DURATION, .value = "TIME", FIELD(restart_max_ms),
+     .is_positive = true, .env = "WISP_PROVIDER_RESTART_MAX", .help = "longest pause before it is started again [30s]"},
+    {.name = "no-builtin-images", .kind = WISP_ARG_FLAG, FIELD(no_builtin_images),
+     .help = "run images of wasmCloud's providers themselves, not what is built in; also WISP_BUILTIN_IMAGES=off"},
     {.name = "enable-component-auction", .kind = WISP_ARG_CHOICE, .value = "BOOL", FIELD(component_auction),
      .choices = booleans, .env = "WASMCLOUD_COMPONENT_AUCTION_ENABLED", .help = "bid for components [true]"},
     {.name = "enable-provider-auction", .kind = WISP_ARG_CHOICE, .value = "BOOL", FIELD(provider_auction),
@@ -224,6 +236,18 @@ static struct wisp_agent_connection connection(const struct wisp_host_values *va
                                           .creds_path = has_own ? creds : values->nats_creds};
 }
 
+/* The flag says no, the variable says whether. */
+static int read_builtin_images(const struct wisp_host_values *values, bool *ret_runs_real_images, struct wisp_err *err)
+{
+    const char *text = getenv("WISP_BUILTIN_IMAGES");
+    struct wisp_str value = wisp_str_from(text && *text ? text : "on");
+    bool is_off = wisp_str_is(value, "off") || wisp_str_is(value, "false") || wisp_str_is(value, "0");
+    if (!is_off && !wisp_str_is(value, "on") && !wisp_str_is(value, "true") && !wisp_str_is(value, "1"))
+        return wisp_err_set(err, WISP_ERR_USAGE, "environment variable WISP_BUILTIN_IMAGES: `%s` is none of on, off", text);
+    *ret_runs_real_images = is_off || values->no_builtin_images;
+    return 0;
+}
+
 static int check(const struct wisp_host_values *values, struct wisp_err *err)
 {
     if (values->nats_jwt && !values->nats_seed)
@@ -281,7 +305,9 @@ static int fill_telemetry(const struct wisp_host_values *values, struct wisp_are
 int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp_arena *arena,
                               struct wisp_agent_options *ret_options, struct wisp_err *err)
 {
+    bool runs_real_images = false;
     int r = check(values, err);
+    if (r == 0) r = read_builtin_images(values, &runs_real_images, err);
     if (r < 0) return r;
     *ret_options = (struct wisp_agent_options){
         .lattice = {.lattice = values->lattice,
@@ -302,7 +328,12 @@ int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp
                     .refuses_component_auctions = !values->component_auction,
                     .refuses_provider_auctions = !values->provider_auction,
                     .asks_config_service = values->config_service,
-                    .components_max = values->components_max},
+                    .components_max = values->components_max,
+                    .runs_real_images = runs_real_images,
+                    .health_interval_ms = values->health_interval_ms,
+                    .hung_after = values->hung_after},
+        .provider_failed_after = values->failed_after,
+        .provider_restart_max_ms = (uint32_t)values->restart_max_ms,
         .state_dir = values->state,
         .nats_urls = values->nats_urls.items,
         .n_nats_urls = values->nats_urls.count,

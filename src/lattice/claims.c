@@ -2,7 +2,9 @@
 /* Claims of signed artifacts in the state, and the host's own token. */
 #include "lattice/lattice_priv.h"
 
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void copy_text(json_t *to, const char *key, const json_t *from, const char *from_key)
 {
@@ -96,9 +98,10 @@ void wisp_lattice_claims_get(struct wisp_lattice *lattice, struct wisp_lattice_c
     wisp_lattice_answer(lattice, &command->reply, "", all);
 }
 
-/* --- the host's token: says who asks when secrets are asked for --- */
+/* --- tokens of ours: say who asks when secrets are asked for --- */
 
-char *wisp_lattice_host_token(struct wisp_lattice *lattice)
+/* Signed by a new account. `details` is taken over. */
+static char *sign(struct wisp_lattice *lattice, const char *subject, json_t *details)
 {
     WISP_CLEANUP_NKEY struct wisp_nkey account = {0};
     char issuer[WISP_NKEY_PUBLIC_LEN + 1], id[WISP_LATTICE_UUID_LEN + 1];
@@ -106,11 +109,38 @@ char *wisp_lattice_host_token(struct wisp_lattice *lattice)
     wisp_nkey_public_text(&account, issuer);
     wisp_lattice_uuid(lattice, id);
     WISP_CLEANUP_JSON json_t *claims =
-        json_pack("{s:s, s:I, s:s, s:s, s:{s:s, s:{s:s}}, s:i}", "jti", id, "iat",
-                  (json_int_t)(lattice->now.wall_ns / 1000000000), "iss", issuer, "sub", lattice->host_id, "wascap",
-                  "name", lattice->friendly_name, "labels", "self_signed", "true", "wascap_revision", 3);
+        json_pack("{s:s, s:I, s:s, s:s, s:o, s:i}", "jti", id, "iat", (json_int_t)(lattice->now.wall_ns / 1000000000),
+                  "iss", issuer, "sub", subject, "wascap", details, "wascap_revision", 3);
     WISP_CLEANUP_BUF struct wisp_buf text = {0}, token = {0};
     wisp_json_print(claims, &text);
     wisp_jwt_sign(&account, wisp_buf_str(&text), &token);
     return wisp_mem_dup(wisp_buf_str(&token));
+}
+
+char *wisp_lattice_host_token(struct wisp_lattice *lattice)
+{
+    return sign(lattice, lattice->host_id,
+                json_pack("{s:s, s:{s:s}}", "name", lattice->friendly_name, "labels", "self_signed", "true"));
+}
+
+json_t *wisp_lattice_builtin_claims(struct wisp_lattice *lattice, struct wisp_str id)
+{
+    WISP_CLEANUP_NKEY struct wisp_nkey key = {.kind = WISP_NKEY_SERVICE};
+    WISP_CLEANUP_BUF struct wisp_buf name = {0};
+    char seed[WISP_NKEY_SEED_LEN + 1], subject[WISP_NKEY_PUBLIC_LEN + 1];
+    wisp_buf_printf(&name, "wisp built-in provider %.*s", WISP_STR_ARG(id));
+    crypto_generichash(key.seed, sizeof key.seed, (const unsigned char *)name.data, name.len, lattice->host_key.seed,
+                       sizeof lattice->host_key.seed);
+    wisp_nkey_seed_text(&key, seed);
+    int r = wisp_nkey_from_seed(wisp_str_from(seed), &key, NULL);
+    assert(r == 0);
+    (void)r;
+    sodium_memzero(seed, sizeof seed);
+    wisp_nkey_public_text(&key, subject);
+    json_t *details = json_pack("{s:s, s:s, s:{}}", "name", "built-in provider", "vendor", "wisp", "target_hashes");
+    json_object_set_new(details, "name", wisp_json_text(id));
+    char *token = sign(lattice, subject, details);
+    json_t *claims = json_pack("{s:s, s:s}", "token", token, "subject", subject);
+    free(token);
+    return claims;
 }

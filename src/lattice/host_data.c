@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a provider process reads at its start: who it is, its config and secrets, and its links with theirs. */
+/* What a provider process reads at its start: who it is, its config and secrets, and its links with theirs. The same is
+ * gathered for a built-in provider, whose secrets stay in the clear on their way to the workers. */
 #include "lattice/lattice_priv.h"
 
 #include "base/log.h"
@@ -13,25 +14,66 @@ static const json_t *link_at(const struct wisp_lattice_job *job) { return json_a
 static void target_resolved(struct wisp_lattice_resolve *resolve, const struct wisp_err *err, void *env);
 static void source_resolved(struct wisp_lattice_resolve *resolve, const struct wisp_err *err, void *env);
 
+/* As whom it asks for secrets. */
+static json_t *claims_of(const struct wisp_lattice_job *job)
+{
+    if (job->unit->kind == WISP_LATTICE_BUILTIN) return job->unit->token_claims;
+    return job->claims ? job->claims : job->unit->claims;
+}
+
+/* {kind, value} becomes a text or {"bytes": base64}. */
+static json_t *open_secrets(const json_t *secrets)
+{
+    const char *name;
+    json_t *secret, *open = json_object();
+    json_object_foreach((json_t *)(uintptr_t)secrets, name, secret)
+    {
+        json_t *value = json_object_get(secret, "value");
+        if (json_is_string(value)) {
+            json_object_set(open, name, value);
+            continue;
+        }
+        WISP_CLEANUP_BUF struct wisp_buf bytes = {0}, text = {0};
+        for (size_t i = 0; i < json_array_size(value); i++)
+            wisp_buf_append_char(&bytes, (char)json_integer_value(json_array_get(value, i)));
+        wisp_base64_encode(wisp_buf_str(&bytes), &text);
+        json_object_set_new(open, name, json_pack("{s:o}", "bytes", wisp_json_text(wisp_buf_str(&text))));
+    }
+    return open;
+}
+
+static json_t *link_secrets(const struct wisp_lattice_job *job, const json_t *secrets)
+{
+    if (job->unit->kind == WISP_LATTICE_BUILTIN) return json_object_size(secrets) ? open_secrets(secrets) : json_null();
+    return wisp_lattice_secrets_seal(job->unit->lattice, secrets, &job->unit->xkey);
+}
+
 static void resolve_side(struct wisp_lattice_job *job, const char *key,
                          void (*on_done)(struct wisp_lattice_resolve *resolve, const struct wisp_err *err, void *env))
 {
     struct wisp_lattice_unit *unit = job->unit;
-    wisp_lattice_resolve_begin(unit->lattice, &job->resolve, json_object_get(link_at(job), key),
-                               job->claims ? job->claims : unit->claims,
+    wisp_lattice_resolve_begin(unit->lattice, &job->resolve, json_object_get(link_at(job), key), claims_of(job),
                                job->annotations ? job->annotations : unit->annotations, false, on_done, job);
+}
+
+static void leave_out_of_process(struct wisp_lattice_job *job, const json_t *link)
+{
+    WISP_CLEANUP_BUF struct wisp_buf identity = {0};
+    wisp_lattice_link_identity(link, &identity);
+    wisp_lattice_deliver(job->unit, wisp_buf_str(&identity));
 }
 
 /* The provider starts without it; it is delivered when it can be. */
 static void leave_out(struct wisp_lattice_job *job, const struct wisp_err *err)
 {
     const json_t *link = link_at(job);
-    WISP_CLEANUP_BUF struct wisp_buf identity = {0};
-    wisp_lattice_log(job->unit->lattice, WISP_LOG_WARN, "link `%.*s` from `%.*s` to `%.*s` is left out for now: %s",
-                     WISP_STR_ARG(wisp_json_str(link, "name")), WISP_STR_ARG(wisp_json_str(link, "source_id")),
-                     WISP_STR_ARG(wisp_json_str(link, "target")), err->text);
-    wisp_lattice_link_identity(link, &identity);
-    wisp_lattice_deliver(job->unit, wisp_buf_str(&identity));
+    bool is_news = !job->unit->has_left_out;
+    job->has_left_out = true;
+    if (is_news)
+        wisp_lattice_log(job->unit->lattice, WISP_LOG_WARN, "link `%.*s` from `%.*s` to `%.*s` is left out for now: %s",
+                         WISP_STR_ARG(wisp_json_str(link, "name")), WISP_STR_ARG(wisp_json_str(link, "source_id")),
+                         WISP_STR_ARG(wisp_json_str(link, "target")), err->text);
+    if (job->unit->kind == WISP_LATTICE_PROVIDER) leave_out_of_process(job, link);
     job->next_link++;
     next_link(job);
 }
@@ -39,15 +81,13 @@ static void leave_out(struct wisp_lattice_job *job, const struct wisp_err *err)
 static void target_resolved(struct wisp_lattice_resolve *resolve, const struct wisp_err *err, void *env)
 {
     struct wisp_lattice_job *job = env;
-    struct wisp_lattice *lattice = job->unit->lattice;
     if (err) {
         leave_out(job, err);
         return;
     }
     json_t *wire = wisp_lattice_link_wire(link_at(job), job->link_config, resolve->config);
-    json_object_set_new(wire, "source_secrets",
-                        wisp_lattice_secrets_seal(lattice, job->link_secrets, &job->unit->xkey));
-    json_object_set_new(wire, "target_secrets", wisp_lattice_secrets_seal(lattice, resolve->secrets, &job->unit->xkey));
+    json_object_set_new(wire, "source_secrets", link_secrets(job, job->link_secrets));
+    json_object_set_new(wire, "target_secrets", link_secrets(job, resolve->secrets));
     json_array_append_new(job->resolved_links, wire);
     job->next_link++;
     next_link(job);
@@ -107,8 +147,11 @@ static void config_resolved(struct wisp_lattice_resolve *resolve, const struct w
         job->on_host_data(job, err);
         return;
     }
+    const json_t *annotations = job->annotations ? job->annotations : job->unit->annotations;
     job->config = WISP_TAKE(resolve->config);
-    job->secrets = WISP_TAKE(resolve->secrets);
+    job->confine = wisp_lattice_confine_take(job->config, annotations);
+    bool is_open = job->unit->kind == WISP_LATTICE_BUILTIN;
+    job->secrets = is_open ? open_secrets(resolve->secrets) : WISP_TAKE(resolve->secrets);
     wisp_lattice_deliveries_forget(job->unit);
     add_links(job);
     next_link(job);
@@ -118,16 +161,16 @@ void wisp_lattice_host_data_begin(struct wisp_lattice_job *job,
                                   void (*on_done)(struct wisp_lattice_job *job, const struct wisp_err *err))
 {
     struct wisp_lattice_unit *unit = job->unit;
-    json_t **old[] = {&job->config, &job->secrets, &job->links, &job->resolved_links};
+    json_t **old[] = {&job->config, &job->secrets, &job->links, &job->resolved_links, &job->confine};
     for (size_t i = 0; i < WISP_COUNT(old); i++) json_decref(WISP_TAKE(*old[i]));
     job->links = json_array();
     job->resolved_links = json_array();
     job->next_link = 0;
+    job->has_left_out = false;
     job->on_host_data = on_done;
     wisp_lattice_resolve_begin(unit->lattice, &job->resolve, job->config_names ? job->config_names : unit->config_names,
-                               job->claims ? job->claims : unit->claims,
-                               job->annotations ? job->annotations : unit->annotations,
-                               job->kind == WISP_LATTICE_RESTART, config_resolved, job);
+                               claims_of(job), job->annotations ? job->annotations : unit->annotations,
+                               job->kind != WISP_LATTICE_START, config_resolved, job);
 }
 
 /* --- JSON --- */
@@ -168,5 +211,6 @@ void wisp_lattice_host_data_fill(struct wisp_lattice_job *job, struct wisp_latti
         .path = wisp_lattice_keep(lattice, wisp_str_from(job->path ? job->path : unit->path)),
         .host_data = wisp_lattice_keep_json(lattice, data),
         .xkey = wisp_lattice_keep(lattice, wisp_str_from(unit->xkey_text)),
+        .confine = job->confine ? wisp_lattice_borrow(lattice, job->confine) : NULL,
     };
 }

@@ -15,11 +15,6 @@
 
 enum { PAUSE_MS = 20 }; /* between two sets of routes: thousands of changes in a row don't make thousands of sets */
 
-bool wisp_lattice_is_http_server(struct wisp_str reference)
-{
-    return wisp_str_is(reference, "wasmcloud+builtin://http-server") || wisp_str_is(reference, "wisp://http-server");
-}
-
 /* --- settings --- */
 
 static void set_lower(json_t *settings, struct wisp_str key, json_t *value)

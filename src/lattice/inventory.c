@@ -60,6 +60,8 @@ static json_t *unit_json(const struct wisp_lattice_unit *unit, bool with_annotat
     json_int_t revision = json_integer_value(json_object_get(unit->claims, "revision"));
     json_object_set_new(json, "revision", json_integer(revision));
     if (is_component) json_object_set_new(json, "max_instances", json_integer(unit->instances_max));
+    json_t *state = wisp_lattice_process_state(unit); /* ours alone: the original's readers ignore it */
+    if (state) json_object_set_new(json, "wisp", state);
     return json;
 }
 

@@ -233,8 +233,10 @@ void wisp_lattice_on_bus(struct wisp_lattice *lattice, struct wisp_lattice_now n
     wisp_lattice_heartbeat_soon(lattice);
     wisp_lattice_timer_arm(lattice, &lattice->doubt, DOUBT_MS, on_doubt_due, lattice);
     for (struct wisp_lattice_unit *unit = wisp_table_first(&lattice->providers); unit;
-         unit = wisp_table_next(&lattice->providers, unit))
+         unit = wisp_table_next(&lattice->providers, unit)) {
+        unit->n_silent = 0;
         wisp_lattice_deliveries_repeat(unit);
+    }
 }
 
 void wisp_lattice_on_tick(struct wisp_lattice *lattice, struct wisp_lattice_now now)
@@ -254,11 +256,11 @@ void wisp_lattice_on_done(struct wisp_lattice *lattice, struct wisp_lattice_now 
 }
 
 void wisp_lattice_on_provider(struct wisp_lattice *lattice, struct wisp_lattice_now now, struct wisp_str provider_id,
-                              enum wisp_lattice_provider_news news, const char *text)
+                              enum wisp_lattice_provider_news news, const struct wisp_lattice_provider_report *report)
 {
     begin(lattice, now);
     struct wisp_lattice_unit *unit = wisp_lattice_provider_find(lattice, provider_id);
-    if (unit) wisp_lattice_provider_news_heard(unit, news, text);
+    if (unit) wisp_lattice_process_news_heard(unit, news, report);
 }
 
 void wisp_lattice_stop(struct wisp_lattice *lattice, struct wisp_lattice_now now)
@@ -266,6 +268,17 @@ void wisp_lattice_stop(struct wisp_lattice *lattice, struct wisp_lattice_now now
     enum { TIMEOUT_MS = 10000 };
     begin(lattice, now);
     wisp_lattice_end(lattice, TIMEOUT_MS);
+}
+
+void wisp_lattice_shutdown_providers(struct wisp_lattice *lattice, struct wisp_lattice_now now)
+{
+    begin(lattice, now);
+    WISP_CLEANUP_JSON json_t *payload = json_pack("{s:s}", "host_id", lattice->host_id);
+    for (const struct wisp_lattice_unit *unit = wisp_table_first(&lattice->providers); unit;
+         unit = wisp_table_next(&lattice->providers, unit))
+        if (unit->kind == WISP_LATTICE_PROVIDER && unit->is_running)
+            wisp_lattice_publish(
+                lattice, wisp_lattice_rpc_subject(lattice, wisp_lattice_unit_id(unit), "default.shutdown"), payload);
 }
 
 const json_t *wisp_lattice_startup_labels(const struct wisp_lattice *lattice) { return lattice->startup_labels; }
@@ -333,12 +346,19 @@ static void copy_options(struct wisp_lattice *lattice, const struct wisp_lattice
     lattice->refuses_component_auctions = options->refuses_component_auctions;
     lattice->refuses_provider_auctions = options->refuses_provider_auctions;
     lattice->asks_config_service = options->asks_config_service;
+    lattice->runs_real_images = options->runs_real_images;
+    lattice->builtin_kinds = wisp_mem_calloc(options->n_builtin_kinds + 1, sizeof *lattice->builtin_kinds);
+    lattice->builtin_kinds[lattice->n_builtin_kinds++] = dup_text("http-server", NULL);
+    for (size_t i = 0; i < options->n_builtin_kinds; i++)
+        lattice->builtin_kinds[lattice->n_builtin_kinds++] = dup_text(options->builtin_kinds[i], NULL);
     lattice->keys_from_seed = options->keys_from_seed;
 #define OR(field, value) lattice->field = options->field ? options->field : (value)
     OR(policy_timeout_ms, 1000);
     OR(heartbeat_interval_ms, 30000);
     OR(provider_shutdown_delay_ms, 300);
     OR(rpc_timeout_ms, 2000);
+    OR(health_interval_ms, 30000);
+    OR(hung_after, 3);
     OR(components_max, 10000);
     OR(providers_max, 1000);
     OR(links_max, 100000);
@@ -459,6 +479,8 @@ void wisp_lattice_free(struct wisp_lattice *lattice)
                            lattice->js_domain,     lattice->policy_topic, lattice->policy_changes_topic,
                            lattice->secrets_topic, lattice->host_token,   lattice->probe_subject};
     for (size_t i = 0; i < WISP_COUNT(texts); i++) free(texts[i]);
+    for (size_t i = 0; i < lattice->n_builtin_kinds; i++) free(lattice->builtin_kinds[i]);
+    free(lattice->builtin_kinds);
     wisp_nkey_wipe(&lattice->host_key);
     wisp_nkey_wipe(&lattice->xkey);
     json_decref(lattice->labels);

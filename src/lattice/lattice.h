@@ -54,9 +54,15 @@ struct wisp_lattice_options {
     uint32_t components_max;         /* different components on this host; 0: 10,000 */
     uint32_t providers_max;          /* 0: 1,000 */
     uint32_t links_max, configs_max; /* that the machine keeps of the lattice; 0: 100,000 each */
-    size_t payload_max;              /* what the bus carries in one message; 0: WISP_BUS_PAYLOAD_MAX */
-    uint64_t seed;                   /* of random choices: ids of events, jitter, keys when simulated */
-    bool keys_from_seed;             /* simulation: keys are made of `seed` instead of the system's randomness */
+    /* Built-in provider kinds beside "http-server": `wisp://NAME` runs them in this host's workers. Copied. */
+    const char *const *builtin_kinds;
+    size_t n_builtin_kinds;
+    bool runs_real_images;       /* images of the original's providers are not replaced by the built-in kinds */
+    uint64_t health_interval_ms; /* between two health checks of a provider process */
+    uint32_t hung_after;         /* health checks in a row without an answer; then it is started again; 0: 3 */
+    size_t payload_max;          /* what the bus carries in one message; 0: WISP_BUS_PAYLOAD_MAX */
+    uint64_t seed;               /* of random choices: ids of events, jitter, keys when simulated */
+    bool keys_from_seed;         /* simulation: keys are made of `seed` instead of the system's randomness */
 };
 
 /* `now_ms` is monotonic and starts anywhere; `wall_ns` is ns since 1970 for the dates in events and claims. */
@@ -114,14 +120,27 @@ struct wisp_lattice_done {
 void wisp_lattice_on_done(struct wisp_lattice *lattice, struct wisp_lattice_now now, uint64_t id,
                           const struct wisp_lattice_done *done);
 
-/* A provider process came up, went away, or answered (not) to a health check: told by whoever runs it. */
+/* What a provider process does, told by whoever runs it. */
 enum wisp_lattice_provider_news {
     WISP_LATTICE_PROVIDER_UP,     /* the process runs */
-    WISP_LATTICE_PROVIDER_EXITED, /* unasked; it will be started again */
-    WISP_LATTICE_PROVIDER_FAILED, /* too often in a row; still retried at the longest interval */
+    WISP_LATTICE_PROVIDER_EXITED, /* unasked, or could not be started again; with a report */
+    WISP_LATTICE_PROVIDER_DUE,    /* it is to be started again now: wants PROVIDER_RESTART_READY */
 };
+
+struct wisp_lattice_provider_report {
+    bool has_run;      /* false: it could not even be started, `reason` says why */
+    int signal_number; /* that ended it; 0: it exited with `exit_status` */
+    int exit_status;
+    uint64_t ran_ms, pause_ms;     /* pause before the next start */
+    uint32_t failures;             /* deaths in a row, this one included */
+    bool is_failed;                /* which is more than is taken: tried again after the longest pause only */
+    const char *reason;            /* why it was killed; NULL: it wasn't, or not by us */
+    const struct wisp_str *output; /* its last lines */
+    size_t n_output;
+};
+/* `report` NULL but for EXITED. */
 void wisp_lattice_on_provider(struct wisp_lattice *lattice, struct wisp_lattice_now now, struct wisp_str provider_id,
-                              enum wisp_lattice_provider_news news, const char *text);
+                              enum wisp_lattice_provider_news news, const struct wisp_lattice_provider_report *report);
 
 /* What the host ran before, as a SAVE action gave it: it is started again once the state is loaded, and what can't be
  * is tried again until it runs or a command says otherwise. Once, before that. INVALID when it is nothing of the kind
@@ -131,6 +150,9 @@ int wisp_lattice_restore(struct wisp_lattice *lattice, struct wisp_str saved, st
 
 /* The host is asked to end (signal): announces it, then gives STOP_HOST. */
 void wisp_lattice_stop(struct wisp_lattice *lattice, struct wisp_lattice_now now);
+
+/* Provider processes are told over the bus to end: nobody needs them any more. After STOP_HOST. */
+void wisp_lattice_shutdown_providers(struct wisp_lattice *lattice, struct wisp_lattice_now now);
 
 /* --- out --- */
 
@@ -145,9 +167,13 @@ enum wisp_lattice_action_kind {
     WISP_LATTICE_COMPONENT_PUT,    /* id; component: runs it, or changes what runs: done when the new one serves */
     WISP_LATTICE_COMPONENT_REMOVE, /* id; component.id: done when it takes no more calls */
     WISP_LATTICE_PROVIDER_START,   /* id; provider: done when the process runs */
+    WISP_LATTICE_PROVIDER_ENDING,  /* provider.id: is asked over the bus to end; its exit is no surprise from here on */
     WISP_LATTICE_PROVIDER_STOP,    /* id; provider.id: done when the process is gone */
-    WISP_LATTICE_PROVIDER_RESTART_READY, /* provider: fresh host data for the next start (same id) */
-    WISP_LATTICE_HTTP,                   /* routes: all of them, replaces the earlier ones */
+    WISP_LATTICE_PROVIDER_HANG,    /* provider.id, text: does not answer; to be killed, then as if it had died */
+    WISP_LATTICE_PROVIDER_RESTART_READY, /* provider: fresh host data for the start that is due */
+    WISP_LATTICE_BUILTIN_PUT,    /* id; builtin: runs it in all workers, or changes what runs: done when all have it */
+    WISP_LATTICE_BUILTIN_REMOVE, /* id; builtin.id: done when it takes no more calls */
+    WISP_LATTICE_HTTP,           /* routes: all of them, replaces the earlier ones */
     WISP_LATTICE_SAVE, /* payload: JSON of what runs here, to be given to wisp_lattice_restore after a restart; after
                         * every change of it. A host that was told to stop (host.stop) saves that it runs nothing */
     WISP_LATTICE_STOP_HOST, /* timeout_ms: finish what is in flight and end */
@@ -192,6 +218,15 @@ struct wisp_lattice_provider {
     struct wisp_str id, reference, plain_reference, path;
     struct wisp_str host_data; /* JSON, for its standard input; secret */
     struct wisp_str xkey;      /* X…, whose subject gets its links */
+    json_t *confine; /* borrowed: what `wisp.confine.KEY` says, KEY to text (supervise/confine.h); NULL: nothing */
+};
+
+/* A provider of a built-in kind, whole. JSON is borrowed and in the form of worker/orders.h. */
+struct wisp_lattice_builtin {
+    struct wisp_str id, kind; /* "keyvalue-redis" */
+    json_t *config;           /* map of texts */
+    json_t *secrets;          /* name to text or {"bytes": base64} */
+    json_t *links;            /* array: with both sides' configs and secrets, in the clear */
 };
 
 /* A route of the built-in HTTP server: what a link from an http-server provider to a component says. */
@@ -219,6 +254,7 @@ struct wisp_lattice_action {
     json_t *registries; /* borrowed */
     struct wisp_lattice_component component;
     struct wisp_lattice_provider provider;
+    struct wisp_lattice_builtin builtin;
     const struct wisp_lattice_route *routes;
     size_t n_routes;
     int level; /* enum wisp_log_level */

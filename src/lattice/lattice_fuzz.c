@@ -5,7 +5,7 @@
  *     s SUBJECT PAYLOAD  a message on any subject
  *     d KEY VALUE      LATTICEDATA tells a value; c: CONFIGDATA; D KEY, C KEY: deletions
  *     o                the oldest action that waits succeeds; r PAYLOAD: with that reply; f: it fails
- *     p ID             news that a provider's process has ended; u ID: that it is up
+ *     p ID             news that a provider's process has ended; P ID: is due to be started again; u ID: is up
  *     t                30 s pass
  *     b, B             the bus is gone, is back; l: the state is loaded; n: a new state is opened
  *     w JSON           is restored from (only as first line)
@@ -88,6 +88,8 @@ static void feed(struct host *host, char kind, struct wisp_str rest)
 {
     struct wisp_lattice *lattice = host->lattice;
     struct wisp_str head = rest, tail = {0};
+    struct wisp_lattice_provider_report report = {
+        .has_run = true, .signal_number = 9, .is_failed = host->line % 2, .output = &rest, .n_output = 1};
     wisp_str_split(rest, ' ', &head, &tail);
     switch (kind) {
     case 'm':
@@ -118,7 +120,11 @@ static void feed(struct host *host, char kind, struct wisp_str rest)
         answer(host, false, rest);
         break;
     case 'p':
-        wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_EXITED, "fuzzed");
+        report.failures = (uint32_t)host->line;
+        wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_EXITED, &report);
+        break;
+    case 'P':
+        wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_DUE, NULL);
         break;
     case 'u':
         wisp_lattice_on_provider(lattice, host->now, rest, WISP_LATTICE_PROVIDER_UP, NULL);
@@ -146,7 +152,10 @@ static void feed(struct host *host, char kind, struct wisp_str rest)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char *const kinds[] = {"keyvalue-redis", "messaging-nats"};
     struct wisp_lattice_options options = {.seed = 1,
+                                           .builtin_kinds = kinds,
+                                           .n_builtin_kinds = WISP_COUNT(kinds),
                                            .keys_from_seed = true,
                                            .friendly_name = "fuzz",
                                            .secrets_topic = "secrets",

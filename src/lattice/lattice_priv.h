@@ -9,11 +9,13 @@
  *     config.c      configs and who uses them; config.*          claims.c         claims, host token
  *     resolve.c     names of configs to maps and secrets         secrets.c        one secret from a backend
  *     policy.c      one decision                                 events.c         events, heartbeat
- *     inventory.c   what this host is and runs                   host_control.c   host.*, label.*, registry.put,
- * auctions units.c       what components and providers share: jobs in order, config in use component.c   scale, update,
- * refresh                       provider.c       start, stop, restart, health provider_links.c  links to providers
- * host_data.c      what a provider gets at start http_routes.c     the built-in HTTP server           save.c       what
- * runs, saved and started again
+ *     inventory.c   what this host is and runs       host_control.c   host.*, label.*, registry.put, auctions
+ *     units.c       what components and providers share: jobs in order, config in use
+ *     component.c   scale, update, refresh           provider.c       start, stop
+ *     process.c     what provider processes do: health, exits, restarts; what they may not do
+ *     builtin.c     providers of built-in kinds      http_routes.c    the built-in HTTP server
+ *     provider_links.c  links to providers           host_data.c      what a provider gets at start
+ *     save.c        what runs, saved and started again
  *
  * An in-call (wisp_lattice_on_*) sets `now`, changes what it has to, queues actions. Whatever waits for an answer is a
  * call, embedded in what waits; freeing that forgets the call. */
@@ -185,7 +187,12 @@ struct wisp_lattice_policy {
 
 /* --- units.c --- */
 
-enum wisp_lattice_unit_kind { WISP_LATTICE_COMPONENT, WISP_LATTICE_PROVIDER, WISP_LATTICE_HTTP_SERVER };
+enum wisp_lattice_unit_kind {
+    WISP_LATTICE_COMPONENT,
+    WISP_LATTICE_PROVIDER,    /* a process */
+    WISP_LATTICE_HTTP_SERVER, /* routes of the workers */
+    WISP_LATTICE_BUILTIN,     /* a kind that the workers run */
+};
 
 struct wisp_lattice_limits {
     uint64_t memory_bytes_max, timeout_ms, body_bytes_max;
@@ -215,13 +222,22 @@ struct wisp_lattice_unit {
     uint64_t generation;
     uint32_t instances_max;
     struct wisp_lattice_limits limits;
-    json_t *basis; /* what the last COMPONENT_PUT was made of */
+    json_t *basis; /* what the last COMPONENT_PUT or BUILTIN_PUT was made of */
+    /* providers of built-in kinds */
+    char *builtin;
+    json_t *token_claims; /* as whom it asks for secrets; NULL: nobody can */
+    bool has_left_out;    /* some link's config or secrets could not be had */
     /* providers */
     struct wisp_nkey xkey;
     char xkey_text[WISP_NKEY_PUBLIC_LEN + 1];
     bool is_healthy;
     bool was_checked; /* has answered since its last start */
     bool awaits_up;   /* has been given new data for its next start */
+    bool is_down;     /* the process has ended and is not back */
+    bool is_failed;   /* has ended too often in a row, and not been healthy since */
+    uint32_t n_silent; /* health checks in a row without an answer */
+    uint32_t n_restarts, n_failures;
+    uint64_t ended_ms;
     struct wisp_lattice_timer health;
     struct wisp_lattice_call health_call;
     struct wisp_table deliveries; /* by identity of the link */
@@ -244,6 +260,7 @@ struct wisp_lattice_job {
     bool is_begun;
     bool is_at_process; /* START: the process may be there already */
     bool has_aborted;   /* STOP: there was only a START, which was given up */
+    bool has_left_out;  /* some link was, since it could not be resolved */
     struct wisp_lattice_asker reply;
     char *reference;
     json_t *annotations; /* NULL: as they are */
@@ -252,7 +269,7 @@ struct wisp_lattice_job {
     bool allows_update;
     /* gathered on the way */
     char *path, *digest, *plain_reference;
-    json_t *claims, *config, *secrets, *basis;
+    json_t *claims, *config, *secrets, *basis, *confine;
     struct wisp_lattice_limits limits;
     uint64_t generation;
     uint32_t tries;
@@ -281,6 +298,11 @@ struct wisp_lattice {
     bool refuses_component_auctions, refuses_provider_auctions, asks_config_service, keys_from_seed, structured_logging;
     uint32_t components_max, providers_max, links_max, configs_max;
     size_t payload_max;
+    char **builtin_kinds; /* "http-server" first */
+    size_t n_builtin_kinds;
+    bool runs_real_images;
+    uint64_t health_interval_ms;
+    uint32_t hung_after;
 
     struct wisp_nkey host_key, xkey;
     char host_id[WISP_NKEY_PUBLIC_LEN + 1], xkey_text[WISP_NKEY_PUBLIC_LEN + 1];
@@ -410,6 +432,8 @@ void wisp_lattice_uptime_text(uint64_t seconds, struct wisp_buf *out);
 
 /* claims.c */
 char *wisp_lattice_host_token(struct wisp_lattice *lattice);
+/* {token, subject} of a built-in provider: its key is made of the host's key and its id, so it stays the same. */
+json_t *wisp_lattice_builtin_claims(struct wisp_lattice *lattice, struct wisp_str id);
 void wisp_lattice_claims_store(struct wisp_lattice *lattice, const json_t *claims, bool is_provider);
 
 /* records.c */
@@ -531,12 +555,44 @@ void wisp_lattice_component_job(struct wisp_lattice_job *job);
 void wisp_lattice_provider_job(struct wisp_lattice_job *job);
 /* The config in use has changed. */
 void wisp_lattice_provider_config_changed(struct wisp_lattice_unit *unit);
-void wisp_lattice_provider_news_heard(struct wisp_lattice_unit *unit, enum wisp_lattice_provider_news news,
-                                      const char *text);
+/* {host_id, provider_id}, as events about providers begin. */
+json_t *wisp_lattice_provider_data(const struct wisp_lattice_unit *unit);
+void wisp_lattice_provider_publish_config(struct wisp_lattice_unit *unit);
+/* A START or the job of a built-in one: it runs; it can't. */
+void wisp_lattice_provider_started(struct wisp_lattice_job *job);
+void wisp_lattice_provider_failed(struct wisp_lattice_job *job, const struct wisp_err *err);
+
+/* process.c */
+void wisp_lattice_process_watch(struct wisp_lattice_unit *unit);
+void wisp_lattice_process_unwatch(struct wisp_lattice_unit *unit);
+/* A RESTART job. */
+void wisp_lattice_process_restart(struct wisp_lattice_job *job);
+void wisp_lattice_process_news_heard(struct wisp_lattice_unit *unit, enum wisp_lattice_provider_news news,
+                                     const struct wisp_lattice_provider_report *report);
+/* For inventories; NULL: nothing to tell. */
+json_t *wisp_lattice_process_state(const struct wisp_lattice_unit *unit);
+/* Takes `wisp.confine.*` out of a provider's config; with those of the annotations, which count more, they are returned
+ * without that prefix. NULL: there are none. */
+json_t *wisp_lattice_confine_take(json_t *config, const json_t *annotations);
+
+/* builtin.c */
+/* The reference is that of a built-in provider, known or not: its kind's name, within the reference. */
+bool wisp_lattice_builtin_parse(const struct wisp_lattice *lattice, struct wisp_str reference,
+                                struct wisp_str *ret_kind);
+/* UNSUPPORTED names those that there are. */
+int wisp_lattice_builtin_check(const struct wisp_lattice *lattice, struct wisp_str reference, struct wisp_str kind,
+                               struct wisp_err *err) __attribute__((warn_unused_result));
+char *wisp_lattice_builtin_plain(struct wisp_str reference);
+void wisp_lattice_builtin_job(struct wisp_lattice_job *job);    /* START after it is permitted, or REFRESH */
+void wisp_lattice_builtin_adopted(struct wisp_lattice_job *job); /* what it was asked for is what runs */
+void wisp_lattice_builtin_touch(struct wisp_lattice_unit *unit); /* something that it depends on has changed */
+
+/* It has no process that could be confined. */
+int wisp_lattice_confine_refuse(const json_t *confine, struct wisp_err *err) __attribute__((warn_unused_result));
 int wisp_lattice_limits_read(const struct wisp_lattice_job *job, struct wisp_lattice_limits *ret_limits,
                              struct wisp_err *err) __attribute__((warn_unused_result));
 
-/* host_data.c: resolves the unit's config and links for a START or RESTART job, then calls back. */
+/* host_data.c: resolves the unit's config and links for a START, RESTART or REFRESH job, then calls back. */
 void wisp_lattice_host_data_begin(struct wisp_lattice_job *job,
                                   void (*on_done)(struct wisp_lattice_job *job, const struct wisp_err *err));
 /* Fills action->provider with it. */
@@ -556,6 +612,5 @@ void wisp_lattice_restore_begin(struct wisp_lattice *lattice);
 void wisp_lattice_restored(struct wisp_lattice_unit *unit);
 
 /* http_routes.c */
-bool wisp_lattice_is_http_server(struct wisp_str reference);
 int wisp_lattice_routing_mode_check(json_t *config, struct wisp_err *err) __attribute__((warn_unused_result));
 void wisp_lattice_routes_touch(struct wisp_lattice *lattice);

@@ -153,12 +153,21 @@ static struct wisp_lattice_unit *local_end(struct wisp_lattice *lattice, const j
 
 static const char *const end_keys[] = {"source_id", "target"};
 
+static void touch_builtins(struct wisp_lattice *lattice, const json_t *link)
+{
+    for (size_t i = 0; i < WISP_COUNT(end_keys); i++) {
+        struct wisp_lattice_unit *unit = wisp_lattice_provider_find(lattice, wisp_json_str(link, end_keys[i]));
+        if (unit && unit->kind == WISP_LATTICE_BUILTIN) wisp_lattice_builtin_touch(unit);
+    }
+}
+
 static void deliver(struct wisp_lattice *lattice, const struct wisp_lattice_link *link)
 {
     for (size_t i = 0; i < WISP_COUNT(end_keys); i++) {
         struct wisp_lattice_unit *unit = local_end(lattice, link->json, end_keys[i]);
         if (unit) wisp_lattice_deliver(unit, link->entry.key);
     }
+    touch_builtins(lattice, link->json);
 }
 
 static void drop(struct wisp_lattice *lattice, struct wisp_lattice_link *link)
@@ -167,6 +176,7 @@ static void drop(struct wisp_lattice *lattice, struct wisp_lattice_link *link)
     for (size_t i = 0; lattice->is_uncertain && i < WISP_COUNT(end_keys); i++)
         if (local_end(lattice, link->json, end_keys[i]))
             wisp_lattice_link_tell_gone(lattice, link->json, wisp_json_str(link->json, end_keys[i]));
+    touch_builtins(lattice, link->json);
     leave_end(lattice, link);
     wisp_ring_remove(&link->of_source);
     wisp_table_remove(&lattice->links, &link->entry);

@@ -74,6 +74,21 @@ TEST(start)
                  "{'success':false,'message':'provider with that ID is already running'}");
 }
 
+static const struct wisp_lattice_provider_report killed = {
+    .has_run = true, .signal_number = 9, .ran_ms = 1234, .failures = 1};
+
+static void tell_exit(struct rig *rig, const struct wisp_lattice_provider_report *report)
+{
+    wisp_lattice_on_provider(rig->lattice, rig->now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_EXITED, report);
+    rig_run(rig);
+}
+
+static void tell_news(struct rig *rig, enum wisp_lattice_provider_news news)
+{
+    wisp_lattice_on_provider(rig->lattice, rig->now, WISP_STR("kv"), news, NULL);
+    rig_run(rig);
+}
+
 TEST(start_fails)
 {
     WISP_CLEANUP_RIG struct rig rig;
@@ -109,9 +124,11 @@ TEST(stop)
         rig_take(&rig, WISP_LATTICE_REQUEST, "wasmbus.rpc.default.kv.default.shutdown");
     CHECK_STR(request->payload, rig_text(&rig, "{'host_id':'{H}'}"));
     CHECK_INT(request->timeout_ms, 300);
-    wisp_lattice_on_provider(rig.lattice, rig.now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_EXITED, "status 0");
-    rig_run(&rig);
+    CHECK_STR(rig_take(&rig, WISP_LATTICE_PROVIDER_ENDING, NULL)->provider.id, "kv");
+    tell_exit(&rig, &(struct wisp_lattice_provider_report){.has_run = true});
+    tell_news(&rig, WISP_LATTICE_PROVIDER_DUE);
     CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_RESTART_READY), 0); /* it was asked to */
+    CHECK(!rig_has_event(&rig, "provider_exited"));
     rig_fail(&rig, request, WISP_ERR_TIMEOUT, "no answer");
     rig_take(&rig, WISP_LATTICE_PROVIDER_STOP, NULL);
     CHECK_EVENT(&rig, "provider_stopped",
@@ -225,8 +242,21 @@ TEST(restart)
     rig_tell(&rig, 1, "pc", "{\"a\":\"2\"}", 3);
     rig_run(&rig);
     rig_clear(&rig);
-    wisp_lattice_on_provider(rig.lattice, rig.now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_EXITED, "signal 9");
-    rig_run(&rig);
+    static const struct wisp_str output[] = {WISP_STR_INIT("one"), WISP_STR_INIT("two")};
+    struct wisp_lattice_provider_report report = killed;
+    report.output = output;
+    report.n_output = 2;
+    report.pause_ms = 70;
+    tell_exit(&rig, &report);
+    CHECK_EVENT(&rig, "provider_exited",
+                "{'host_id':'{H}','provider_id':'kv','signal':9,'ran_ms':1234,'failures':1,'restart_in_ms':70,"
+                "'last_output':['one','two']}");
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_RESTART_READY), 0); /* not before it is due */
+    WISP_CLEANUP_JSON json_t *away = wisp_lattice_inventory(rig.lattice, rig.now);
+    CHECK_JSON(&rig, json_object_get(json_array_get(json_object_get(away, "providers"), 0), "wisp"),
+               "{'state':'restarting','restarts':0}");
+    rig.now.now_ms += 70;
+    tell_news(&rig, WISP_LATTICE_PROVIDER_DUE);
     struct wisp_lattice_action *ready = rig_take(&rig, WISP_LATTICE_PROVIDER_RESTART_READY, NULL);
     WISP_CLEANUP_JSON json_t *second = data_of(ready);
     CHECK_STR(ready->provider.id, "kv");
@@ -238,11 +268,129 @@ TEST(restart)
                      json_object_get(second, "provider_xkey_private_key")));
     CHECK(!json_equal(json_object_get(first, "instance_id"), json_object_get(second, "instance_id")));
     rig_clear(&rig);
-    wisp_lattice_on_provider(rig.lattice, rig.now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_UP, NULL);
-    rig_run(&rig);
+    tell_news(&rig, WISP_LATTICE_PROVIDER_UP);
+    CHECK_EVENT(&rig, "provider_restarted",
+                "{'host_id':'{H}','provider_id':'kv','restarts':1,'failures':1,'was_away_ms':70}");
+    tell_news(&rig, WISP_LATTICE_PROVIDER_UP); /* once */
+    CHECK(!rig_has_event(&rig, "provider_restarted"));
     rig_take(&rig, WISP_LATTICE_PUBLISH, "wasmbus.rpc.default.kv.config.update");
     CHECK(!rig_has_event(&rig, "provider_started"));
     wisp_lattice_on_provider(rig.lattice, rig.now, WISP_STR("nobody"), WISP_LATTICE_PROVIDER_UP, NULL);
+}
+
+TEST(failed)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    rig_new(&rig, NULL);
+    rig_tell(&rig, 1, "pc", "{}", 1);
+    start_kv(&rig);
+    for (uint32_t i = 1; i < 8; i++) {
+        rig_clear(&rig);
+        tell_exit(&rig, &(struct wisp_lattice_provider_report){
+                            .has_run = true, .exit_status = 3, .failures = i, .is_failed = i >= 5});
+        CHECK(rig_has_event(&rig, "provider_exited"));
+        CHECK_INT(rig_has_event(&rig, "provider_failed"), i == 5); /* told once */
+        tell_news(&rig, WISP_LATTICE_PROVIDER_DUE);
+        CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_RESTART_READY), 1);
+        if (i < 7) tell_news(&rig, WISP_LATTICE_PROVIDER_UP);
+    }
+    WISP_CLEANUP_JSON json_t *inventory = wisp_lattice_inventory(rig.lattice, rig.now);
+    CHECK_JSON(&rig, json_object_get(json_array_get(json_object_get(inventory, "providers"), 0), "wisp"),
+               "{'state':'failed','restarts':6}");
+    rig_clear(&rig);
+    tell_exit(&rig, &(struct wisp_lattice_provider_report){.failures = 8, .is_failed = true, .reason = "no such file"});
+    CHECK_EVENT(&rig, "provider_exited",
+                "{'host_id':'{H}','provider_id':'kv','reason':'no such file','ran_ms':0,'failures':8,"
+                "'restart_in_ms':0,'last_output':[]}");
+}
+
+TEST(hung)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    rig_new(&rig, NULL);
+    rig_tell(&rig, 1, "pc", "{}", 1);
+    start_kv(&rig);
+    rig_clear(&rig);
+    static const char *const answers[] = {"{'healthy':true}", NULL, NULL, "nonsense", NULL, NULL};
+    for (size_t i = 0; i < WISP_COUNT(answers); i++) {
+        rig_wait(&rig, 30000);
+        struct wisp_lattice_action *request = rig_take(&rig, WISP_LATTICE_REQUEST, "wasmbus.rpc.default.kv.health");
+        if (answers[i])
+            rig_reply(&rig, request, answers[i]);
+        else
+            rig_fail(&rig, request, WISP_ERR_TIMEOUT, "no answer");
+    }
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_HANG), 0);
+    /* silence of a bus that is away means nothing */
+    wisp_lattice_on_bus(rig.lattice, rig.now, false);
+    rig_wait(&rig, 200000);
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_HANG), 0);
+    wisp_lattice_on_bus(rig.lattice, rig.now, true);
+    rig_run(&rig);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_HANG), 0);
+        rig_wait(&rig, 30000);
+        rig_fail(&rig, rig_take(&rig, WISP_LATTICE_REQUEST, "wasmbus.rpc.default.kv.health"), WISP_ERR_TIMEOUT, "no");
+    }
+    struct wisp_lattice_action *hang = rig_take(&rig, WISP_LATTICE_PROVIDER_HANG, NULL);
+    CHECK_STR(hang->provider.id, "kv");
+    CHECK_STR(hang->text, "no answer to 3 health checks in a row");
+    rig_clear(&rig);
+    rig_wait(&rig, 100000);
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_REQUEST), 0); /* nor is it asked before it is back */
+    tell_exit(&rig, &killed);
+    tell_news(&rig, WISP_LATTICE_PROVIDER_DUE);
+    tell_news(&rig, WISP_LATTICE_PROVIDER_UP);
+    rig_wait(&rig, 5000);
+    rig_take(&rig, WISP_LATTICE_REQUEST, "wasmbus.rpc.default.kv.health");
+}
+
+/* Five hundred that start together are not asked together for ever. */
+TEST(health_checks_spread)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    rig_new(&rig, NULL);
+    for (int i = 0; i < 500; i++) {
+        char request[100];
+        snprintf(request, sizeof request, "{'provider_ref':'x/kv:1','provider_id':'kv%d'}", i);
+        rig_send(&rig, START, request);
+    }
+    rig_clear(&rig);
+    size_t most = 0;
+    for (int i = 0; i < 3000; i++) {
+        rig_wait(&rig, 100);
+        size_t n = rig_count(&rig, WISP_LATTICE_REQUEST);
+        if (i > 1500 && n > most) most = n;
+        for (struct wisp_lattice_action *request; (request = rig_find(&rig, WISP_LATTICE_REQUEST, NULL));)
+            rig_reply(&rig, request, "{'healthy':true}");
+        rig_clear(&rig);
+    }
+    CHECK(most > 0 && most < 30);
+}
+
+TEST(confinement)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    rig_new(&rig, NULL);
+    rig_tell(&rig, 1, "pc", "{\"wisp.confine.user\":\"nobody\",\"wisp.confine.cpu\":\"2\",\"url\":\"x\"}", 1);
+    CHECK_ANSWER(&rig, START,
+                 "{'provider_ref':'x/kv:1','provider_id':'kv','config':['pc'],'annotations':{'wisp.confine.cpu':'1'}}",
+                 STARTED);
+    struct wisp_lattice_action *start = rig_take(&rig, WISP_LATTICE_PROVIDER_START, NULL);
+    CHECK_JSON(&rig, start->provider.confine, "{'user':'nobody','cpu':'1'}");
+    json_decref(start->provider.confine);
+    WISP_CLEANUP_JSON json_t *data = data_of(start);
+    CHECK_JSON(&rig, json_object_get(data, "config"), "{'url':'x'}");
+    CHECK_STR(rig_take(&rig, WISP_LATTICE_PUBLISH, "wasmbus.rpc.default.kv.config.update")->payload, "{\"url\":\"x\"}");
+    rig_clear(&rig);
+    rig_tell(&rig, 1, "pc", "{\"wisp.confine.user\":\"somebody\",\"url\":\"x\"}", 2);
+    rig_run(&rig);
+    CHECK(!rig_find(&rig, WISP_LATTICE_PUBLISH, "wasmbus.rpc.default.kv.config.update"));
+    CHECK_ANSWER(&rig, START,
+                 "{'provider_ref':'wisp://http-server','provider_id':'http','annotations':{'wisp.confine.cpu':'1'}}",
+                 STARTED);
+    WISP_CLEANUP_JSON json_t *failed = rig_event(&rig, "provider_start_failed");
+    CHECK_HAS(json_string_value(json_object_get(failed, "error")), "`wisp.confine.cpu`: a built-in provider");
 }
 
 TEST(http_routes)

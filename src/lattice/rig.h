@@ -70,7 +70,9 @@ static inline struct wisp_lattice_action *rig_copy(struct rig *rig, const struct
                                 &copy->provider.plain_reference,
                                 &copy->provider.path,
                                 &copy->provider.host_data,
-                                &copy->provider.xkey};
+                                &copy->provider.xkey,
+                                &copy->builtin.id,
+                                &copy->builtin.kind};
     for (size_t i = 0; i < WISP_COUNT(texts); i++) *texts[i] = rig_keep(rig, *texts[i]);
     struct wisp_bus_header *headers = WISP_NEW_ARRAY(&rig->arena, struct wisp_bus_header, action->n_headers);
     for (size_t i = 0; i < action->n_headers; i++)
@@ -88,6 +90,10 @@ static inline struct wisp_lattice_action *rig_copy(struct rig *rig, const struct
     }
     copy->routes = routes;
     json_incref(copy->registries);
+    json_incref(copy->provider.confine);
+    json_t **parts[] = {&copy->builtin.config, &copy->builtin.secrets, &copy->builtin.links};
+    for (size_t i = 0; i < WISP_COUNT(parts); i++)
+        if (*parts[i]) *parts[i] = json_deep_copy(*parts[i]);
     return copy;
 }
 
@@ -95,6 +101,10 @@ static inline void rig_forget(struct rig *rig, size_t i)
 {
     struct wisp_lattice_action *action = rig->actions[i];
     json_decref(action->registries);
+    json_decref(action->provider.confine);
+    json_decref(action->builtin.config);
+    json_decref(action->builtin.secrets);
+    json_decref(action->builtin.links);
     for (size_t k = 0; k < action->n_routes; k++) json_decref(action->routes[k].settings);
     memmove(rig->actions + i, rig->actions + i + 1, (rig->n_actions - i - 1) * sizeof(struct wisp_lattice_action *));
     rig->n_actions--;

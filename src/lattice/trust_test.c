@@ -18,13 +18,20 @@
 struct backend {
     struct rig rig;
     struct wisp_nkey key;
+    bool asked_by_builtin;
 };
 
 static void backend_new(struct backend *backend)
 {
-    struct wisp_lattice_options options = {
-        .secrets_topic = "wasmcloud.secrets", .friendly_name = "f", .seed = 11, .keys_from_seed = true};
+    static const char *const kinds[] = {"keyvalue-redis"};
+    struct wisp_lattice_options options = {.secrets_topic = "wasmcloud.secrets",
+                                           .friendly_name = "f",
+                                           .seed = 11,
+                                           .keys_from_seed = true,
+                                           .builtin_kinds = kinds,
+                                           .n_builtin_kinds = 1};
     rig_new(&backend->rig, &options);
+    backend->asked_by_builtin = false;
     wisp_nkey_generate(&backend->key, WISP_NKEY_CURVE);
     backend->rig.claims = json_pack("{s:s,s:s,s:s}", "token", "entity.jwt.text", "issuer", "A", "subject", "MSUB");
     char value[1024];
@@ -55,7 +62,14 @@ static void answer_secret(struct backend *backend, const char *payload)
     CHECK_STR(wisp_json_str(json, "key"), "k/a");
     CHECK(json_is_null(json_object_get(json, "field")));
     json_t *context = json_object_get(json, "context");
-    CHECK_STR(wisp_json_str(context, "entity_jwt"), "entity.jwt.text");
+    if (backend->asked_by_builtin) {
+        WISP_CLEANUP_BUF struct wisp_buf entity = {0};
+        CHECK_OK(wisp_jwt_verify(wisp_json_str(context, "entity_jwt"), &entity, &err), &err);
+        WISP_CLEANUP_JSON json_t *entity_claims = rig_parse(wisp_buf_str(&entity));
+        CHECK(wisp_str_starts_with(wisp_json_str(entity_claims, "sub"), WISP_STR("V")));
+    } else {
+        CHECK_STR(wisp_json_str(context, "entity_jwt"), "entity.jwt.text");
+    }
     CHECK_STR(wisp_json_str(json_object_get(context, "application"), "name"), "app1");
     WISP_CLEANUP_BUF struct wisp_buf host = {0};
     CHECK_OK(wisp_jwt_verify(wisp_json_str(context, "host_jwt"), &host, &err), &err);
@@ -189,7 +203,9 @@ TEST(provider_secrets)
     CHECK_OK(wisp_xkey_open(&own, host, (struct wisp_str){sealed, json_array_size(bytes)}, &plain, &err), &err);
     CHECK_STR(wisp_buf_str(&plain), "{\"a\":{\"kind\":\"String\",\"value\":\"of the link\"}}");
     /* the process ends while the backend is away: tried until it is back */
-    wisp_lattice_on_provider(rig->lattice, rig->now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_EXITED, NULL);
+    const struct wisp_lattice_provider_report report = {.has_run = true, .signal_number = 9, .failures = 1};
+    wisp_lattice_on_provider(rig->lattice, rig->now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_EXITED, &report);
+    wisp_lattice_on_provider(rig->lattice, rig->now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_DUE, NULL);
     rig_run(rig);
     for (int i = 0; i < 5; i++) {
         rig_fail(rig, rig_take(rig, WISP_LATTICE_REQUEST, GET_SUBJECT), WISP_ERR_TIMEOUT, "away");
@@ -199,6 +215,35 @@ TEST(provider_secrets)
     answer_secret(&backend, "{'secret':{'string_secret':'own2'}}");
     answer_secret(&backend, "{'secret':{'string_secret':'link2'}}");
     rig_take(rig, WISP_LATTICE_PROVIDER_RESTART_READY, NULL);
+}
+
+/* It has no image that somebody signed: the host signs for it. */
+TEST(builtin_secrets)
+{
+    CLEANUP_BACKEND struct backend backend;
+    struct rig *rig = &backend.rig;
+    backend_new(&backend);
+    backend.asked_by_builtin = true;
+    rig_tell(
+        rig, 0, "COMPONENT_comp",
+        "{\"url\":\"\",\"links\":[{\"source_id\":\"comp\",\"target\":\"kv\",\"name\":\"default\",\"wit_namespace\":"
+        "\"wasi\",\"wit_package\":\"keyvalue\",\"interfaces\":[\"store\"],\"target_config\":[\"SECRET_a\"]}]}",
+        2);
+    rig_send(rig, "provider.start.{H}",
+             "{'provider_ref':'wisp://keyvalue-redis','provider_id':'kv','config':['SECRET_a'],"
+             "'annotations':{'wasmcloud.dev/appspec':'app1'}}");
+    answer_key(&backend);
+    answer_secret(&backend, "{'secret':{'string_secret':'own'}}");
+    answer_secret(&backend, "{'secret':{'binary_secret':[0,255,7]}}");
+    struct wisp_lattice_action *put = rig_take(rig, WISP_LATTICE_BUILTIN_PUT, NULL);
+    CHECK_JSON(rig, put->builtin.secrets, "{'a':'own'}");
+    CHECK_JSON(rig, json_object_get(json_array_get(put->builtin.links, 0), "target_secrets"), "{'a':{'bytes':'AP8H'}}");
+    CHECK(json_is_null(json_object_get(json_array_get(put->builtin.links, 0), "source_secrets")));
+    json_decref(put->builtin.config);
+    json_decref(put->builtin.secrets);
+    json_decref(put->builtin.links);
+    rig_wait(rig, 100000);
+    CHECK_INT(rig_count(rig, WISP_LATTICE_REQUEST), 0); /* asked once */
 }
 
 /* --- policy --- */

@@ -43,6 +43,8 @@ void wisp_lattice_unit_free(struct wisp_lattice_unit *unit)
     json_decref(unit->config);
     json_decref(unit->secrets);
     json_decref(unit->basis);
+    json_decref(unit->token_claims);
+    free(unit->builtin);
     wisp_nkey_wipe(&unit->xkey);
     free(unit->reference);
     free(unit->plain_reference);
@@ -74,6 +76,10 @@ void wisp_lattice_unit_store_spec(struct wisp_lattice_unit *unit, const char *re
 
 void wisp_lattice_unit_touch(struct wisp_lattice_unit *unit)
 {
+    if (unit->kind == WISP_LATTICE_BUILTIN) {
+        wisp_lattice_builtin_touch(unit);
+        return;
+    }
     if (unit->kind != WISP_LATTICE_COMPONENT) {
         wisp_lattice_provider_config_changed(unit);
         return;
@@ -118,7 +124,8 @@ void wisp_lattice_job_free(struct wisp_lattice_job *job)
     job->unit->n_jobs--;
     wisp_lattice_asker_deinit(&job->reply);
     json_t *values[] = {job->annotations, job->config_names, job->claims,      job->config,       job->secrets,
-                        job->basis,       job->links,        job->link_config, job->link_secrets, job->resolved_links};
+                        job->basis,       job->links,        job->link_config, job->link_secrets, job->resolved_links,
+                        job->confine};
     for (size_t i = 0; i < WISP_COUNT(values); i++) json_decref(values[i]);
     free(job->reference);
     free(job->path);
@@ -130,7 +137,8 @@ void wisp_lattice_job_free(struct wisp_lattice_job *job)
 void wisp_lattice_unit_go_on(struct wisp_lattice_unit *unit)
 {
     bool is_idle = !unit->n_jobs && !unit->refresh.slot;
-    if (unit->kind == WISP_LATTICE_COMPONENT && is_idle && unit->is_running && unit->wants_refresh)
+    bool can_refresh = unit->kind == WISP_LATTICE_COMPONENT || unit->kind == WISP_LATTICE_BUILTIN;
+    if (can_refresh && is_idle && unit->is_running && unit->wants_refresh)
         wisp_lattice_job_new(unit, WISP_LATTICE_REFRESH);
     struct wisp_lattice_job *job = wisp_lattice_job_first(unit);
     if (!job) {

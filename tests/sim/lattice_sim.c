@@ -223,7 +223,7 @@ static void break_something(struct world *world, void *env)
 static void heal(struct scenario *scenario)
 {
     struct world *world = &scenario->world;
-    scenario->is_busy = scenario->is_stormy = false;
+    scenario->is_busy = scenario->is_stormy = world->kills_processes = false;
     world->weather = (struct weather){.delay_max_ms = 5};
     for (size_t i = 0; i < world->n_hosts; i++) on_revive(world, &world->hosts[i]);
 }
@@ -320,6 +320,15 @@ static void check_running(struct scenario *scenario, struct host *host)
     check_same(host, "components", counts, host->expected);
 }
 
+/* Whatever died, hung or crashed: once it is calm, everything that is to run does. */
+static void check_processes(const struct world *world, const struct host *host)
+{
+    for (int i = 0; i < PROVIDERS_MAX; i++)
+        if (!host->processes[i].id[0] || host->processes[i].state != UP)
+            world_fail(world, "host %zu: provider %d `%s` is in state %d", host->index, i, host->processes[i].id,
+                       (int)host->processes[i].state);
+}
+
 static void check_writes(struct scenario *scenario)
 {
     const struct world *world = &scenario->world;
@@ -351,13 +360,14 @@ static void check_all(struct scenario *scenario)
         struct host *host = &world->hosts[i];
         check_view(scenario, host);
         check_running(scenario, host);
+        check_processes(world, host);
         if (host->n_actions_most > ACTIONS_PER_SECOND_MAX)
             world_fail(world, "host %zu did %llu things in a second", i, (unsigned long long)host->n_actions_most);
     }
     check_writes(scenario);
 }
 
-/* In the quiet a host does its heartbeat and no more. */
+/* In the quiet a host does its heartbeat and health checks (a request and an event each) and no more. */
 static void check_quiet(struct scenario *scenario, uint64_t ms)
 {
     struct world *world = &scenario->world;
@@ -365,12 +375,23 @@ static void check_quiet(struct scenario *scenario, uint64_t ms)
         world->hosts[i].n_actions_in_window = world->hosts[i].n_actions_most = 0;
     world_run(world, world->now_ms + ms);
     for (size_t i = 0; i < world->n_hosts; i++)
-        if (world->hosts[i].n_actions_most > 5)
+        if (world->hosts[i].n_actions_most > 5 + 2 * PROVIDERS_MAX)
             world_fail(world, "host %zu did %llu things in a quiet second", i,
                        (unsigned long long)world->hosts[i].n_actions_most);
 }
 
 /* --- one history --- */
+
+static void start_providers(struct scenario *scenario, const struct host *host)
+{
+    for (int i = 0; i < PROVIDERS_MAX; i++) {
+        char subject[256], payload[256];
+        snprintf(subject, sizeof subject, "wasmbus.ctl.v1.default.provider.start.%s", host->id);
+        snprintf(payload, sizeof payload, "{\"provider_ref\":\"x/p:1\",\"provider_id\":\"p%d\",\"config\":[\"base\"]}",
+                 i);
+        world_ask(&scenario->world, subject, payload, NULL, NULL);
+    }
+}
 
 static void scenario_init(struct scenario *scenario, uint64_t seed, size_t n_hosts)
 {
@@ -411,6 +432,7 @@ static void be_busy(struct scenario *scenario, uint64_t ms, bool is_stormy)
     struct world *world = &scenario->world;
     scenario->is_busy = true;
     scenario->is_stormy = is_stormy;
+    world->kills_processes = true;
     do_something(world, scenario);
     if (is_stormy) break_something(world, scenario);
     world_run(world, world->now_ms + ms);
@@ -425,6 +447,9 @@ static void run_history(uint64_t seed, bool is_verbose)
     scenario_init(scenario, seed, 2 + mood % 5);
     world->seed = seed;
     world->is_verbose = is_verbose;
+    for (size_t i = 0; i < world->n_hosts; i++) start_providers(scenario, &world->hosts[i]);
+    world_live(world, NULL);
+    world_run(world, 6000);
     /* Each history has its own weather, some have none. */
     world->weather = (struct weather){
         .lost = mood / 5 % 4 * 20, .doubled = mood / 20 % 3 * 30, .delay_max_ms = mood / 60 % 2 ? 200 : 5};
@@ -443,8 +468,10 @@ static void run_history(uint64_t seed, bool is_verbose)
         check_all(scenario);
         check_quiet(scenario, QUIET_MS);
     }
-    printf("seed %llu: %zu hosts, %zu requests, %llu events%s\n", (unsigned long long)seed, world->n_hosts,
-           world->n_requests, (unsigned long long)world->n_events_done, mood / 480 % 2 ? ", wiped" : "");
+    printf("seed %llu: %zu hosts, %zu requests, %llu events, %llu deaths of processes, %llu hung, %llu restarts%s\n",
+           (unsigned long long)seed, world->n_hosts, world->n_requests, (unsigned long long)world->n_events_done,
+           (unsigned long long)world->n_deaths, (unsigned long long)world->n_hangs,
+           (unsigned long long)world->n_restarts, mood / 480 % 2 ? ", wiped" : "");
     scenario_free(scenario);
 }
 

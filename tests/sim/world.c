@@ -225,6 +225,120 @@ static void on_answer(struct host *host, struct request *request, struct wisp_st
     if (request->on_answer) request->on_answer(world, host, envelope, request->env);
 }
 
+/* --- processes of providers --- */
+
+enum { START_MAX_MS = 300 };
+
+static struct process *process_of(struct host *host, struct wisp_str id)
+{
+    struct process *free_one = NULL;
+    for (size_t i = 0; i < PROVIDERS_MAX; i++) {
+        struct process *process = &host->processes[i];
+        if (wisp_str_is(id, process->id)) return process;
+        if (!process->id[0] && !free_one) free_one = process;
+    }
+    if (!free_one) world_fail(host->world, "host %zu has too many providers", host->index);
+    snprintf(free_one->id, sizeof free_one->id, "%.*s", WISP_STR_ARG(id));
+    return free_one;
+}
+
+static void begin_process(struct host *host, struct process *process, int expected)
+{
+    if ((int)process->state != expected)
+        world_fail(host->world, "host %zu starts `%s` in state %d", host->index, process->id, (int)process->state);
+    process->state = UP;
+    process->is_born = expected == DUE;
+    process->told_ms = host->world->now_ms + START_MAX_MS;
+    process->is_deaf = host->world->kills_processes && world_random(host->world, 10) == 0;
+}
+
+static void settle(struct host *host);
+
+static void end_process(struct host *host, struct process *process)
+{
+    struct world *world = host->world;
+    process->state = AWAY;
+    process->failures++;
+    process->due_ms = world->now_ms + (process->failures > 1 ? 100 + world_random(world, 5000) : 0);
+    world->n_deaths++;
+    const struct wisp_lattice_provider_report report = {.has_run = true,
+                                                        .signal_number = 9,
+                                                        .failures = process->failures,
+                                                        .is_failed = process->failures >= 5,
+                                                        .pause_ms = process->due_ms - world->now_ms};
+    wisp_lattice_on_provider(host->lattice, now_of(world), wisp_str_from(process->id), WISP_LATTICE_PROVIDER_EXITED,
+                             &report);
+}
+
+static void live(struct host *host, struct process *process)
+{
+    struct world *world = host->world;
+    struct wisp_str id = wisp_str_from(process->id);
+    if (process->state == UP && process->is_born) {
+        process->is_born = false;
+        world->n_restarts++;
+        wisp_lattice_on_provider(host->lattice, now_of(world), id, WISP_LATTICE_PROVIDER_UP, NULL);
+    } else if (process->state == UP && world->kills_processes && process->told_ms < world->now_ms &&
+               world_random(world, 300) == 0) {
+        end_process(host, process);
+    } else if (process->state == AWAY && process->due_ms == UINT64_MAX) {
+        end_process(host, process);
+    } else if (process->state == AWAY && process->due_ms <= world->now_ms) {
+        process->state = DUE;
+        wisp_lattice_on_provider(host->lattice, now_of(world), id, WISP_LATTICE_PROVIDER_DUE, NULL);
+    }
+}
+
+void world_live(struct world *world, void *env)
+{
+    for (size_t i = 0; i < world->n_hosts; i++) {
+        struct host *host = &world->hosts[i];
+        for (size_t k = 0; host->lattice && k < PROVIDERS_MAX; k++) {
+            live(host, &host->processes[k]);
+            settle(host);
+        }
+    }
+    world_at(world, 50, world_live, env);
+}
+
+/* Health checks are answered; whatever else is asked for is not there. */
+static void answer_request(struct host *host, const struct wisp_lattice_action *action)
+{
+    struct event *event = done_later(host, action->id, WISP_ERR_UNAVAILABLE, 1);
+    for (size_t i = 0; i < PROVIDERS_MAX; i++) {
+        const struct process *process = &host->processes[i];
+        char subject[64];
+        snprintf(subject, sizeof subject, "wasmbus.rpc.default.%s.health", process->id);
+        if (!wisp_str_is(action->subject, subject) || process->state != UP || process->is_deaf) continue;
+        event->err = WISP_ERR_NONE;
+        event->text = copy_text(WISP_STR("{\"healthy\":true}"));
+        event->text_len = strlen(event->text);
+    }
+}
+
+static void perform_process(struct host *host, const struct wisp_lattice_action *action)
+{
+    struct process *process = process_of(host, action->provider.id);
+    switch (action->kind) {
+    case WISP_LATTICE_PROVIDER_START:
+        begin_process(host, process, GONE);
+        break;
+    case WISP_LATTICE_PROVIDER_RESTART_READY:
+        begin_process(host, process, DUE);
+        break;
+    case WISP_LATTICE_PROVIDER_HANG:
+        if (process->state != UP) world_fail(host->world, "host %zu says that `%s` hangs", host->index, process->id);
+        process->is_deaf = false;
+        process->is_born = false;
+        host->world->n_hangs++;
+        process->state = AWAY;
+        process->due_ms = UINT64_MAX; /* told from world_live: not from within what asked for it */
+        break;
+    default:
+        process->state = GONE;
+    }
+}
+
 static void perform(struct host *host, const struct wisp_lattice_action *action)
 {
     struct world *world = host->world;
@@ -242,7 +356,7 @@ static void perform(struct host *host, const struct wisp_lattice_action *action)
             publish(world, action->subject, action->reply, action->payload);
         break;
     case WISP_LATTICE_REQUEST:
-        done_later(host, action->id, WISP_ERR_UNAVAILABLE, 1);
+        answer_request(host, action);
         break;
     case WISP_LATTICE_STATE_WRITE:
         write_state(host, action);
@@ -260,8 +374,17 @@ static void perform(struct host *host, const struct wisp_lattice_action *action)
         if (json_object_del(host->running, id) < 0) world_fail(world, "host %zu removes `%s` twice", host->index, id);
         done_later(host, action->id, WISP_ERR_NONE, 1 + world_random(world, 300));
         break;
+    case WISP_LATTICE_PROVIDER_RESTART_READY:
+    case WISP_LATTICE_PROVIDER_HANG:
+        perform_process(host, action);
+        break;
     case WISP_LATTICE_PROVIDER_START:
     case WISP_LATTICE_PROVIDER_STOP:
+        perform_process(host, action);
+        done_later(host, action->id, WISP_ERR_NONE, 1 + world_random(world, START_MAX_MS));
+        break;
+    case WISP_LATTICE_BUILTIN_PUT:
+    case WISP_LATTICE_BUILTIN_REMOVE:
         done_later(host, action->id, WISP_ERR_NONE, 1 + world_random(world, 300));
         break;
     case WISP_LATTICE_SAVE:
@@ -486,6 +609,7 @@ void host_crash(struct host *host)
     host->lattice = NULL;
     host->life++;
     json_object_clear(host->running);
+    memset(host->processes, 0, sizeof host->processes);
     forget_routes(host);
     expect_saved(host);
 }

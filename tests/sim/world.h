@@ -4,7 +4,7 @@
  *
  * The bus loses, delays, reorders and doubles messages. The store is one place with compare-and-swap; a host that is
  * cut off from bus and store catches up when it is back, as src/state does. Hosts crash and come back with what they
- * saved. The store can be wiped. */
+ * saved. The store can be wiped. Processes of providers die, hang, and are started again as src/supervise does it. */
 #pragma once
 
 #include "lattice/lattice.h"
@@ -27,6 +27,19 @@ struct route {
     struct route *next;
 };
 
+enum { PROVIDERS_MAX = 4 };
+
+/* A provider's process on a host. */
+struct process {
+    char id[16];
+    enum { GONE, UP, AWAY, DUE } state;
+    bool is_deaf;    /* does not answer to health checks */
+    bool is_born;    /* its being up is still to be told */
+    uint64_t due_ms;  /* AWAY */
+    uint64_t told_ms; /* UP: by then whoever started it knows; it does not die before */
+    uint32_t failures;
+};
+
 struct host {
     struct world *world;
     size_t index;
@@ -41,7 +54,7 @@ struct host {
     uint64_t told_until_ms;                  /* what is told next comes no earlier */
     json_t *running;                         /* component id to {count, config, links}: what the workers run */
     json_t *expected;                        /* component id to count: the last accepted scale */
-    json_t *providers;
+    struct process processes[PROVIDERS_MAX];
     char *saved;
     uint64_t tick_at_ms;
     uint64_t n_actions_in_window, window_ms, n_actions_most; /* actions in one second */
@@ -87,6 +100,8 @@ struct world {
     struct request *requests;
     size_t n_requests, requests_capacity;
     bool is_verbose, is_timed;
+    bool kills_processes;
+    uint64_t n_deaths, n_hangs, n_restarts;
     uint64_t n_events_done;
 };
 
@@ -102,6 +117,8 @@ void host_start(struct host *host);
 void host_crash(struct host *host);
 void host_cut(struct host *host);
 void host_join(struct host *host);
+/* Every process lives on for a moment. To be called by itself for as long as the world lasts. */
+void world_live(struct world *world, void *env);
 /* Everything in the store is gone, without a trace. */
 void world_wipe(struct world *world);
 
