@@ -44,6 +44,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct wisp_agent *agent = timer->data;
     if (agent->lattice) wisp_lattice_on_tick(agent->lattice, wisp_agent_now(agent));
+    wisp_agent_app_on_tick(agent);
 }
 
 /* Whatever happened in this turn of the loop may have left actions and moved the next deadline. */
@@ -52,7 +53,10 @@ static void on_prepare(uv_prepare_t *prepare)
     struct wisp_agent *agent = prepare->data;
     if (!agent->lattice) return;
     wisp_agent_perform_all(agent);
-    uint64_t at = wisp_lattice_next_tick_ms(agent->lattice), now = uv_now(&agent->loop);
+    wisp_agent_app_perform_all(agent);
+    uint64_t at = wisp_lattice_next_tick_ms(agent->lattice), app_at = wisp_agent_app_next_tick_ms(agent);
+    uint64_t now = uv_now(&agent->loop);
+    if (app_at < at) at = app_at;
     if (at == UINT64_MAX)
         uv_timer_stop(&agent->tick);
     else
@@ -127,7 +131,11 @@ static int start(struct wisp_agent *agent, struct wisp_err *err)
     int r = wisp_agent_telemetry_open(agent, err);
     if (r == 0) r = wisp_oci_client_new(&agent->artifacts, &agent->loop, &artifacts, err);
     if (r == 0) r = wisp_launcher_new(&agent->launcher, &agent->loop, err);
-    if (r == 0) r = wisp_providers_new(&agent->providers, wisp_launcher_supervisor(agent->launcher), err);
+    const struct wisp_providers_options providers = {agent->options->provider_failed_after,
+                                                     agent->options->provider_restart_max_ms};
+    if (r == 0)
+        r = wisp_providers_new(&agent->providers, &agent->loop, wisp_launcher_supervisor(agent->launcher), &providers,
+                               err);
     if (r == 0 && agent->options->admin_address)
         r = wisp_admin_new(&agent->admin, &agent->loop, agent->options->admin_address, err);
     if (r == 0) r = wisp_agent_bus_open(agent, err);
@@ -148,10 +156,12 @@ static void free_parts(struct wisp_agent *agent)
 {
     wisp_admin_free(agent->admin);
     wisp_agent_unsubscribe_all(agent);
+    wisp_agent_app_unsubscribe(agent);
     wisp_agent_bus_close(agent);
     wisp_fleet_free(agent->fleet);
     wisp_providers_free(agent->providers);
     wisp_oci_client_free(agent->artifacts);
+    wisp_agent_app_free(agent);
     wisp_lattice_free(agent->lattice);
     wisp_telemetry_free(agent->telemetry);
 }

@@ -6,6 +6,7 @@
  * NATS server, that one is used; should it end, one of the hosts that joined it puts a bus in its place. */
 #pragma once
 
+#include "app/app.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "lattice/lattice.h"
@@ -37,6 +38,7 @@ struct wisp_agent_ready {
 struct wisp_agent_options {
     struct wisp_lattice_options lattice; /* host_seed NULL: the one kept in the state directory */
     const char *state_dir;               /* as wisp_paths_init has it */
+    struct wisp_app_options app;         /* lattice, host and seed are filled in */
 
     /* --- bus --- */
     const char *const *nats_urls; /* NATS servers; none: the embedded bus at ctl.host and ctl.port */
@@ -54,6 +56,8 @@ struct wisp_agent_options {
     uint32_t grace_ms, drain_ms;
     enum wisp_log_level log_level;
     enum wisp_log_format log_format;
+
+    uint32_t provider_failed_after, provider_restart_max_ms; /* providers.h */
 
     const char *admin_address; /* health, readiness, metrics; NULL: none */
     struct wisp_telemetry_options telemetry;

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "capability/capability.h"
 #include "host/admin.h"
 #include "host/machine.h"
 #include "host/providers.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DEFAULT_REQUEST_TIMEOUT_MS = 10 * 1000 };
+enum { DEFAULT_REQUEST_TIMEOUT_MS = 10 * 1000, SHUTDOWN_DELAY_MS = 300 };
 
 /* An action that waits for its outcome. */
 struct pending {
@@ -261,11 +262,17 @@ static void on_fleet_done(const struct wisp_err *err, void *env, uint64_t id) { 
 
 static void on_provider_done(uint64_t id, const struct wisp_err *err, void *env) { done_error(env, id, err); }
 
-static void on_provider_news(struct wisp_str provider_id, enum wisp_lattice_provider_news news, const char *text,
-                             void *env)
+static void on_provider_news(struct wisp_str provider_id, enum wisp_lattice_provider_news news,
+                             const struct wisp_lattice_provider_report *report, void *env)
 {
     struct wisp_agent *agent = env;
-    wisp_lattice_on_provider(agent->lattice, wisp_agent_now(agent), provider_id, news, text);
+    wisp_lattice_on_provider(agent->lattice, wisp_agent_now(agent), provider_id, news, report);
+}
+
+static void on_provider_ended(struct wisp_str provider_id, void *env)
+{
+    struct wisp_agent *agent = env;
+    wisp_fleet_provider_ended(agent->fleet, provider_id);
 }
 
 /* --- all of them --- */
@@ -296,7 +303,17 @@ static void perform(struct wisp_agent *agent, const struct wisp_lattice_action *
         break;
     case WISP_LATTICE_PROVIDER_START: wisp_providers_start(agent->providers, &action->provider, action->id); break;
     case WISP_LATTICE_PROVIDER_STOP: wisp_providers_stop(agent->providers, action->provider.id, action->id); break;
-    case WISP_LATTICE_PROVIDER_RESTART_READY: wisp_providers_refresh(agent->providers, &action->provider); break;
+    case WISP_LATTICE_PROVIDER_RESTART_READY: wisp_providers_release(agent->providers, &action->provider); break;
+    case WISP_LATTICE_PROVIDER_ENDING: wisp_providers_expect_end(agent->providers, action->provider.id); break;
+    case WISP_LATTICE_PROVIDER_HANG:
+        wisp_providers_hang(agent->providers, action->provider.id, action->text);
+        break;
+    case WISP_LATTICE_BUILTIN_PUT:
+        wisp_fleet_put_provider(agent->fleet, &action->builtin, on_fleet_done, agent, action->id);
+        break;
+    case WISP_LATTICE_BUILTIN_REMOVE:
+        wisp_fleet_remove_provider(agent->fleet, action->builtin.id, on_fleet_done, agent, action->id);
+        break;
     case WISP_LATTICE_HTTP: wisp_fleet_set_routes(agent->fleet, action->routes, action->n_routes); break;
     case WISP_LATTICE_SAVE: save(agent, action->payload); break;
     case WISP_LATTICE_STOP_HOST: wisp_agent_begin_stop(agent, action->timeout_ms); break;
@@ -402,12 +419,17 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     if (!options.ctl_host) options.ctl_host = agent->bus_url;
     if (!options.rpc_host) options.rpc_host = agent->rpc == agent->bus ? agent->bus_url : wisp_bus_client_url(agent->rpc);
     if (!options.seed) options.seed = uv_hrtime();
+    WISP_CLEANUP_FREE const char **kinds = wisp_mem_calloc(wisp_capability_n_kinds + 1, sizeof *kinds);
+    for (size_t i = 0; i < wisp_capability_n_kinds; i++) kinds[i] = wisp_capability_kinds[i]->name;
+    options.builtin_kinds = kinds;
+    options.n_builtin_kinds = wisp_capability_n_kinds;
     int r = wisp_lattice_new(&agent->lattice, &options, wisp_agent_now(agent), err);
     explicit_bzero(seed, sizeof seed);
     if (r == 0) r = open_fleet(agent, err);
     if (r < 0) return r;
     wisp_providers_set_handler(agent->providers,
-                               &(struct wisp_providers_handler){on_provider_done, on_provider_news, agent});
+                               &(struct wisp_providers_handler){on_provider_done, on_provider_news,
+                                                                on_provider_ended, agent});
     if (agent->admin)
         wisp_admin_set_sources(agent->admin, &(struct wisp_admin_sources){agent->options->lattice.lattice,
                                                                           wisp_lattice_host_id(agent->lattice),
@@ -417,7 +439,7 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     restore(agent);
     wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
     wisp_agent_perform_all(agent);
-    return 0;
+    return wisp_agent_app_open(agent, err);
 }
 
 /* --- the way out --- */
@@ -430,7 +452,7 @@ static void end_when_idle(struct wisp_agent *agent)
 static void on_bus_drained(void *env) { end_when_idle(env); }
 
 /* What was said last (host_stopped, replies) is on its way out before the connection ends. */
-static void on_fleet_drained(void *env)
+static void on_all_stopped(void *env)
 {
     struct wisp_agent *agent = env;
     if (wisp_bus_client_state(agent->bus) == WISP_BUS_CONNECTED)
@@ -439,11 +461,22 @@ static void on_fleet_drained(void *env)
         end_when_idle(agent);
 }
 
+/* What components had in flight is finished, so that nobody needs the providers any more. */
+static void on_fleet_drained(void *env)
+{
+    struct wisp_agent *agent = env;
+    uint64_t delay_ms = agent->options->lattice.provider_shutdown_delay_ms;
+    wisp_lattice_shutdown_providers(agent->lattice, wisp_agent_now(agent));
+    wisp_agent_perform_all(agent);
+    wisp_providers_stop_all(agent->providers, delay_ms ? delay_ms : SHUTDOWN_DELAY_MS, on_all_stopped, agent);
+}
+
 void wisp_agent_begin_stop(struct wisp_agent *agent, uint64_t timeout_ms)
 {
     (void)timeout_ms; /* the workers' own drain time bounds it */
     if (agent->is_stopping) return;
     agent->is_stopping = true;
+    wisp_agent_app_stop(agent);
     wisp_service_notify("STOPPING=1");
     if (agent->admin) wisp_admin_set_ready(agent->admin, false);
     uv_timer_stop(&agent->retry);
@@ -451,6 +484,5 @@ void wisp_agent_begin_stop(struct wisp_agent *agent, uint64_t timeout_ms)
         uv_stop(&agent->loop);
         return;
     }
-    wisp_providers_stop_all(agent->providers);
     wisp_fleet_drain(agent->fleet, on_fleet_drained, agent);
 }

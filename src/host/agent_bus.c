@@ -163,12 +163,14 @@ static void on_change(enum wisp_state_bucket bucket, struct wisp_str key, const 
     struct wisp_agent *agent = env;
     if (bucket != WISP_STATE_MANIFESTS)
         wisp_lattice_on_state(agent->lattice, wisp_agent_now(agent), bucket, key, value, revision);
+    wisp_agent_app_on_state(agent, bucket, key, value, revision);
 }
 
 static void on_loaded(void *env)
 {
     struct wisp_agent *agent = env;
     wisp_lattice_on_state_loaded(agent->lattice, wisp_agent_now(agent));
+    wisp_agent_app_on_state_loaded(agent);
     if (agent->is_ready) return;
     agent->is_ready = true;
     wisp_agent_perform_all(agent);
@@ -196,6 +198,7 @@ static void on_reachable(bool is_reachable, const struct wisp_err *reason, void 
 {
     struct wisp_agent *agent = env;
     wisp_lattice_on_state_reachable(agent->lattice, wisp_agent_now(agent), is_reachable);
+    wisp_agent_app_on_state_reachable(agent, is_reachable);
     if (is_reachable) {
         uv_timer_stop(&agent->retry);
         return;
@@ -231,6 +234,7 @@ static void keep_state(struct wisp_agent *agent)
         WISP_LOG(INFO, "host", "this host keeps the lattice's state from now on");
         wisp_state_close(agent->state);
         wisp_lattice_on_state_opened(agent->lattice, wisp_agent_now(agent));
+        wisp_agent_app_on_state_opened(agent);
     }
     agent->state = local;
     agent->is_state_remote = false;
@@ -301,6 +305,7 @@ static void on_connected(struct wisp_agent *agent)
              WISP_TEXT("url", agent->server ? agent->bus_url : wisp_bus_client_url(agent->bus)));
     if (agent->lattice) {
         wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
+        wisp_agent_app_on_bus(agent, true);
         return;
     }
     if (agent->options->n_nats_urls) snprintf(agent->bus_url, sizeof agent->bus_url, "%s", wisp_bus_client_url(agent->bus));
@@ -326,6 +331,7 @@ static void on_bus_state(enum wisp_bus_state state, const struct wisp_err *reaso
         WISP_LOG(WARN, "host", "the bus can't be reached; what runs goes on",
                  WISP_TEXT("error", reason ? reason->text : ""));
         if (agent->lattice) wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), false);
+        wisp_agent_app_on_bus(agent, false);
         if (agent->joined_own_address) retry_soon(agent);
     }
 }

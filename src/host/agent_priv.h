@@ -18,6 +18,8 @@ struct wisp_agent_subscription {
     struct wisp_agent_subscription *next;
 };
 
+struct wisp_agent_app;
+
 struct wisp_agent {
     const struct wisp_agent_options *options;
     struct wisp_paths paths;
@@ -40,6 +42,7 @@ struct wisp_agent {
 
     struct wisp_lattice *lattice;
     struct wisp_agent_subscription *subscriptions;
+    struct wisp_agent_app *app; /* manager of applications, see agent_app.c; NULL before the lattice is there */
     struct wisp_oci_client *artifacts;
     struct wisp_launcher *launcher;
     struct wisp_fleet *fleet;
@@ -67,6 +70,23 @@ void wisp_agent_perform_all(struct wisp_agent *agent);
 void wisp_agent_unsubscribe_all(struct wisp_agent *agent);
 /* STOP_HOST came: drains the workers, then ends the loop. */
 void wisp_agent_begin_stop(struct wisp_agent *agent, uint64_t timeout_ms);
+
+/* agent_app.c; all but open do nothing before it */
+int wisp_agent_app_open(struct wisp_agent *agent, struct wisp_err *err) __attribute__((warn_unused_result));
+void wisp_agent_app_perform_all(struct wisp_agent *agent);
+void wisp_agent_app_on_tick(struct wisp_agent *agent);
+uint64_t wisp_agent_app_next_tick_ms(const struct wisp_agent *agent);
+void wisp_agent_app_on_state(struct wisp_agent *agent, int bucket, struct wisp_str key, const struct wisp_str *value,
+                             uint64_t revision);
+void wisp_agent_app_on_state_loaded(struct wisp_agent *agent);
+void wisp_agent_app_on_state_reachable(struct wisp_agent *agent, bool is_reachable);
+void wisp_agent_app_on_state_opened(struct wisp_agent *agent);
+void wisp_agent_app_on_bus(struct wisp_agent *agent, bool is_connected);
+/* The host is about to end: another one may lead. */
+void wisp_agent_app_stop(struct wisp_agent *agent);
+/* Before the bus client goes, and after it. */
+void wisp_agent_app_unsubscribe(struct wisp_agent *agent);
+void wisp_agent_app_free(struct wisp_agent *agent);
 
 /* agent_telemetry.c */
 int wisp_agent_telemetry_open(struct wisp_agent *agent, struct wisp_err *err) __attribute__((warn_unused_result));

@@ -25,6 +25,7 @@ static void tell_all(struct wisp_seat *seat)
 {
     struct wisp_fleet *fleet = seat->fleet;
     wisp_fleet_forget_told(seat);
+    wisp_fleet_tell_providers(seat); /* before the components that call them */
     for (size_t i = 0; i < fleet->components.capacity; i++) {
         struct wisp_fleet_component *component = fleet->components.slots[i].value;
         if (component) wisp_orders_send(seat->orders, json_incref(component->order), -1);
@@ -46,7 +47,7 @@ static void on_order(struct wisp_orders *orders, const json_t *order, int fd, vo
     } else if (strcmp(what, "telemetry") == 0) {
         const struct wisp_fleet_options *options = &seat->fleet->options;
         if (options->on_telemetry) options->on_telemetry(order, options->telemetry_env);
-    } else {
+    } else if (!wisp_fleet_on_provider(seat, what, order)) {
         wisp_fleet_on_component(seat, what, order);
     }
 }
@@ -147,6 +148,7 @@ static bool on_exit_worker(struct wisp_child *child, const struct wisp_child_exi
     seat->is_ready = false;
     wisp_shared_worker_reset(seat->fleet->shared, seat->index);
     wisp_fleet_on_worker_gone(seat);
+    wisp_fleet_provider_worker_gone(seat);
     return !seat->fleet->is_draining;
 }
 
@@ -229,6 +231,7 @@ void wisp_fleet_free(struct wisp_fleet *fleet)
         wisp_fd_closep(&seat->orders_fd);
     }
     wisp_fleet_free_components(fleet);
+    wisp_fleet_free_providers(fleet);
     wisp_fleet_free_listeners(fleet);
     wisp_shared_free(fleet->shared);
     free(fleet->seats);

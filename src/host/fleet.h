@@ -54,6 +54,13 @@ void wisp_fleet_put(struct wisp_fleet *fleet, const struct wisp_lattice_componen
                     wisp_fleet_on_done *on_done, void *env, uint64_t id);
 void wisp_fleet_remove(struct wisp_fleet *fleet, struct wisp_str component_id, wisp_fleet_on_done *on_done, void *env,
                        uint64_t id);
+/* The same for a provider of a built-in kind: `providers_dir` of the options gets a directory for it. */
+void wisp_fleet_put_provider(struct wisp_fleet *fleet, const struct wisp_lattice_builtin *provider,
+                             wisp_fleet_on_done *on_done, void *env, uint64_t id);
+void wisp_fleet_remove_provider(struct wisp_fleet *fleet, struct wisp_str provider_id, wisp_fleet_on_done *on_done,
+                                void *env, uint64_t id);
+/* A provider process of this host has just ended: workers look after their calls to it. */
+void wisp_fleet_provider_ended(struct wisp_fleet *fleet, struct wisp_str provider_id);
 /* All routes of the built-in HTTP server. An address that can't be listened on is logged and tried again. */
 void wisp_fleet_set_routes(struct wisp_fleet *fleet, const struct wisp_lattice_route *routes, size_t n_routes);
 

@@ -160,23 +160,12 @@ static json_t *route_to_json(const struct wisp_lattice_route *route)
                      wisp_json_text(route->component), "settings", route->settings);
 }
 
-/* Serving it without would show to the network what was meant to be secret. */
-static bool wants_tls(const struct wisp_lattice_route *route)
-{
-    if (!json_object_get(route->settings, "tls_cert_file") && !json_object_get(route->settings, "tls_priv_key_file"))
-        return false;
-    WISP_LOG(ERROR, "host", "a link asks for TLS, which the built-in HTTP server doesn't have yet: it is not served",
-             WISP_BYTES("address", route->address), WISP_BYTES("component", route->component));
-    return true;
-}
-
 void wisp_fleet_set_routes(struct wisp_fleet *fleet, const struct wisp_lattice_route *routes, size_t n_routes)
 {
     json_t *all = json_array();
     for (struct wisp_fleet_listener *listener = fleet->listeners; listener; listener = listener->next)
         listener->is_wanted = false;
     for (size_t i = 0; i < n_routes; i++) {
-        if (wants_tls(&routes[i])) continue;
         listener_for(fleet, routes[i].address)->is_wanted = true;
         json_array_append_new(all, route_to_json(&routes[i]));
     }

@@ -53,6 +53,17 @@ struct wisp_fleet_leaver {
     struct wisp_fleet_leaver *next;
 };
 
+/* A provider of a built-in kind that workers run, or should. */
+struct wisp_fleet_provider {
+    char *id;
+    json_t *order;         /* what workers are told */
+    json_t *good_order;    /* the last one that all took; NULL: none yet */
+    uint32_t *n_told;      /* by seat: orders on their way to it that it has not answered */
+    wisp_fleet_on_done *on_done; /* NULL: nobody waits */
+    void *env;
+    uint64_t done_id;
+};
+
 /* An address of the built-in HTTP server. */
 struct wisp_fleet_listener {
     char *address;
@@ -75,6 +86,7 @@ struct wisp_fleet {
     uint32_t *free_slots, n_free_slots;
 
     struct wisp_map components; /* by id */
+    struct wisp_map providers;  /* built-in ones, by id */
     struct wisp_fleet_leaver *leavers;
     uint32_t n_compilers;
     struct wisp_fleet_compiler *compilers;
@@ -100,6 +112,13 @@ void wisp_fleet_on_worker_gone(struct wisp_seat *seat);
 bool wisp_fleet_component_is_ready(const struct wisp_fleet *fleet, const struct wisp_fleet_component *component);
 void wisp_fleet_end_compiling(struct wisp_fleet *fleet);
 void wisp_fleet_free_components(struct wisp_fleet *fleet);
+
+/* fleet_providers.c */
+void wisp_fleet_tell_providers(struct wisp_seat *seat);
+/* What a worker says of one; false: it is about something else. */
+bool wisp_fleet_on_provider(struct wisp_seat *seat, const char *what, const json_t *order);
+void wisp_fleet_provider_worker_gone(struct wisp_seat *seat);
+void wisp_fleet_free_providers(struct wisp_fleet *fleet);
 
 /* fleet_listeners.c */
 /* Connects to workers that were left behind and takes over their sockets. */
