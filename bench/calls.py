@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls between components: within one worker, and over a real nats-server."""
-import statistics
 import subprocess
 import tempfile
 
@@ -12,13 +11,9 @@ QUOTED_RATE = 3330
 ADD = "/add?a=40&b=2"
 
 
-def medians(runs):
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-
-
 def micro(config, program):
     runs = [measure.micro(config, program) for _ in range(config.rounds)]
-    return {"median": medians(runs), "runs": runs}
+    return {"median": measure.medians(runs), "runs": runs}
 
 
 # --- within one worker ---
@@ -30,7 +25,7 @@ def load(doors, config):
     for _ in range(config.rounds):
         for name, path in runs:
             runs[name, path].append(measure.wrk(doors[name], config, connections=32, path=path))
-    return {name: {"no_call": medians(runs[name, "/"]), "one_call": medians(runs[name, ADD])} for name in doors}
+    return {name: {"no_call": measure.medians(runs[name, "/"]), "one_call": measure.medians(runs[name, ADD])} for name in doors}
 
 
 def over_http(config):
@@ -93,7 +88,7 @@ def measure_remote(config):
     http = {}
     for connections in (1, 32, 128):
         runs = [http_over_nats(config, connections) for _ in range(config.rounds)]
-        http[connections] = {"median": medians(runs), "runs": runs}
+        http[connections] = {"median": measure.medians(runs), "runs": runs}
         row = http[connections]["median"]
         print(f"  {connections:11} {row['rate']:12,.0f} {row['p50_ms']:9.3f} {row['p99_ms']:9.3f} "
               f"{row['front_cpu_us']:18.1f} {row['back_cpu_us']:10.1f} {row['nats_cpu_us']:12.1f}", flush=True)

@@ -86,18 +86,22 @@ class Host(servers.Server):
     def scale_request(self, component_id, path, count):
         return {"component_ref": f"file://{path}", "component_id": component_id, "host_id": self.id, "count": count}
 
-    def link(self, source, target, interface, config=()):
-        namespace, package, name = re.split("[:/]", interface)
+    def link(self, source, target, interface, config=(), target_config=()):
+        """`interface` is one of a package, "wasi:http/incoming-handler", or several, separated by commas."""
+        namespace, package, names = re.split("[:/]", interface)
         self.ctl("link.put", {"source_id": source, "target": target, "name": "default", "wit_namespace": namespace,
-                              "wit_package": package, "interfaces": [name], "source_config": list(config),
-                              "target_config": []})
+                              "wit_package": package, "interfaces": names.split(","), "source_config": list(config),
+                              "target_config": list(target_config)})
+
+    def start_provider(self, provider_id, reference):
+        self.ctl(f"provider.start.{self.id}", {"provider_id": provider_id, "host_id": self.id,
+                                               "provider_ref": reference})
 
     def serve_http(self, component_id):
         """The built-in HTTP server of this host in front of a component, wherever that runs."""
         server_id, port = f"http-{component_id}", servers.free_port()
         self.ctl(f"config.put.{server_id}", {"address": f"127.0.0.1:{port}"})
-        self.ctl(f"provider.start.{self.id}", {"provider_id": server_id, "host_id": self.id,
-                                               "provider_ref": "wasmcloud+builtin://http-server"})
+        self.start_provider(server_id, "wisp://http-server")
         self.link(server_id, component_id, "wasi:http/incoming-handler", [server_id])
         return Door(self.process, port)
 

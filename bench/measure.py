@@ -23,6 +23,11 @@ def cpu_us(pid):
     return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_ns(pid):
+    """Of the process alone, without those below it; finer than cpu_us. Of threads that have ended nothing is known."""
+    return sum(int(task.read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
 def wrk(server, config, connections, path="/", body_bytes=0):
     """One run of wrk on the load's core; requests per second, latencies in ms, and the server's CPU time per request,
     which other programs on the machine disturb least."""
@@ -155,8 +160,8 @@ def memory(config, wasm, concurrent=1000):
     return {"idle_kib": idle, "busy_kib": busy, "concurrent": concurrent}
 
 
-def micro(config, program):
-    text = subprocess.run(["taskset", "-c", servers.LOAD_CORE, config.release / program], check=True,
+def micro(config, program, *arguments, core=servers.LOAD_CORE):
+    text = subprocess.run(["taskset", "-c", core, config.release / program, *map(str, arguments)], check=True,
                           capture_output=True, text=True).stdout
     return {name: float(value) for name, value in re.findall(r"^(\w+)\s+([\d.]+)$", text, re.M)}
 
@@ -177,6 +182,10 @@ def worker_instructions(config, wasm, n):
         with servers.WorkerInCallgrind(config, wasm, out) as server:
             send_requests(server.port, n)
         return int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.M).group(1))
+
+
+def medians(runs):
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
 def instructions(config, wasm, few=200, many=1200):

@@ -107,6 +107,16 @@ def remote(config):
     return calls.measure_remote(config)
 
 
+def keyvalue(config):
+    """Gets a second of key-value providers in process: SQLite, and Redis beside hiredis alone."""
+    result = measure.micro(config, "capability_keyvalue_bench")
+    print(f"\nkey-value gets a second, in process: SQLite {result['sqlite_get']:,.0f}")
+    for name, what in (("", "one at a time"), ("_64", "64 at a time")):
+        print(f"  Redis, {what}: {result['redis_get' + name]:,.0f}, with hiredis alone {result['hiredis_get' + name]:,.0f}: "
+              f"{result['redis_ratio' + name]:.2f}×")
+    return result
+
+
 def many(config):
     """1,000 different components on one host: time to start them, memory of each."""
     return many_components.measure_many(config)
@@ -118,7 +128,7 @@ def lattice(config):
 
 
 PARTS = {part.__name__: part for part in (hello, latency, payloads, start, memory, instantiate, instructions, bus, call,
-                                          remote, many, lattice)}
+                                          remote, keyvalue, many, lattice)}
 
 
 def main():

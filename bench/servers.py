@@ -22,6 +22,7 @@ class Config:
         self.guests = self.build / "guests"
         self.wisp = self.build / "release/wisp"
         self.release = self.build / "release/src"
+        self.providers = self.build / "release/providers"
         self.simulation = self.build / "release/tests/sim/lattice_sim"
         self.wasmtime = reference_tool(self.root, "wasmtime")
         self.wasm_tools = reference_tool(self.root, "wasm-tools")
@@ -42,6 +43,7 @@ class Server:
     """with server.running(): ...   starts it on a port of its own and ends it, by its process id."""
     name = "?"
     process = None
+    stdin = subprocess.DEVNULL
     stderr = subprocess.DEVNULL
 
     def command(self, port):
@@ -54,7 +56,7 @@ class Server:
         self.port = free_port()
         self.process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, *map(str, self.command(self.port))], env=self.environment(),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr, start_new_session=True)
+            stdin=self.stdin, stdout=subprocess.DEVNULL, stderr=self.stderr, start_new_session=True)
         try:
             self.wait_ready()
         except BaseException:

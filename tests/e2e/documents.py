@@ -4,6 +4,7 @@ documents speak of, and with state and ports of their own."""
 
 import os
 import re
+import shutil
 import subprocess
 
 import wisp
@@ -17,6 +18,7 @@ FILES = {
     "hello2.wasm": "http-hello-c",
     "calc.wasm": "calc-rust",
     "front.wasm": "front-rust",
+    "hello-client.wasm": "hello-client-rust",
     "tool.wasm": "command-rust",
 }
 # What it does is under way when the command is back, so it is looked at again until it is as the document says.
@@ -71,6 +73,10 @@ class Session:
         for folder in ("session", "session/build", "session/home"):
             os.mkdir(case.path(folder))
         os.symlink(wisp.PROGRAM, os.path.join(self.folder, "build/wisp"))
+        install = os.path.join(wisp.BUILD, "cmake_install.cmake")
+        os.symlink(install, os.path.join(self.folder, "build/cmake_install.cmake"))
+        shutil.copytree(os.path.join(ROOT, "examples/provider-hello"),
+                        os.path.join(self.folder, "examples/provider-hello"), ignore=shutil.ignore_patterns("hello", "greeter.*"))
         for name, example in FILES.items():
             os.symlink(os.path.abspath(wisp.guest(example)), os.path.join(self.folder, name))
         # Compiled code is kept over tests: its keys are contents.

@@ -23,6 +23,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.environ.get("WISP", "")
 GUESTS = os.environ.get("WISP_GUESTS", "")
+# Where it was built: providers and the SDK are there too.
+BUILD = os.environ.get("WISP_BUILD") or os.path.dirname(os.path.abspath(PROGRAM))
 
 # Far more than anything takes, also on a loaded machine with sanitizers: it ends what hangs.
 PATIENCE = 120

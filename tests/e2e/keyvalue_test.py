@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A component that counts and remembers: by HTTP to the component, by its link to a store of each kind."""
+
+import os
+import shutil
+import subprocess
+import unittest
+
+import hosts
+import lattice
+import wisp
+
+
+class RedisServer:
+    """Keeps what was acknowledged over a kill."""
+
+    def __init__(self, case):
+        if not shutil.which("redis-server"):
+            raise unittest.SkipTest("redis-server is not installed: tools/packages-test.txt")
+        self.port = int(wisp.free_address().rpartition(":")[2])
+        self.folder = case.path(f"redis-{self.port}")
+        os.mkdir(self.folder)
+        case.addCleanup(self.kill)
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",
+             "--appendonly", "yes", "--appendfsync", "always"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wisp.wait_for(lambda: self.cli("ping") == "PONG", "redis-server")
+
+    def cli(self, *args):
+        done = subprocess.run(["redis-cli", "-p", str(self.port), *args], capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class KeyvalueTest(wisp.Case):
+    def start(self):
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host()
+        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("keyvalue-rust")), "counter",
+                "--max-instances", "20")
+        self.address = wisp.free_address()
+        self.ok("config", "put", "http", f"address={self.address}")
+        self.ok("start", "provider", "wisp://http-server", "http")
+        self.ok("link", "put", "http", "counter", "wasi", "http", "--interface", "incoming-handler",
+                "--source-config", "http")
+
+    def ok(self, *args):
+        done = self.lattice.wisp(*args)
+        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+
+    def link(self, provider, *flags):
+        self.ok("link", "put", "counter", provider, "wasi", "keyvalue", "--interface", "store", "--interface", "atomics",
+                "--interface", "batch", *flags)
+
+    def get(self, path):
+        with wisp.Client(self.address) as client:
+            response = client.request("GET", path, [("connection", "close")])
+        return response.status, response.body.decode().rstrip("\n")
+
+    def wait_for_store(self):
+        def answers():
+            try:
+                return self.get("/get?key=nothing")[0] == 404
+            except (OSError, wisp.Broken):
+                return False
+
+        wisp.wait_for(answers, f"the store; log: {self.host.log[-3000:]}")
+
+    def check_store(self, has_buckets=True):
+        self.assertEqual(self.get("/increment?key=n&delta=5"), (200, "5"))
+        self.assertEqual(self.get("/increment?key=n"), (200, "6"))
+        self.assertEqual(self.get("/get?key=n"), (200, "6"))
+        self.assertEqual(self.get("/set?key=word&value=hello"), (200, "done"))
+        self.assertEqual(self.get("/exists?key=word"), (200, "true"))
+        self.assertEqual(self.get("/increment?key=word")[0], 502)
+        self.assertEqual(self.get("/set-many?key=a&value=1&key=b&value=2"), (200, "done"))
+        self.assertEqual(self.get("/get-many?key=b&key=none&key=a"), (200, "b=2\n-\na=1"))
+        self.assertEqual(self.get("/keys"), (200, "a\nb\nn\nword"))
+        if has_buckets:
+            self.assertEqual(self.get("/get?key=word&bucket=other"), (404, "no such key"))
+        self.assertEqual(self.get("/delete-many?key=a&key=b&key=n"), (200, "done"))
+        self.assertEqual(self.get("/delete?key=word"), (200, "done"))
+        self.assertEqual(self.get("/keys"), (200, ""))
+
+    def test_sqlite(self):
+        self.start()
+        self.ok("start", "provider", "wisp://keyvalue-sqlite", "kv")
+        self.link("kv")
+        self.wait_for_store()
+        self.check_store()
+        # Two workers, one file.
+        for n in range(20):
+            self.assertEqual(self.get("/"), (200, str(n + 1)))
+        self.host.stop()
+
+    def test_sqlite_remembers_over_a_restart_of_the_host(self):
+        self.start()
+        self.ok("start", "provider", "wisp://keyvalue-sqlite", "kv")
+        self.link("kv")
+        self.wait_for_store()
+        self.assertEqual(self.get("/set?key=kept&value=yes"), (200, "done"))
+        self.host.kill()
+        self.host = self.lattice.host()
+        self.wait_for_store()
+        self.assertEqual(self.get("/get?key=kept"), (200, "yes"))
+        self.host.stop()
+
+    def test_redis(self):
+        self.start()
+        redis = RedisServer(self)
+        self.ok("config", "put", "redis", f"url=redis://127.0.0.1:{redis.port}")
+        self.ok("start", "provider", "wisp://keyvalue-redis", "kv")
+        self.link("kv", "--target-config", "redis")
+        self.wait_for_store()
+        self.check_store(has_buckets=False)
+        redis.cli("set", "theirs", "as it is")
+        self.assertEqual(self.get("/get?key=theirs"), (200, "as it is"))
+        # It restarts: calls meanwhile wait, the component notices nothing.
+        self.assertEqual(self.get("/"), (200, "1"))
+        redis.kill()
+        redis.start()
+        self.assertEqual(self.get("/"), (200, "2"))
+        self.host.stop()
+
+    def test_nats(self):
+        nats = lattice.NatsServer(self, "-js", "-sd", self.path("jetstream"))
+        self.start()
+        self.ok("config", "put", "kv", f"cluster_uri=nats://127.0.0.1:{nats.port}", "bucket=shop",
+                "enable_bucket_auto_create=true")
+        self.ok("start", "provider", "wisp://keyvalue-nats", "kv")
+        self.link("kv", "--target-config", "kv")
+        self.wait_for_store()
+        self.check_store(has_buckets=False)
+        self.host.stop()
+
+    def test_nats_without_jetstream_is_a_file(self):
+        self.start()
+        self.ok("start", "provider", "wisp://keyvalue-nats", "kv")
+        self.link("kv")
+        self.wait_for_store()
+        self.check_store()
+        self.host.wait_for_log("has no JetStream")
+        self.host.stop()
+
+    def test_a_store_on_another_host(self):
+        """The provider is in a process of another host: calls go over the bus."""
+        self.start()
+        other = self.lattice.host()
+        redis = RedisServer(self)
+        self.ok("config", "put", "redis", f"url=redis://127.0.0.1:{redis.port}")
+        self.ok("start", "provider", "wisp://keyvalue-redis", "kv", "--host-id", other.id)
+        self.link("kv", "--target-config", "redis")
+        self.wait_for_store()
+        self.check_store(has_buckets=False)
+        self.host.stop()
+        other.stop()
+
+    def test_errors_reach_the_component(self):
+        self.start()
+
+        def asked():
+            try:
+                status, text = self.get("/")
+            except (OSError, wisp.Broken):
+                return None
+            return text if status == 502 else None
+
+        wisp.wait_for(asked, f"an answer without a link; log: {self.host.log[-3000:]}")
+        self.ok("config", "put", "redis", "url=redis://127.0.0.1:1")
+        self.ok("start", "provider", "wisp://keyvalue-redis", "kv")
+        self.link("kv", "--target-config", "redis")
+        wisp.wait_for(lambda: "refused" in (asked() or ""), f"the store's error; log: {self.host.log[-3000:]}")
+        self.host.stop()
+
+
+if __name__ == "__main__":
+    wisp.main()

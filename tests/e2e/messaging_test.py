@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A component that answers messages and sends some: over the lattice's own bus, and over a NATS server by its links."""
+
+import os
+import shutil
+import subprocess
+import unittest
+
+import hosts
+import wisp
+
+
+class MessagingTest(wisp.Case):
+    def start(self, *settings):
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host()
+        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("messaging-rust")), "talker",
+                "--max-instances", "20")
+        self.address = wisp.free_address()
+        self.ok("config", "put", "http", f"address={self.address}")
+        self.ok("start", "provider", "wisp://http-server", "http")
+        self.ok("link", "put", "http", "talker", "wasi", "http", "--interface", "incoming-handler",
+                "--source-config", "http")
+        self.ok("config", "put", "talk", "subscriptions=talk.>", *settings)
+        self.ok("config", "put", "server", "kind=nats", *settings)
+        self.ok("start", "provider", "wisp://messaging-nats", "messages")
+        self.ok("link", "put", "talker", "messages", "wasmcloud", "messaging", "--interface", "consumer",
+                "--target-config", "server")
+        self.ok("link", "put", "messages", "talker", "wasmcloud", "messaging", "--interface", "handler",
+                "--source-config", "talk")
+        wisp.wait_for(lambda: self.get("/talk.first?hello") == (200, "HELLO"),
+                      f"the component to answer itself; log: {self.host.log[-3000:]}")
+
+    def ok(self, *args):
+        done = self.lattice.wisp(*args)
+        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+
+    def get(self, path):
+        try:
+            with wisp.Client(self.address) as client:
+                response = client.request("GET", path, [("connection", "close")])
+        except (OSError, wisp.Broken):
+            return 0, ""
+        return response.status, response.body.decode().rstrip("\n")
+
+    def check(self, bus):
+        self.assertEqual(bus.request("talk.to.me", b"hi"), b"HI")
+        heard = []
+        bus.subscribe("heard", lambda subject, reply, head, data: heard.append(data))
+        bus.flush()
+        # Several workers, and each message once.
+        for n in range(50):
+            bus.publish("talk.on", f"number {n}")
+        wisp.wait_for(lambda: len(heard) >= 50, "what was passed on")
+        bus.flush()
+        self.assertEqual(sorted(heard), sorted(f"NUMBER {n}".encode() for n in range(50)))
+        told = []
+        bus.subscribe("elsewhere", lambda subject, reply, head, data: told.append(data))
+        bus.flush()
+        self.assertEqual(self.get("/publish/elsewhere?news"), (200, "published"))
+        wisp.wait_for(lambda: told, "what was published")
+        self.assertEqual(told, [b"news"])
+        status, text = self.get("/nobody.listens?x")
+        self.assertEqual(status, 502)
+        self.assertIn("nobody answers", text)
+        self.assertEqual(self.get("/publish/not..valid?x")[0], 502)
+        bus.publish("talk.badly", "fail")
+        self.host.wait_for_log("did not handle a message.*that is no message")
+
+    def test_bus_of_the_lattice(self):
+        self.start()
+        self.check(self.lattice.bus())
+        self.host.stop()
+
+    def test_nats_server(self):
+        if not shutil.which("nats-server", path=os.environ["PATH"] + ":/usr/sbin"):
+            raise unittest.SkipTest("nats-server is not installed: tools/packages-test.txt")
+        port = int(wisp.free_address().rpartition(":")[2])
+
+        def start_server():
+            server = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL,
+                                      env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+            self.addCleanup(lambda: (server.kill(), server.wait()))
+            return server
+
+        server = start_server()
+        self.start(f"cluster_uris=nats://127.0.0.1:{port}")
+        bus = hosts.Bus(port)
+        self.check(bus)
+        bus.close()
+        server.kill()
+        server.wait()
+        start_server()
+        wisp.wait_for(lambda: self.get("/talk.again?hello") == (200, "HELLO"), "the server to be back")
+        self.host.stop()
