@@ -2,13 +2,15 @@
 /* This project's wRPC, as the other side of somebody else's:
  *
  *     wrpc_peer serve PORT ID      serves an HTTP handler and a function at ID, both of which send back what they get;
- *                               the paths /whole and /nothing are answered at once
+ *                               the paths /whole and /nothing are answered at once; and the streams of wrpc_blobs.h
  *     wrpc_peer forward PORT ID    an HTTP server that forwards to ID; prints "listening on PORT"
  *     wrpc_peer call PORT ID       calls the function at ID and compares what comes back
+ *     wrpc_peer stream PORT ID     calls the streams at ID and prints what comes back
  *
  * PORT is that of a NATS server on this machine. Ends on SIGTERM. */
 #include "component/host/host_signature.h"
 #include "wrpc/http.h"
+#include "wrpc_blobs.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +26,7 @@ struct peer {
     struct wisp_arena arena;
     struct wisp_str id;
     const struct wisp_func_type *mirror;
+    struct blobs *blobs;
     bool is_connected, is_done;
 };
 
@@ -98,6 +101,8 @@ static void serve(struct peer *peer)
     must(wisp_wrpc_service_new(&service, peer->wrpc, peer->id, &err), &err);
     must(wisp_wrpc_service_add(service, &mirror, peer->mirror, on_mirror, peer, &err), &err);
     must(wisp_wrpc_http_serve(service, &http, &err), &err);
+    peer->blobs = blobs_new(peer->wrpc, &peer->loop);
+    blobs_serve(peer->blobs, service);
     wisp_bus_flush(peer->bus, 10000, on_flushed, peer);
 }
 
@@ -216,6 +221,13 @@ static void call(struct peer *peer)
     exit(0);
 }
 
+static void stream(struct peer *peer)
+{
+    peer->blobs = blobs_new(peer->wrpc, &peer->loop);
+    blobs_call(peer->blobs, peer->id);
+    exit(0);
+}
+
 /* --- */
 
 static void on_state(enum wisp_bus_state state, const struct wisp_err *reason, void *env)
@@ -247,7 +259,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(struct peer *peer);
-    } verbs[] = {{"serve", serve}, {"forward", forward}, {"call", call}};
+    } verbs[] = {{"serve", serve}, {"forward", forward}, {"call", call}, {"stream", stream}};
     struct peer peer = {0};
     for (size_t i = 0; argc == 4 && i < WISP_COUNT(verbs); i++) {
         if (strcmp(argv[1], verbs[i].name) != 0) continue;
@@ -256,6 +268,6 @@ int main(int argc, char **argv)
         verbs[i].run(&peer);
         return uv_run(&peer.loop, UV_RUN_DEFAULT);
     }
-    fprintf(stderr, "usage: %s serve|forward|call PORT ID\n", argv[0]);
+    fprintf(stderr, "usage: %s serve|forward|call|stream PORT ID\n", argv[0]);
     return 2;
 }

@@ -85,6 +85,26 @@ class RustTest(Case):
         self.rust_serves()
         self.assertEqual(self.output(os.environ["WRPC_PEER"], "call", str(self.port), "rust"), "mirror ok\n")
 
+    def test_their_caller_our_streams(self):
+        self.assertEqual(self.peer("serve", "blobs"), "serving")
+        self.assertEqual(self.output(TOOLS[self.tool], "stream", str(self.port), "blobs"),
+                         'wrote Err("0")\nwrote Err("5")\nwrote Err("3000000")\n'
+                         'listed 0 to None, Ok(())\nlisted 1000 to Some("n999"), Ok(())\n'
+                         'got 0, Ok(())\ngot 3000000, Ok(())\nmissing: Some("no such object")\n')
+
+    def our_streams(self):
+        self.assertEqual(self.output(os.environ["WRPC_PEER"], "stream", str(self.port), "rust"),
+                         "wrote 0\nwrote 5\nwrote 3000000\nlisted 0 to nothing, ok\nlisted 1000 to n999, ok\n"
+                         "got 0, ok\ngot 3000000, ok\nmissing: no such object\n")
+
+    def test_our_caller_their_streams(self):
+        self.rust_serves()
+        self.our_streams()
+
+    def test_our_caller_our_streams(self):
+        self.assertEqual(self.peer("serve", "rust"), "serving")
+        self.our_streams()
+
     def test_our_forward_their_handler(self):
         self.rust_serves()
         front = http.client.HTTPConnection("127.0.0.1", int(self.peer("forward", "rust").split()[-1]), timeout=PATIENCE)

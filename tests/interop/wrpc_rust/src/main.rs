@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The wRPC of the original, as caller and callee:
 //!
-//!     wrpc_rust serve PORT ID    serves an HTTP handler that sends back what it gets, and a function that does so
-//!     wrpc_rust call PORT ID     calls both at ID; prints what came back
+//!     wrpc_rust serve PORT ID    serves an HTTP handler that sends back what it gets, a function that does so, and the
+//!                                streams of blobs.rs
+//!     wrpc_rust call PORT ID     calls the first two at ID; prints what came back
+//!     wrpc_rust stream PORT ID   calls the streams
+mod blobs;
+
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use anyhow::{anyhow, ensure, Context as _};
@@ -80,12 +84,21 @@ async fn serve(port: &str, id: &str) -> anyhow::Result<()> {
     let client = client(port, id, true).await?;
     let exports =
         bindings::exports::wrpc::http::incoming_handler::serve_interface(&client, ServeHttp(Echo)).await?;
+    let blobs = wrpc_interface_blobstore::bindings::exports::wrpc::blobstore::blobstore::serve_interface(
+        &client,
+        blobs::Blobs,
+    )
+    .await?;
+    let mut blobs = stream::select_all(blobs.into_iter().map(|(_, _, stream)| stream));
     let mut http = stream::select_all(exports.into_iter().map(|(_, _, stream)| stream));
     let mut mirror = pin!(client.serve_values::<(Values,), (Values,)>(INSTANCE, "mirror", []).await?);
     println!("serving");
     loop {
         tokio::select! {
             Some(call) = http.next() => {
+                tokio::spawn(async move { call?.await });
+            }
+            Some(call) = blobs.next() => {
                 tokio::spawn(async move { call?.await });
             }
             Some(call) = mirror.next() => {
@@ -165,6 +178,7 @@ async fn main() -> anyhow::Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, "serve", port, id] => serve(port, id).await,
         [_, "call", port, id] => call(port, id).await,
-        _ => Err(anyhow!("usage: wrpc_rust serve|call PORT ID")),
+        [_, "stream", port, id] => blobs::call(&client(port, id, false).await?).await,
+        _ => Err(anyhow!("usage: wrpc_rust serve|call|stream PORT ID")),
     }
 }
