@@ -170,7 +170,9 @@ int wisp_oci_client_new(struct wisp_oci_client **ret_client, uv_loop_t *loop, co
     struct wisp_oci_client *client = wisp_mem_calloc(1, sizeof *client);
     client->loop = loop;
     copy_options(client, options);
-    struct wisp_web_options web = {options->ca_paths, options->n_ca_paths, client->options.stall_timeout_ms};
+    struct wisp_web_options web = {.ca_paths = options->ca_paths,
+                                   .n_ca_paths = options->n_ca_paths,
+                                   .stall_timeout_ms = client->options.stall_timeout_ms};
     int r = wisp_oci_cache_open(&client->cache, options->cache_dir, err);
     if (r == 0) r = wisp_web_new(&client->web, loop, &web, err);
     if (r < 0)

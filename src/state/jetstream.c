@@ -40,8 +40,9 @@ struct bucket {
     uint64_t heard_ms;
     unsigned n_ticks;
     uint64_t consumer_sequence, last_revision, n_to_load;
-    bool knows_to_load; /* the consumer's creation has been answered */
-    char created[64];   /* of the stream; another one: somebody made it anew */
+    bool knows_to_load;  /* the consumer's creation has been answered */
+    char created[64];    /* of the stream; another one: somebody made it anew */
+    uint32_t n_replicas; /* 0: not known yet */
 };
 
 struct put {
@@ -306,10 +307,18 @@ static void on_made(const struct wisp_bus_message *message, const struct wisp_er
         lose(bucket, &err);
 }
 
+/* The bucket of manifests is there as long as those of the lattice are, which somebody may have made with replicas. */
 static int make_stream(struct bucket *bucket, struct wisp_err *err)
 {
+    bool is_shared = bucket->number == WISP_STATE_MANIFESTS;
+    uint32_t n_replicas = is_shared ? bucket->jetstream->buckets[WISP_STATE_LATTICE].n_replicas : 1;
+    if (!n_replicas) { /* soon */
+        stop_bucket(bucket);
+        uv_timer_start(&bucket->timer, on_retry, RETRY_MIN_MS, 0);
+        return 0;
+    }
     WISP_CLEANUP_BUF struct wisp_buf config = {0};
-    wisp_state_js_stream_config(bucket->name, &config);
+    wisp_state_js_stream_config(bucket->name, n_replicas, &config);
     return ask(bucket, "STREAM.CREATE", wisp_buf_str(&config), on_made, err);
 }
 
@@ -323,6 +332,7 @@ static void on_info(const struct wisp_bus_message *message, const struct wisp_er
         r = make_stream(bucket, &err);
     } else if (r == 0) {
         struct wisp_str created = wisp_json_str(answer, "created");
+        bucket->n_replicas = (uint32_t)wisp_json_u64(json_object_get(answer, "config"), "num_replicas", 1);
         snprintf(bucket->created, sizeof bucket->created, "%.*s", WISP_STR_ARG(created));
         r = consume(bucket, &err);
     }

@@ -23,14 +23,14 @@ static void print(json_t *value, struct wisp_buf *out)
     json_decref(value);
 }
 
-void wisp_state_js_stream_config(const char *bucket, struct wisp_buf *out)
+void wisp_state_js_stream_config(const char *bucket, uint32_t n_replicas, struct wisp_buf *out)
 {
     json_t *config =
         json_pack("{s:s+, s:[s++], s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:b, s:b, s:b}", "name",
                   "KV_", bucket,                                              //
                   "subjects", "$KV.", bucket, ".>",                           //
                   "storage", "file", "retention", "limits", "discard", "new", //
-                  "num_replicas", 1, "max_msgs_per_subject", 1,               //
+                  "num_replicas", (int)n_replicas, "max_msgs_per_subject", 1, //
                   "max_consumers", -1, "max_msgs", -1, "max_bytes", -1, "max_age", 0, "max_msg_size", -1,
                   "duplicate_window", (json_int_t)120000000000, //
                   "allow_rollup_hdrs", 1, "allow_direct", 1, "deny_delete", 1, "deny_purge", 0);

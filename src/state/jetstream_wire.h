@@ -8,8 +8,8 @@
 
 enum { WISP_STATE_JS_HEARTBEAT_MS = 3000 };
 
-/* STREAM.CREATE for a bucket as KV clients make it by default. */
-void wisp_state_js_stream_config(const char *bucket, struct wisp_buf *out);
+/* STREAM.CREATE for a bucket as KV clients make it by default, which is with one replica. */
+void wisp_state_js_stream_config(const char *bucket, uint32_t n_replicas, struct wisp_buf *out);
 /* CONSUMER.CREATE: ephemeral, pushed to `deliver_subject`, what is there and then every change. */
 void wisp_state_js_consumer_config(const char *bucket, const char *deliver_subject, struct wisp_buf *out);
 /* STREAM.MSG.GET of the last message on a subject. */

@@ -122,7 +122,7 @@ TEST(buckets_are_as_kv_clients_make_them)
 {
     WISP_CLEANUP_BUF struct wisp_buf text = {0};
     WISP_CLEANUP_JSON json_t *config = NULL;
-    wisp_state_js_stream_config("LATTICEDATA_default", &text);
+    wisp_state_js_stream_config("LATTICEDATA_default", 1, &text);
     CHECK_OK(wisp_json_parse(wisp_buf_str(&text), &config, &err), &err);
     CHECK_STR(wisp_json_str(config, "name"), "KV_LATTICEDATA_default");
     CHECK_TEXT(json_string_value(json_array_get(json_object_get(config, "subjects"), 0)), "$KV.LATTICEDATA_default.>");

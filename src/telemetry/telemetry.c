@@ -273,7 +273,8 @@ int wisp_telemetry_new(struct wisp_telemetry **ret_telemetry, uv_loop_t *loop,
                        const struct wisp_telemetry_options *options, struct wisp_err *err)
 {
     struct wisp_telemetry *telemetry = wisp_mem_calloc(1, sizeof *telemetry);
-    const struct wisp_web_options web = {options->ca_paths, options->n_ca_paths, STALL_MS};
+    const struct wisp_web_options web = {
+        .ca_paths = options->ca_paths, .n_ca_paths = options->n_ca_paths, .stall_timeout_ms = STALL_MS};
     int r = wisp_web_new(&telemetry->web, loop, &web, err);
     if (r < 0) {
         free(telemetry);

@@ -19,8 +19,8 @@ struct wisp_web;
 struct wisp_web_options {
     const char *const *ca_paths; /* besides the system's certificates */
     size_t n_ca_paths;
-    bool no_system_ca; /* only those */
     uint64_t stall_timeout_ms; /* without progress that the server owes; 0: none */
+    bool no_system_ca;         /* only ca_paths */
 };
 
 int wisp_web_new(struct wisp_web **ret_web, uv_loop_t *loop, const struct wisp_web_options *options,

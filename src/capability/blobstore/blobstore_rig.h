@@ -10,6 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Under ASan freed memory is kept for a while: little of it, so that what a test needs can be told. */
+const char *__asan_default_options(void);
+__attribute__((used, visibility("default"))) const char *__asan_default_options(void) { return "quarantine_size_mb=4"; }
+
 struct rig {
     uv_loop_t loop;
     struct wisp_provider *provider;

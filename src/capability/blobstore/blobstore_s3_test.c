@@ -115,7 +115,7 @@ struct server {
     uint16_t port;
     pthread_t thread;
     void (*script)(struct server *server);
-    bool is_over;
+    bool is_over, has_heard;
     int connection; /* kept */
     char *heard;    /* the last request's head and what came with it */
     struct rig rig;
@@ -363,6 +363,7 @@ TEST(an_upload_that_is_broken_off)
 static void answer_nothing(struct server *server)
 {
     CHECK(hear(server));
+    __atomic_store_n(&server->has_heard, true, __ATOMIC_RELEASE);
     CHECK(!hear(server)); /* until the client goes */
 }
 
@@ -376,11 +377,13 @@ TEST(closing_does_not_wait_for_the_server)
     call.export_ = wisp_provider_find(server.rig.provider, wisp_str_from(wisp_blobstore_interface.name),
                                       WISP_STR("create-container"));
     wisp_provider_call_start(server.rig.provider, call.export_, &caller, &args, rig_on_return, &call);
-    for (int i = 0; i < 20; i++) uv_run(&server.rig.loop, UV_RUN_NOWAIT);
+    while (!__atomic_load_n(&server.has_heard, __ATOMIC_ACQUIRE)) {
+        uv_run(&server.rig.loop, UV_RUN_NOWAIT);
+        usleep(1000);
+    }
     rig_close(&server.rig);
     CHECK(call.is_done);
     CHECK_HAS(call.error, "transport: ");
-    pthread_cancel(server.thread);
     pthread_join(server.thread, NULL);
     close(server.connection);
     close(server.listener);

@@ -129,7 +129,7 @@ static void on_made(const struct wisp_bus_message *message, const struct wisp_er
 static int make_bucket(struct wisp_nats_op *op, struct wisp_err *err)
 {
     WISP_CLEANUP_BUF struct wisp_buf config = {0};
-    wisp_state_js_stream_config(op->bucket, &config);
+    wisp_state_js_stream_config(op->bucket, 1, &config);
     return wisp_nats_op_ask(op, "STREAM.CREATE", wisp_buf_str(&config), on_made, op, &op->request, err);
 }
 
