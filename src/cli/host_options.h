@@ -21,9 +21,9 @@ struct wisp_host_values {
     const char *bus_token, *bus_tls_cert, *bus_tls_key, *bus_tls_ca;
 
     uint64_t rpc_timeout_ms, shutdown_delay_ms, heartbeat_s, policy_timeout_ms;
-    uint64_t health_interval_ms, restart_max_ms;
+    uint64_t health_interval_ms, restart_max_ms, provider_wait_ms;
     uint32_t hung_after, failed_after;
-    bool no_builtin_images;
+    bool no_builtin_images, disable_wadm;
     const char *policy_topic, *policy_changes_topic, *secrets_topic;
     bool config_service;
     int component_auction, provider_auction; /* 0: false, 1: true */

@@ -58,6 +58,7 @@ struct wisp_agent_options {
     enum wisp_log_format log_format;
 
     uint32_t provider_failed_after, provider_restart_max_ms; /* providers.h */
+    uint32_t provider_wait_ms; /* calls wait so long for a provider that nobody runs right now; 0: 10 s */
 
     const char *admin_address; /* health, readiness, metrics; NULL: none */
     struct wisp_telemetry_options telemetry;

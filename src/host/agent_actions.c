@@ -357,6 +357,7 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
         .timeout_ms = options->timeout_ms,
         .body_bytes_max = options->body_bytes_max,
         .grace_ms = options->grace_ms ? options->grace_ms : WISP_AGENT_GRACE_MS,
+        .provider_wait_ms = options->provider_wait_ms,
         .drain_ms = options->drain_ms ? options->drain_ms : WISP_AGENT_DRAIN_MS,
         .lattice = options->lattice.lattice,
         .host_id = wisp_lattice_host_id(agent->lattice),

@@ -81,6 +81,7 @@ static int make_config(struct wisp_seat *seat, uint32_t n_shared_fds, struct wis
         .index = seat->index,
         .memory_bytes_max = options->memory_bytes_max,
         .grace_ms = options->grace_ms,
+        .provider_wait_ms = options->provider_wait_ms,
         .handover_dir = options->paths->host,
         .lattice = options->lattice,
         .host_id = options->host_id,

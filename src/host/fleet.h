@@ -22,6 +22,7 @@ struct wisp_fleet_options {
     /* Defaults of components that don't say otherwise. */
     uint64_t memory_bytes_max, timeout_ms, body_bytes_max;
     uint32_t grace_ms, drain_ms;
+    uint32_t provider_wait_ms; /* 0: the worker's default */
     const char *lattice, *host_id;
     int log_level, log_format;
     struct wisp_worker_telemetry telemetry;

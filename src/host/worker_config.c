@@ -74,6 +74,7 @@ static void put_host(struct wisp_buf *out, const struct wisp_worker_host *host)
     put_number(out, host->instances_max);
     put_number(out, host->memory_bytes_max);
     put_number(out, host->grace_ms);
+    put_number(out, host->provider_wait_ms);
     put_text(out, host->handover_dir);
     put_text(out, host->lattice);
     put_text(out, host->host_id);
@@ -208,6 +209,7 @@ static const struct wisp_worker_host *get_host(struct reader *reader)
     host->instances_max = (uint32_t)get_number(reader, UINT32_MAX);
     host->memory_bytes_max = get_number(reader, UINT64_MAX);
     host->grace_ms = (uint32_t)get_number(reader, UINT32_MAX);
+    host->provider_wait_ms = (uint32_t)get_number(reader, UINT32_MAX);
     host->handover_dir = get_text(reader);
     host->lattice = get_text(reader);
     host->host_id = get_text(reader);

@@ -62,6 +62,7 @@ TEST(what_a_host_says_is_read)
                                                  .instances_max = 500,
                                                  .memory_bytes_max = 1 << 28,
                                                  .grace_ms = 30000,
+                                                 .provider_wait_ms = 1500,
                                                  .handover_dir = "/state/host-0",
                                                  .lattice = "default",
                                                  .host_id = "NABC",
@@ -80,6 +81,7 @@ TEST(what_a_host_says_is_read)
     CHECK_INT(got->instances_max, 500);
     CHECK_INT(got->memory_bytes_max, 1 << 28);
     CHECK_INT(got->grace_ms, 30000);
+    CHECK_INT(got->provider_wait_ms, 1500);
     CHECK_TEXT(got->handover_dir, "/state/host-0");
     CHECK_TEXT(got->lattice, "default");
     CHECK_TEXT(got->host_id, "NABC");
@@ -142,6 +144,7 @@ TEST(host_part_is_read_back)
                                           .instances_max = 7,
                                           .memory_bytes_max = 1 << 20,
                                           .grace_ms = 30000,
+                                          .provider_wait_ms = 1500,
                                           .handover_dir = "/s/host-0",
                                           .lattice = "default",
                                           .host_id = "NABC",
@@ -156,6 +159,7 @@ TEST(host_part_is_read_back)
     CHECK(read.options.host != NULL);
     CHECK_INT(read.options.host->n_shared_fds, 3);
     CHECK_INT(read.options.host->grace_ms, 30000);
+    CHECK_INT(read.options.host->provider_wait_ms, 1500);
     CHECK_TEXT(read.options.host->handover_dir, "/s/host-0");
     CHECK_TEXT(read.options.host->host_id, "NABC");
     CHECK_INT(read.options.host->bus.n_urls, 2);
