@@ -117,15 +117,16 @@ static void on_probed(const struct wisp_bus_message *reply, const struct wisp_er
     wisp_wrpc_session_fail(session, &failure);
 }
 
-/* Everything that the bus had for us before is here, and no accept was among it. */
+/* Everything that the bus had for us before is here, and no accept was among it. It may have been executed all the same:
+ * a process can die between what it does and the sending of what it said. So it is not sent again. */
 static void on_settled(const struct wisp_bus_message *reply, const struct wisp_err *err, void *env)
 {
     struct wisp_wrpc_session *session = env;
     struct wisp_err failure = {0};
     (void)reply;
     session->probe = NULL;
-    if (!err || err->kind != WISP_ERR_UNAVAILABLE || wisp_wrpc_absence_wait(session)) return;
-    wisp_err_set(&failure, WISP_ERR_UNAVAILABLE, "%s: it ended before it took the call", session->label);
+    if (!err || err->kind != WISP_ERR_UNAVAILABLE) return;
+    wisp_err_set(&failure, WISP_ERR_UNAVAILABLE, "%s: the process ended before it said that it took the call", session->label);
     wisp_wrpc_session_fail(session, &failure);
 }
 

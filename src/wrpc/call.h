@@ -42,7 +42,7 @@ int wisp_wrpc_call_start(struct wisp_wrpc *wrpc, const struct wisp_wrpc_target *
 void wisp_wrpc_call_cancel(struct wisp_wrpc_call *call);
 
 /* A process of this host that served `id` has ended. Calls (and HTTP forwards) that it may have had fail with
- * UNAVAILABLE instead of waiting for their time to be over: those that it had taken, when it is gone from the bus;
- * others, which are still with nobody, when they may not be sent again (wait_ms). Those that others of that id have
- * taken go on. */
+ * UNAVAILABLE instead of waiting for their time to be over: those that it had taken, when it is gone from the bus, and
+ * those that nobody has taken yet, since it may have had them. None is sent again: it could be done twice. Those that
+ * others of that id have taken go on, and so do those that had no responder and wait. */
 void wisp_wrpc_target_ended(struct wisp_wrpc *wrpc, struct wisp_str id);
