@@ -161,6 +161,7 @@ static void free_parts(struct wisp_agent *agent)
     wisp_fleet_free(agent->fleet);
     wisp_providers_free(agent->providers);
     wisp_oci_client_free(agent->artifacts);
+    wisp_agent_pending_free(agent);
     wisp_agent_app_free(agent);
     wisp_lattice_free(agent->lattice);
     wisp_telemetry_free(agent->telemetry);
@@ -170,6 +171,7 @@ int wisp_agent_run(const struct wisp_agent_options *options, struct wisp_err *er
 {
     struct wisp_agent *agent = wisp_mem_calloc(1, sizeof *agent);
     agent->options = options;
+    wisp_ring_init(&agent->pending);
     int r = wisp_paths_init(&agent->paths, options->state_dir, options->lattice.lattice, err);
     if (r == 0) r = wisp_paths_claim_host(&agent->paths, err);
     if (r == 0) r = write_pid(agent, err);

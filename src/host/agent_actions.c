@@ -21,13 +21,27 @@ enum { DEFAULT_REQUEST_TIMEOUT_MS = 10 * 1000, SHUTDOWN_DELAY_MS = 300 };
 struct pending {
     struct wisp_agent *agent;
     uint64_t id;
+    struct wisp_link all; /* in agent->pending */
 };
 
 static struct pending *pending_new(struct wisp_agent *agent, uint64_t id)
 {
     struct pending *pending = wisp_mem_alloc(sizeof *pending);
-    *pending = (struct pending){agent, id};
+    *pending = (struct pending){.agent = agent, .id = id};
+    wisp_ring_append(&agent->pending, &pending->all);
     return pending;
+}
+
+static void pending_free(struct pending *pending)
+{
+    wisp_ring_remove(&pending->all);
+    free(pending);
+}
+
+/* Of clients that were closed without an outcome. */
+void wisp_agent_pending_free(struct wisp_agent *agent)
+{
+    WISP_RING_EACH(at, &agent->pending) pending_free(WISP_OWNER(at, struct pending, all));
 }
 
 static void done(struct wisp_agent *agent, uint64_t id, const struct wisp_lattice_done *outcome)
@@ -110,7 +124,7 @@ static void on_reply(const struct wisp_bus_message *reply, const struct wisp_err
     if (err) outcome.err = *err;
     if (reply) outcome.reply = *reply;
     done(pending->agent, pending->id, &outcome);
-    free(pending);
+    pending_free(pending);
 }
 
 static void request(struct wisp_agent *agent, const struct wisp_lattice_action *action)
@@ -123,7 +137,7 @@ static void request(struct wisp_agent *agent, const struct wisp_lattice_action *
                          action->payload, timeout_ms, on_reply, pending, &unused, &err) == 0)
         return;
     done_error(agent, action->id, &err);
-    free(pending);
+    pending_free(pending);
 }
 
 /* --- state --- */
@@ -134,7 +148,7 @@ static void on_written(uint64_t revision, const struct wisp_err *err, void *env)
     struct wisp_lattice_done outcome = {.revision = revision};
     if (err) outcome.err = *err;
     done(pending->agent, pending->id, &outcome);
-    free(pending);
+    pending_free(pending);
 }
 
 static void write_state(struct wisp_agent *agent, const struct wisp_lattice_action *action)
@@ -197,7 +211,8 @@ struct fetching {
     bool is_component;
 };
 
-static bool is_too_large(const struct fetching *fetching, const struct wisp_oci_artifact *artifact, struct wisp_err *err)
+static bool is_too_large(const struct fetching *fetching, const struct wisp_oci_artifact *artifact,
+                         struct wisp_err *err)
 {
     uint64_t max = fetching->pending.agent->options->component_bytes_max;
     if (!fetching->is_component || !max || artifact->size <= max) return false;
@@ -230,16 +245,15 @@ static void fetch(struct wisp_agent *agent, const struct wisp_lattice_action *ac
 {
     struct fetching *fetching = wisp_mem_calloc(1, sizeof *fetching);
     WISP_CLEANUP_FREE char *reference = wisp_mem_dup(action->reference);
-    fetching->pending = (struct pending){agent, action->id};
+    fetching->pending = (struct pending){.agent = agent, .id = action->id};
     fetching->is_component = !action->is_provider;
     wisp_oci_reference_plain(action->reference, &fetching->plain);
-    wisp_oci_fetch_start(agent->artifacts,
-                         &(struct wisp_oci_fetch_options){
-                             .reference = reference,
-                             .kind = action->is_provider ? WISP_OCI_PROVIDER : WISP_OCI_COMPONENT,
-                             .on_done = on_fetched,
-                             .env = fetching,
-                         });
+    wisp_oci_fetch_start(agent->artifacts, &(struct wisp_oci_fetch_options){
+                                               .reference = reference,
+                                               .kind = action->is_provider ? WISP_OCI_PROVIDER : WISP_OCI_COMPONENT,
+                                               .on_done = on_fetched,
+                                               .env = fetching,
+                                           });
 }
 
 static const char *text_or_null(const json_t *object, const char *key)
@@ -288,23 +302,45 @@ static void write_log(const struct wisp_lattice_action *action)
 static void perform(struct wisp_agent *agent, const struct wisp_lattice_action *action)
 {
     switch (action->kind) {
-    case WISP_LATTICE_SUBSCRIBE: subscribe(agent, action); break;
-    case WISP_LATTICE_UNSUBSCRIBE: unsubscribe(agent, action->subject); break;
-    case WISP_LATTICE_PUBLISH: publish(agent, action); break;
-    case WISP_LATTICE_REQUEST: request(agent, action); break;
-    case WISP_LATTICE_STATE_WRITE: write_state(agent, action); break;
-    case WISP_LATTICE_FETCH: fetch(agent, action); break;
-    case WISP_LATTICE_CREDENTIALS: set_credentials(agent, action->registries); break;
+    case WISP_LATTICE_SUBSCRIBE:
+        subscribe(agent, action);
+        break;
+    case WISP_LATTICE_UNSUBSCRIBE:
+        unsubscribe(agent, action->subject);
+        break;
+    case WISP_LATTICE_PUBLISH:
+        publish(agent, action);
+        break;
+    case WISP_LATTICE_REQUEST:
+        request(agent, action);
+        break;
+    case WISP_LATTICE_STATE_WRITE:
+        write_state(agent, action);
+        break;
+    case WISP_LATTICE_FETCH:
+        fetch(agent, action);
+        break;
+    case WISP_LATTICE_CREDENTIALS:
+        set_credentials(agent, action->registries);
+        break;
     case WISP_LATTICE_COMPONENT_PUT:
         wisp_fleet_put(agent->fleet, &action->component, on_fleet_done, agent, action->id);
         break;
     case WISP_LATTICE_COMPONENT_REMOVE:
         wisp_fleet_remove(agent->fleet, action->component.id, on_fleet_done, agent, action->id);
         break;
-    case WISP_LATTICE_PROVIDER_START: wisp_providers_start(agent->providers, &action->provider, action->id); break;
-    case WISP_LATTICE_PROVIDER_STOP: wisp_providers_stop(agent->providers, action->provider.id, action->id); break;
-    case WISP_LATTICE_PROVIDER_RESTART_READY: wisp_providers_release(agent->providers, &action->provider); break;
-    case WISP_LATTICE_PROVIDER_ENDING: wisp_providers_expect_end(agent->providers, action->provider.id); break;
+    case WISP_LATTICE_PROVIDER_START:
+        wisp_providers_start(agent->providers, &action->provider, action->id);
+        break;
+    case WISP_LATTICE_PROVIDER_STOP:
+        wisp_providers_stop(agent->providers, action->provider.id, action->timeout_ms, action->id);
+        break;
+    case WISP_LATTICE_PROVIDER_RESTART_READY:
+        wisp_providers_release(agent->providers, &action->provider);
+        break;
+    case WISP_LATTICE_PROVIDER_ENDING:
+        wisp_providers_expect_end(agent->providers, action->provider.id);
+        break;
     case WISP_LATTICE_PROVIDER_HANG:
         wisp_providers_hang(agent->providers, action->provider.id, action->text);
         break;
@@ -314,10 +350,18 @@ static void perform(struct wisp_agent *agent, const struct wisp_lattice_action *
     case WISP_LATTICE_BUILTIN_REMOVE:
         wisp_fleet_remove_provider(agent->fleet, action->builtin.id, on_fleet_done, agent, action->id);
         break;
-    case WISP_LATTICE_HTTP: wisp_fleet_set_routes(agent->fleet, action->routes, action->n_routes); break;
-    case WISP_LATTICE_SAVE: save(agent, action->payload); break;
-    case WISP_LATTICE_STOP_HOST: wisp_agent_begin_stop(agent, action->timeout_ms); break;
-    case WISP_LATTICE_LOG: write_log(action); break;
+    case WISP_LATTICE_HTTP:
+        wisp_fleet_set_routes(agent->fleet, action->routes, action->n_routes);
+        break;
+    case WISP_LATTICE_SAVE:
+        save(agent, action->payload);
+        break;
+    case WISP_LATTICE_STOP_HOST:
+        wisp_agent_begin_stop(agent, action->timeout_ms);
+        break;
+    case WISP_LATTICE_LOG:
+        write_log(action);
+        break;
     }
 }
 
@@ -405,7 +449,8 @@ static void restore(struct wisp_agent *agent)
     } else if (wisp_lattice_restore(agent->lattice, wisp_buf_str(&saved), &err) == 0) {
         return;
     }
-    WISP_LOG(ERROR, "host", "what ran here before is not known; nothing is started again", WISP_TEXT("error", err.text));
+    WISP_LOG(ERROR, "host", "what ran here before is not known; nothing is started again",
+             WISP_TEXT("error", err.text));
 }
 
 int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
@@ -418,7 +463,8 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
         options.host_seed = seed;
     }
     if (!options.ctl_host) options.ctl_host = agent->bus_url;
-    if (!options.rpc_host) options.rpc_host = agent->rpc == agent->bus ? agent->bus_url : wisp_bus_client_url(agent->rpc);
+    if (!options.rpc_host)
+        options.rpc_host = agent->rpc == agent->bus ? agent->bus_url : wisp_bus_client_url(agent->rpc);
     if (!options.seed) options.seed = uv_hrtime();
     WISP_CLEANUP_FREE const char **kinds = wisp_mem_calloc(wisp_capability_n_kinds + 1, sizeof *kinds);
     for (size_t i = 0; i < wisp_capability_n_kinds; i++) kinds[i] = wisp_capability_kinds[i]->name;
@@ -428,14 +474,12 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     explicit_bzero(seed, sizeof seed);
     if (r == 0) r = open_fleet(agent, err);
     if (r < 0) return r;
-    wisp_providers_set_handler(agent->providers,
-                               &(struct wisp_providers_handler){on_provider_done, on_provider_news,
-                                                                on_provider_ended, agent});
+    wisp_providers_set_handler(agent->providers, &(struct wisp_providers_handler){on_provider_done, on_provider_news,
+                                                                                  on_provider_ended, agent});
     if (agent->admin)
-        wisp_admin_set_sources(agent->admin, &(struct wisp_admin_sources){agent->options->lattice.lattice,
-                                                                          wisp_lattice_host_id(agent->lattice),
-                                                                          agent->fleet, agent->server,
-                                                                          agent->telemetry});
+        wisp_admin_set_sources(agent->admin, &(struct wisp_admin_sources){
+                                                 agent->options->lattice.lattice, wisp_lattice_host_id(agent->lattice),
+                                                 agent->fleet, agent->server, agent->telemetry});
     wisp_agent_telemetry_begin(agent);
     restore(agent);
     wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);

@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/ring.h"
 #include "lattice/lattice.h"
 
 #include <stdlib.h>
@@ -13,12 +14,14 @@ struct wisp_agent_app {
     struct wisp_agent *agent;
     struct wisp_app *machine;
     struct wisp_agent_subscription *subscriptions;
+    struct wisp_link pending; /* actions whose outcome is not there yet */
 };
 
 /* An action that waits for its outcome. */
 struct pending {
     struct wisp_agent_app *app;
     uint64_t id;
+    struct wisp_link all;
 };
 
 static struct wisp_app_now now_of(const struct wisp_agent *agent)
@@ -30,13 +33,15 @@ static struct wisp_app_now now_of(const struct wisp_agent *agent)
 static struct pending *pending_new(struct wisp_agent_app *app, uint64_t id)
 {
     struct pending *pending = wisp_mem_alloc(sizeof *pending);
-    *pending = (struct pending){app, id};
+    *pending = (struct pending){.app = app, .id = id};
+    wisp_ring_append(&app->pending, &pending->all);
     return pending;
 }
 
 static void done(struct pending *pending, const struct wisp_app_done *outcome)
 {
     struct wisp_agent_app *app = pending->app;
+    wisp_ring_remove(&pending->all);
     wisp_app_on_done(app->machine, now_of(app->agent), pending->id, outcome);
     free(pending);
 }
@@ -127,11 +132,21 @@ static void write_log(const struct wisp_app_action *action)
 static void perform(struct wisp_agent_app *app, const struct wisp_app_action *action)
 {
     switch (action->kind) {
-    case WISP_APP_SUBSCRIBE: subscribe(app, action); break;
-    case WISP_APP_PUBLISH: publish(app, action); break;
-    case WISP_APP_REQUEST: request(app, action); break;
-    case WISP_APP_STATE_WRITE: write_state(app, action); break;
-    case WISP_APP_LOG: write_log(action); break;
+    case WISP_APP_SUBSCRIBE:
+        subscribe(app, action);
+        break;
+    case WISP_APP_PUBLISH:
+        publish(app, action);
+        break;
+    case WISP_APP_REQUEST:
+        request(app, action);
+        break;
+    case WISP_APP_STATE_WRITE:
+        write_state(app, action);
+        break;
+    case WISP_APP_LOG:
+        write_log(action);
+        break;
     }
 }
 
@@ -190,6 +205,7 @@ int wisp_agent_app_open(struct wisp_agent *agent, struct wisp_err *err)
     options.seed = uv_hrtime();
     struct wisp_agent_app *app = wisp_mem_calloc(1, sizeof *app);
     app->agent = agent;
+    wisp_ring_init(&app->pending);
     int r = wisp_app_new(&app->machine, &options, now_of(agent), err);
     if (r < 0) {
         free(app);
@@ -220,6 +236,7 @@ void wisp_agent_app_unsubscribe(struct wisp_agent *agent)
 void wisp_agent_app_free(struct wisp_agent *agent)
 {
     if (!agent->app) return;
+    WISP_RING_EACH(at, &agent->app->pending) free(WISP_OWNER(at, struct pending, all)); /* closed without an outcome */
     wisp_app_free(agent->app->machine);
     free(agent->app);
     agent->app = NULL;

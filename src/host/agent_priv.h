@@ -2,6 +2,7 @@
 /* The parts of a host's control process, for agent*.c. One loop, one thread. */
 #pragma once
 
+#include "base/ring.h"
 #include "bus/client.h"
 #include "bus/server.h"
 #include "host/agent.h"
@@ -42,6 +43,7 @@ struct wisp_agent {
 
     struct wisp_lattice *lattice;
     struct wisp_agent_subscription *subscriptions;
+    struct wisp_link pending;   /* of agent_actions.c: actions whose outcome is not there yet */
     struct wisp_agent_app *app; /* manager of applications, see agent_app.c; NULL before the lattice is there */
     struct wisp_oci_client *artifacts;
     struct wisp_launcher *launcher;
@@ -68,6 +70,7 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err) __at
 /* agent_actions.c */
 void wisp_agent_perform_all(struct wisp_agent *agent);
 void wisp_agent_unsubscribe_all(struct wisp_agent *agent);
+void wisp_agent_pending_free(struct wisp_agent *agent);
 /* STOP_HOST came: drains the workers, then ends the loop. */
 void wisp_agent_begin_stop(struct wisp_agent *agent, uint64_t timeout_ms);
 

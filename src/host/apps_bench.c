@@ -689,21 +689,22 @@ static void change(size_t n_changes)
 {
     uint64_t *first = wisp_mem_calloc(n_changes, sizeof *first), *last = wisp_mem_calloc(n_changes, sizeof *last);
     int lead = leader();
-    uint64_t cpu_ns = world.machines[lead].cpu_ns;
+    uint64_t cpu_ns = world.machines[lead].cpu_ns, n_messages = 0;
     for (size_t i = 0; i < n_changes; i++) {
         struct app_progress *app = &world.apps[i * 7919 % world.n_apps];
         app->version++;
         app->n_running = app->first = app->done = 0;
-        uint64_t begun = world.now;
+        uint64_t begun = world.now, before = world.n_messages;
         put((size_t)(app - world.apps));
         while (!app->done && world.now < begun + 60 * SECOND) step();
         if (!app->done) fail("a change does not arrive", "");
+        n_messages += world.n_messages - before;
         first[i] = app->first - app->begun;
         last[i] = app->done - app->begun;
         run_until(begun + 3 * SECOND + i % 10 * 37 * SECOND / 1000);
     }
-    printf(", \"changes\": {\"n\": %zu, \"leader_cpu_ms\": %.2f", n_changes,
-           (double)(world.machines[lead].cpu_ns - cpu_ns) / 1e6 / (double)n_changes);
+    printf(", \"changes\": {\"n\": %zu, \"messages\": %llu, \"leader_cpu_ms\": %.2f", n_changes,
+           (unsigned long long)(n_messages / n_changes), (double)(world.machines[lead].cpu_ns - cpu_ns) / 1e6 / (double)n_changes);
     print_times("first", first, n_changes);
     print_times("last", last, n_changes);
     printf("}");

@@ -35,6 +35,7 @@ struct provider {
     struct wisp_process_fd stdin_fd; /* what the next process reads; -1: nothing yet */
     uint64_t start_id, stop_id;      /* actions that wait for an outcome; 0: none */
     bool is_ending;                  /* its exit is asked for */
+    uv_timer_t *grace;               /* it has said that it ends, and is given so long; NULL: none */
     bool has_run;                    /* since its last start was tried */
     struct provider *next;
 };
@@ -83,6 +84,13 @@ static void forget_host_data(struct provider *provider)
 
 static void on_closed(uv_handle_t *handle) { free(handle->data); }
 
+static void free_handle(uv_handle_t *handle) { free(handle); }
+
+static void drop_grace(struct provider *provider)
+{
+    if (provider->grace) uv_close((uv_handle_t *)WISP_TAKE(provider->grace), free_handle);
+}
+
 void wisp_providers_free(struct wisp_providers *providers)
 {
     if (!providers) return;
@@ -90,6 +98,7 @@ void wisp_providers_free(struct wisp_providers *providers)
         struct provider *provider = providers->first;
         providers->first = provider->next;
         forget_host_data(provider);
+        drop_grace(provider);
         wisp_fd_closep(&provider->stdin_fd.fd);
         wisp_confine_free(provider->confine);
         free(provider->env);
@@ -182,6 +191,7 @@ static void check_all_stopped(struct wisp_providers *providers)
 static void note_down(struct provider *provider)
 {
     struct wisp_err err = {0};
+    drop_grace(provider);
     wisp_err_set(&err, WISP_ERR_CANCELLED, "stopped");
     provider->is_ending = false;
     tell(provider, &provider->start_id, &err);
@@ -344,7 +354,14 @@ void wisp_providers_expect_end(struct wisp_providers *providers, struct wisp_str
     if (provider) provider->is_ending = true;
 }
 
-void wisp_providers_stop(struct wisp_providers *providers, struct wisp_str provider_id, uint64_t id)
+static void on_grace_over(uv_timer_t *timer)
+{
+    struct provider *provider = timer->data;
+    drop_grace(provider);
+    wisp_child_stop(provider->child);
+}
+
+void wisp_providers_stop(struct wisp_providers *providers, struct wisp_str provider_id, uint64_t grace_ms, uint64_t id)
 {
     struct provider *provider = find(providers, provider_id);
     if (!provider || wisp_child_state(provider->child) == WISP_CHILD_DOWN) {
@@ -352,7 +369,15 @@ void wisp_providers_stop(struct wisp_providers *providers, struct wisp_str provi
         return;
     }
     provider->stop_id = id;
-    wisp_child_stop(provider->child);
+    if (!grace_ms || !provider->is_ending || wisp_child_state(provider->child) != WISP_CHILD_READY) {
+        wisp_child_stop(provider->child);
+        return;
+    }
+    drop_grace(provider);
+    provider->grace = wisp_mem_alloc(sizeof *provider->grace);
+    uv_timer_init(providers->patience.loop, provider->grace);
+    provider->grace->data = provider;
+    uv_timer_start(provider->grace, on_grace_over, grace_ms, 0);
 }
 
 static void stop_rest(uv_timer_t *timer)

@@ -43,8 +43,10 @@ void wisp_providers_release(struct wisp_providers *providers, const struct wisp_
 void wisp_providers_hang(struct wisp_providers *providers, struct wisp_str provider_id, struct wisp_str reason);
 /* It is asked over the bus to end: from now on its exit is no surprise. */
 void wisp_providers_expect_end(struct wisp_providers *providers, struct wisp_str provider_id);
-/* on_done when the process is gone. The shutdown message was sent before, so it gets SIGTERM at once. */
-void wisp_providers_stop(struct wisp_providers *providers, struct wisp_str provider_id, uint64_t id);
+/* on_done when the process is gone. The shutdown message was sent before: one that answered may end by itself within
+ * grace_ms, others (0) get SIGTERM at once. */
+void wisp_providers_stop(struct wisp_providers *providers, struct wisp_str provider_id, uint64_t grace_ms,
+                         uint64_t id);
 /* Every process has been asked over the bus to end; those that are still there after `patience_ms` get SIGTERM.
  * on_stopped when all are gone, once, from here or later. */
 void wisp_providers_stop_all(struct wisp_providers *providers, uint64_t patience_ms, void (*on_stopped)(void *env),

@@ -168,8 +168,9 @@ enum wisp_lattice_action_kind {
     WISP_LATTICE_COMPONENT_REMOVE, /* id; component.id: done when it takes no more calls */
     WISP_LATTICE_PROVIDER_START,   /* id; provider: done when the process runs */
     WISP_LATTICE_PROVIDER_ENDING,  /* provider.id: is asked over the bus to end; its exit is no surprise from here on */
-    WISP_LATTICE_PROVIDER_STOP,    /* id; provider.id: done when the process is gone */
-    WISP_LATTICE_PROVIDER_HANG,    /* provider.id, text: does not answer; to be killed, then as if it had died */
+    WISP_LATTICE_PROVIDER_STOP, /* id; provider.id, timeout_ms: let it end by itself for so long; done when it is gone
+                                 */
+    WISP_LATTICE_PROVIDER_HANG, /* provider.id, text: does not answer; to be killed, then as if it had died */
     WISP_LATTICE_PROVIDER_RESTART_READY, /* provider: fresh host data for the start that is due */
     WISP_LATTICE_BUILTIN_PUT,    /* id; builtin: runs it in all workers, or changes what runs: done when all have it */
     WISP_LATTICE_BUILTIN_REMOVE, /* id; builtin.id: done when it takes no more calls */

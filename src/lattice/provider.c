@@ -245,6 +245,7 @@ static void shutdown_asked(struct wisp_lattice_call *call, const struct wisp_lat
                          done->err.text);
     struct wisp_lattice_action *action = wisp_lattice_emit(lattice, WISP_LATTICE_PROVIDER_STOP);
     action->provider.id = wisp_lattice_keep(lattice, id);
+    if (!done->err.kind) action->timeout_ms = lattice->provider_shutdown_delay_ms;
     wisp_lattice_call_begin(lattice, &job->call, action, process_stopped, job);
 }
 

@@ -77,6 +77,10 @@ class ProviderTest(wisp.Case):
     def serves(self):
         return self.get()[0] == 200
 
+    def unlinked(self):
+        self.ok("link.del", {"source_id": "web", "name": "default", "wit_namespace": "wasi", "wit_package": "http"})
+        return self.get()[0] == 0
+
     def walk(self):
         """A provider's life: requests, a link deleted and put again, a kill, a stop."""
         wisp.wait_for(self.serves, f"the provider; {self.host.log[-3000:]}")
@@ -84,8 +88,7 @@ class ProviderTest(wisp.Case):
         self.assertEqual(self.get("/", data=body, method="POST"), (200, body))
         self.events.wait_for("health_check_passed", provider_id="web")
 
-        self.ok("link.del", {"source_id": "web", "name": "default", "wit_namespace": "wasi", "wit_package": "http"})
-        wisp.wait_for(lambda: self.get()[0] == 0, "the address to be closed")
+        wisp.wait_for(self.unlinked, "the address to be closed")
         self.link("where")
         wisp.wait_for(self.serves, "the link to be back")
 
@@ -95,6 +98,10 @@ class ProviderTest(wisp.Case):
         (second,) = self.processes()
         self.assertNotEqual(first, second)
 
+        # It serves before it listens to its host.
+        wisp.wait_for(self.unlinked, "the address to be closed")
+        self.link("where")
+        wisp.wait_for(self.serves, "the link to be back")
         self.ok(f"provider.stop.{self.host.id}", {"provider_id": "web", "host_id": self.host.id})
         self.events.wait_for("provider_stopped", provider_id="web")
         wisp.wait_for(lambda: not self.processes(), "the provider to end")

@@ -13,6 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
+import applications
 import hosts
 import wisp
 
@@ -106,6 +107,49 @@ class WashTest(wisp.Case):
         response = json.loads(done.stdout)["response"]
         self.assertEqual((response["status"], response["body"]), (200, "Hello from Rust!\n"))
         self.wash("stop", "provider", "http")
+
+    def test_application(self):
+        address = wisp.free_address()
+        text = applications.example("hello", address)
+        path = self.write("hello.yaml", text)
+        checked = subprocess.run([os.environ["WASH"], "app", "validate", path, "-o", "json"], capture_output=True,
+                                 timeout=120, env={**self.lattice.env, "HOME": self.folder})
+        self.assertEqual(checked.returncode, 0, (checked.stdout, checked.stderr))
+        self.assertEqual((json.loads(checked.stdout)["valid"], json.loads(checked.stdout)["errors"]), (True, []))
+        self.assertEqual(self.wash("app", "list")["applications"], [])
+        put = self.wash("app", "put", path)
+        self.assertEqual((put["deployed"], put["model_name"], put["model_version"]), (True, "hello", "v1.0.0"))
+        deployed = self.wash("app", "deploy", "hello", "v1.0.0")
+        self.assertEqual((deployed["deployed"], deployed["model_name"], deployed["model_version"]),
+                         (True, "hello", "v1.0.0"))
+
+        def answer():
+            try:
+                with wisp.Client(address) as client:
+                    return client.request().body
+            except OSError:
+                return None
+
+        def status():
+            return self.wash("app", "status", "hello")["status"]
+
+        self.assertEqual(wisp.wait_for(answer, "an answer"), b"Hello from Rust!\n")
+        wisp.wait_for(lambda: status()["status"]["type"] == "deployed", "deployed")
+        self.assertLessEqual({"SpreadScaler", "LinkScaler"}, {scaler["kind"] for scaler in status()["scalers"]})
+        second = self.write("second.yaml", text.replace("v1.0.0", "v2").replace("http-hello-rust", "http-hello-c"))
+        self.assertEqual(self.wash("app", "deploy", second)["model_version"], "v2")
+        wisp.wait_for(lambda: answer() == b"Hello from C!\n", "the second version")
+        summary, = self.wash("app", "list")["applications"]
+        self.assertEqual((summary["name"], summary["deployed_version"], summary["version"]), ("hello", "v2", "v2"))
+        self.assertEqual([(entry["version"], entry["deployed"]) for entry in self.wash("app", "history", "hello")["revisions"]],
+                         [("v1.0.0", False), ("v2", True)])
+        manifest = self.wash("app", "get", "hello", "v1.0.0")["application"]
+        self.assertEqual(manifest["metadata"]["annotations"]["version"], "v1.0.0")
+        self.assertEqual(self.wash("app", "undeploy", "hello")["undeployed_application_names"], ["hello"])
+        wisp.wait_for(lambda: self.wash("get", "inventory")["inventories"][0]["components"] == [], "nothing to run")
+        self.assertTrue(self.wash("app", "delete", "hello", "v1.0.0")["deleted"])
+        self.wash("app", "delete", "--all-undeployed")
+        self.assertEqual(self.wash("app", "list")["applications"], [])
 
     def test_stop_host(self):
         self.wash("stop", "host", self.host.id)
