@@ -26,6 +26,7 @@ enum {
     CLOSE_MS = 2000,
     FLUSH_MS = 1000,
     PARENT_EVERY_MS = 2000,
+    CONNECT_MS = 15000, /* of the first attempt too: a host that starts hundreds of us at once is slow to answer */
     SUBJECT_MAX = 512,
 };
 
@@ -273,6 +274,7 @@ static int connect_bus(struct process *process, struct wisp_err *err)
                                               .name = name.data,
                                               .jwt = *data->bus_jwt ? data->bus_jwt : NULL,
                                               .seed = *data->bus_seed ? data->bus_seed : NULL,
+                                              .connect_timeout_ms = CONNECT_MS,
                                               .gives_up_at_start = true,
                                               .on_state = on_bus_state,
                                               .env = process};

@@ -10,6 +10,7 @@ const struct wisp_provider_kind *const wisp_capability_kinds[] = {
     &wisp_keyvalue_vault,
     &wisp_blobstore_fs,
     &wisp_blobstore_s3,
+    &wisp_blobstore_azure,
     &wisp_messaging_nats,
     &wisp_messaging_kafka,
     &wisp_sqldb_postgres,
@@ -33,6 +34,11 @@ const struct wisp_host_interface *const wisp_capability_interfaces[] = {
     &wisp_http_guest_outgoing_handler,
 };
 const size_t wisp_capability_n_interfaces = WISP_COUNT(wisp_capability_interfaces);
+
+const struct wisp_inside *const wisp_capability_insides[] = {
+    &wisp_messaging_inside_handler,
+};
+const size_t wisp_capability_n_insides = WISP_COUNT(wisp_capability_insides);
 
 const struct wisp_provider_kind *wisp_capability_find(struct wisp_str name)
 {

@@ -2,11 +2,11 @@
 /* What the folders below define; capability.c makes tables of it. */
 #pragma once
 
-#include "provider/provider.h"
+#include "provider/inside.h"
 
 extern const struct wisp_provider_kind wisp_keyvalue_sqlite, wisp_keyvalue_nats, wisp_keyvalue_redis,
     wisp_keyvalue_vault;
-extern const struct wisp_provider_kind wisp_blobstore_fs, wisp_blobstore_s3;
+extern const struct wisp_provider_kind wisp_blobstore_fs, wisp_blobstore_s3, wisp_blobstore_azure;
 extern const struct wisp_provider_kind wisp_messaging_nats, wisp_messaging_kafka;
 extern const struct wisp_provider_kind wisp_sqldb_postgres;
 extern const struct wisp_provider_kind wisp_http_client;
@@ -16,5 +16,6 @@ extern const struct wisp_host_interface wisp_keyvalue_guest_store, wisp_keyvalue
 extern const struct wisp_host_interface wisp_blobstore_guest_blobstore, wisp_blobstore_guest_container,
     wisp_blobstore_guest_types;
 extern const struct wisp_host_interface wisp_http_guest_outgoing_handler;
+extern const struct wisp_inside wisp_messaging_inside_handler;
 extern const struct wisp_host_interface wisp_messaging_guest_types, wisp_messaging_guest_producer,
     wisp_messaging_guest_request;

@@ -54,7 +54,8 @@ static const struct wisp_arg_option options[] = {
 static const struct wisp_arg_operand operands[] = {
     {.name = "FILE",
      .help =
-         "a component, binary (.wasm) or text (.wat); or an image HOST/NAME:TAG; or the id of what runs in a lattice",
+         "a component, binary (.wasm) or text (.wat), or a provider archive; or an image HOST/NAME:TAG; or the id of "
+         "what runs in a lattice",
      .is_required = true,
      FIELD(target),
      .completion = WISP_COMPLETE_FILES},
@@ -236,11 +237,27 @@ static int inspect_component(const struct values *values, struct wisp_err *err)
     return r < 0 ? wisp_err_wrap(err, "component `%s`", source.name) : 0;
 }
 
+static int inspect_file(const struct values *values, struct wisp_err *err)
+{
+    const char *target = values->target, *path = strncmp(target, "file://", 7) == 0 ? target + 7 : target;
+    enum wisp_inspect_form form = wisp_inspect_form(path);
+    if (form == WISP_INSPECT_PROGRAM)
+        return wisp_err_set(
+            err, WISP_ERR_UNSUPPORTED,
+            "`%s` is a program, not WebAssembly; if it is a provider, it may itself tell with --describe "
+            "what it serves",
+            path);
+    if (form == WISP_INSPECT_OTHER) return inspect_component(values, err);
+    if (values->output == OUTPUT_WIT)
+        return wisp_err_set(err, WISP_ERR_UNSUPPORTED, "`%s` is a provider archive; -o wit is for components", path);
+    return wisp_inspect_archive(path, values->output == WISP_OUTPUT_JSON, err);
+}
+
 static int run(const void *values_, struct wisp_err *err)
 {
     const struct values *values = values_;
     bool may_run = access(values->target, F_OK) < 0 && wisp_word_check_id(values->target, NULL) == 0;
-    if (!may_run) return inspect_component(values, err);
+    if (!may_run) return inspect_file(values, err);
     if (values->output == OUTPUT_WIT)
         return wisp_err_set(err, WISP_ERR_NOT_FOUND, "there is no file `%s`; -o wit is for files and images",
                             values->target);
@@ -253,8 +270,10 @@ static const struct values defaults = {.connection = WISP_CONNECTION_UNSET};
 const struct wisp_verb wisp_verb_inspect = {
     .name = "inspect",
     .summary = "what a component imports and exports; what runs in a lattice",
-    .text = "With -o wit: its world in WIT, as other tools read it. The id of a component or provider that runs in a\n"
-            "lattice (and is no file): where it runs, its image, its links and configs.",
+    .text =
+        "With -o wit: its world in WIT, as other tools read it. Of a provider archive (.par.gz): its claims, and the\n"
+        "machines that it is for. The id of a component or provider that runs in a lattice (and is no file): where\n"
+        "it runs, its image, its links and configs.",
     .example = "wisp inspect hello.wasm\nwisp inspect hello.wasm -o wit\nwisp inspect ghcr.io/acme/echo:1.0.0\n"
                "wisp inspect echo -o json",
     WISP_VERB_TABLES(options, operands, defaults),

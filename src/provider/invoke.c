@@ -45,52 +45,54 @@ static const struct wisp_provider_export *find_import(const struct wisp_provider
 }
 
 static int call_remote(struct wisp_provider_invocation *invocation, const struct wisp_provider_export *import,
-                       struct wisp_str target_id, const void *args, uint64_t timeout_ms, struct wisp_arena *arena,
-                       struct wisp_err *err)
+                       const void *args, const struct wisp_provider_request *request, struct wisp_err *err)
 {
     const struct wisp_provider *provider = &invocation->instance->base;
     const struct wisp_bus_header headers[] = {{WISP_STR("source-id"), provider->id},
-                                              {WISP_STR("target-id"), target_id}};
+                                              {WISP_STR("target-id"), request->target_id},
+                                              {WISP_STR("traceparent"), request->traceparent}};
     struct wisp_wrpc_target target = {
-        .id = target_id,
+        .id = request->target_id,
         .function = {wisp_str_from(import->interface->name), wisp_str_from(import->func->name)},
         .headers = headers,
-        .n_headers = WISP_COUNT(headers),
-        .timeout_ms = timeout_ms};
-    return wisp_wrpc_call_start(provider->wrpc, &target, import->type, args, arena, on_result, invocation,
-                                &invocation->call, err);
+        .n_headers = WISP_COUNT(headers) - (request->traceparent.len == 0),
+        .timeout_ms = request->timeout_ms};
+    return wisp_wrpc_call_start(provider->wrpc, &target, import->type, args, request->arena, request->on_result,
+                                request->env, &invocation->call, err);
 }
 
 static int start(struct wisp_provider_invocation *invocation, const struct wisp_provider_export *import,
-                 struct wisp_str target_id, const void *args, uint64_t timeout_ms, struct wisp_arena *arena,
-                 struct wisp_err *err)
+                 const void *args, const struct wisp_provider_request *request, struct wisp_err *err)
 {
     struct wisp_provider_instance *instance = invocation->instance;
     const struct wisp_provider_world *world = &instance->world;
     int r = -WISP_ERR_UNAVAILABLE;
     if (world->invoke)
-        r = world->invoke(world->env, &instance->base, import, target_id, args, timeout_ms, arena, on_result,
-                          invocation, &invocation->handle, err);
+        r = world->invoke(world->env, &instance->base, import, args, request, &invocation->handle, err);
     else
-        wisp_err_set(err, WISP_ERR_UNAVAILABLE, "there is no bus to reach `%.*s` by", WISP_STR_ARG(target_id));
+        wisp_err_set(err, WISP_ERR_UNAVAILABLE, "there is no bus to reach `%.*s` by", WISP_STR_ARG(request->target_id));
     invocation->is_world = r == 0;
     if (r != -WISP_ERR_UNAVAILABLE || !instance->base.wrpc) return r;
-    return call_remote(invocation, import, target_id, args, timeout_ms, arena, err);
+    return call_remote(invocation, import, args, request, err);
 }
 
 int wisp_provider_invoke(struct wisp_provider *provider, const struct wisp_provider_interface *interface,
-                         const struct wisp_provider_func *func, struct wisp_str target_id, const void *args,
-                         uint64_t timeout_ms, struct wisp_arena *arena, wisp_provider_on_result *callback, void *env,
-                         struct wisp_provider_invocation **ret_invocation, struct wisp_err *err)
+                         const struct wisp_provider_func *func, const void *args,
+                         const struct wisp_provider_request *request, struct wisp_provider_invocation **ret_invocation,
+                         struct wisp_err *err)
 {
     struct wisp_provider_instance *instance = wisp_provider_instance_of(provider);
     const struct wisp_provider_export *import = find_import(instance, interface, func, err);
     if (!import) return -WISP_ERR_INTERNAL;
-    if (timeout_ms == 0) timeout_ms = instance->call_timeout_ms;
     struct wisp_provider_invocation *invocation = wisp_mem_alloc(sizeof *invocation);
-    *invocation = (struct wisp_provider_invocation){.instance = instance, .on_result = callback, .env = env};
+    *invocation =
+        (struct wisp_provider_invocation){.instance = instance, .on_result = request->on_result, .env = request->env};
     wisp_ring_append(&instance->invocations, &invocation->link);
-    int r = start(invocation, import, target_id, args, timeout_ms, arena, err);
+    struct wisp_provider_request own = *request;
+    own.on_result = on_result;
+    own.env = invocation;
+    if (own.timeout_ms == 0) own.timeout_ms = instance->call_timeout_ms;
+    int r = start(invocation, import, args, &own, err);
     if (r < 0) {
         invocation_free(invocation);
         return r;

@@ -145,13 +145,21 @@ void wisp_provider_fail(struct wisp_provider_call *call, const struct wisp_err *
 struct wisp_provider_invocation;
 /* `result` is valid as long as the arena; NULL with `err`: UNAVAILABLE (nobody runs it), TIMEOUT, GUEST, ... */
 typedef void wisp_provider_on_result(const void *result, const struct wisp_err *err, void *env);
-/* Calls a function of one of kind->imports at a component. Arguments are copied or sent before it returns. on_result
- * comes exactly once, from the loop, unless it is cancelled or this fails. timeout_ms 0: the default of calls. */
+/* What a call of a component needs besides its arguments. Zeroed is valid but for the first three. */
+struct wisp_provider_request {
+    struct wisp_str target_id;
+    struct wisp_arena *arena; /* for the result */
+    wisp_provider_on_result *on_result;
+    void *env;
+    uint64_t timeout_ms;         /* 0: the default of calls */
+    struct wisp_str traceparent; /* what it is a part of (W3C Trace Context); empty: a trace of its own */
+};
+/* Calls a function of one of kind->imports at a component. Arguments and request are copied or sent before it returns.
+ * on_result comes exactly once, from the loop, unless it is cancelled or this fails. */
 int wisp_provider_invoke(struct wisp_provider *provider, const struct wisp_provider_interface *interface,
-                         const struct wisp_provider_func *func, struct wisp_str target_id, const void *args,
-                         uint64_t timeout_ms, struct wisp_arena *arena, wisp_provider_on_result *on_result, void *env,
-                         struct wisp_provider_invocation **ret_invocation, struct wisp_err *err)
-    __attribute__((warn_unused_result));
+                         const struct wisp_provider_func *func, const void *args,
+                         const struct wisp_provider_request *request, struct wisp_provider_invocation **ret_invocation,
+                         struct wisp_err *err) __attribute__((warn_unused_result));
 void wisp_provider_invocation_cancel(struct wisp_provider_invocation *invocation);
 
 /* Something is under way that is neither a call nor an invocation, and draining waits for it. As often as release. */

@@ -16,8 +16,8 @@ struct wisp_provider_export {
 struct wisp_provider_world {
     /* As wisp_provider_invoke, with the type at hand. UNAVAILABLE from the call itself: not here, try wRPC. */
     int (*invoke)(void *env, struct wisp_provider *provider, const struct wisp_provider_export *import,
-                  struct wisp_str target_id, const void *args, uint64_t timeout_ms, struct wisp_arena *arena,
-                  wisp_provider_on_result *on_result, void *result_env, void **ret_handle, struct wisp_err *err);
+                  const void *args, const struct wisp_provider_request *request, void **ret_handle,
+                  struct wisp_err *err);
     void (*cancel)(void *env, void *handle);
     void *env;
 };

@@ -451,17 +451,18 @@ struct world {
 };
 
 static int world_invoke(void *env, struct wisp_provider *provider, const struct wisp_provider_export *import,
-                        struct wisp_str target_id, const void *args, uint64_t timeout_ms, struct wisp_arena *arena,
-                        wisp_provider_on_result *on_result, void *result_env, void **ret_handle, struct wisp_err *err)
+                        const void *args, const struct wisp_provider_request *request, void **ret_handle,
+                        struct wisp_err *err)
 {
     struct world *world = env;
-    (void)provider, (void)args, (void)arena;
+    (void)provider, (void)args;
     CHECK_TEXT(import->func->name, "heard");
-    CHECK_INT(timeout_ms, 10000);
+    CHECK_INT(request->timeout_ms, 10000);
+    CHECK_STR(request->traceparent, "00-trace");
     if (world->is_elsewhere)
-        return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "`%.*s` is not here", WISP_STR_ARG(target_id));
-    world->on_result = on_result;
-    world->result_env = result_env;
+        return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "`%.*s` is not here", WISP_STR_ARG(request->target_id));
+    world->on_result = request->on_result;
+    world->result_env = request->env;
     *ret_handle = world;
     return 0;
 }
@@ -488,9 +489,14 @@ TEST(invocations_in_this_process)
                                             .loop = &here.loop,
                                             .world = {world_invoke, world_cancel, &world}};
     CHECK_OK(wisp_provider_new(&here.provider, &options, &here.err), &here.err);
+    const struct wisp_provider_request request = {.target_id = WISP_STR("app"),
+                                                  .arena = &arena,
+                                                  .on_result = on_text,
+                                                  .env = &answer,
+                                                  .traceparent = WISP_STR("00-trace")};
 #define INVOKE()                                                                                                       \
-    wisp_provider_invoke(here.provider, &listener_interface, &listener_funcs[0], WISP_STR("app"), &WISP_STR("x"), 0,   \
-                         &arena, on_text, &answer, &invocation, &here.err)
+    wisp_provider_invoke(here.provider, &listener_interface, &listener_funcs[0], &WISP_STR("x"), &request,             \
+                         &invocation, &here.err)
     CHECK_OK(INVOKE(), &here.err);
     world.on_result(&WISP_STR("ok"), NULL, world.result_env);
     CHECK_TEXT(answer.text, "ok");
@@ -500,8 +506,8 @@ TEST(invocations_in_this_process)
     CHECK_OK(INVOKE(), &here.err);
     world.is_elsewhere = true;
     CHECK_FAILS(INVOKE(), UNAVAILABLE);
-    CHECK_FAILS(wisp_provider_invoke(here.provider, &greeter_interface, &greeter_funcs[1], WISP_STR("app"), NULL, 0,
-                                     &arena, on_text, &answer, &invocation, &here.err),
+    CHECK_FAILS(wisp_provider_invoke(here.provider, &greeter_interface, &greeter_funcs[1], NULL, &request, &invocation,
+                                     &here.err),
                 INTERNAL);
     here_deinit(&here);
     CHECK_INT(world.n_cancelled, 2);

@@ -148,6 +148,7 @@ static void on_heard_call(struct wisp_wrpc_incoming *incoming, const void *args,
     const struct wisp_wrpc_caller *caller = wisp_wrpc_incoming_caller(incoming);
     CHECK_STR(caller->source_id, "gr");
     CHECK_STR(caller->target_id, "app");
+    CHECK_STR(caller->traceparent, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     CHECK_OK(wisp_wrpc_incoming_finish(incoming, args, &rig->err), &rig->err);
 }
 
@@ -160,9 +161,11 @@ TEST(invocations_over_the_bus)
     struct wisp_wrpc_service *app;
     struct wisp_wrpc_function heard_function = {WISP_STR("acme:hello/listener@0.1.0"), WISP_STR("heard")};
     served_init(&served);
+    struct wisp_provider_request request = {.target_id = WISP_STR("app"), .arena = &rig->arena, .on_result = on_text};
 #define INVOKE(answer)                                                                                                 \
-    CHECK_OK(wisp_provider_invoke(served.provider, &listener_interface, &listener_funcs[0], WISP_STR("app"),           \
-                                  &WISP_STR("echo"), 0, &rig->arena, on_text, answer, &invocation, &rig->err),         \
+    request.env = (answer);                                                                                            \
+    CHECK_OK(wisp_provider_invoke(served.provider, &listener_interface, &listener_funcs[0], &WISP_STR("echo"),         \
+                                  &request, &invocation, &rig->err),                                                   \
              &rig->err)
     INVOKE(&answers[0]);
     AWAIT(&rig->loop, answers[0].n);
@@ -173,6 +176,7 @@ TEST(invocations_over_the_bus)
                                    &rig->err),
              &rig->err);
     settle(rig, &rig->caller.bus);
+    request.traceparent = WISP_STR("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     INVOKE(&answers[1]);
     AWAIT(&rig->loop, answers[1].n);
     CHECK_STR(answers[1].text, "echo");

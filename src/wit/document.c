@@ -133,6 +133,31 @@ static int add_port(struct gathered *g, struct wisp_wit_decl_world *world, const
     return add_interface(g, port->is_export, scope);
 }
 
+/* Names of what an include has added, which is all behind `from`. */
+static int apply_rename(struct gathered *g, const struct wisp_wit_rename *rename, const uint32_t from[static 4])
+{
+    bool is_found = false;
+    for (int exports = 0; exports < 2; exports++) {
+        for (uint32_t i = from[exports]; i < g->n_interfaces[exports]; i++) {
+            if (!wisp_str_equal(g->interfaces[exports][i]->id, rename->from)) continue;
+            struct wisp_wit_document_interface *copy =
+                WISP_NEW(&g->document->arena, struct wisp_wit_document_interface);
+            *copy = *g->interfaces[exports][i];
+            copy->id = copy->name = rename->to;
+            g->interfaces[exports][i] = copy;
+            is_found = true;
+        }
+        for (uint32_t i = from[2 + exports]; i < g->n_funcs[exports]; i++) {
+            if (!wisp_str_equal(g->funcs[exports][i].name, rename->from)) continue;
+            g->funcs[exports][i].name = rename->to;
+            is_found = true;
+        }
+    }
+    if (is_found) return 0;
+    return wisp_wit_fail_at(&rename->place, g->err, "the world has no import or export `%.*s`",
+                            WISP_STR_ARG(rename->from));
+}
+
 static int add_world(struct gathered *g, struct wisp_wit_decl_world *world);
 
 static int add_include(struct gathered *g, struct wisp_wit_decl_world *world,
@@ -145,7 +170,11 @@ static int add_include(struct gathered *g, struct wisp_wit_decl_world *world,
     if (!other)
         return wisp_wit_fail_at(&include->path.place, g->err, "`%.*s` is no world", WISP_STR_ARG(include->path.name));
     if (other->is_being_made) return wisp_wit_fail_at(&include->path.place, g->err, "the world includes itself");
-    return add_world(g, other);
+    const uint32_t from[] = {g->n_interfaces[0], g->n_interfaces[1], g->n_funcs[0], g->n_funcs[1]};
+    r = add_world(g, other);
+    for (const struct wisp_wit_rename *rename = include->renames; r == 0 && rename; rename = rename->next)
+        r = apply_rename(g, rename, from);
+    return r;
 }
 
 static int add_world(struct gathered *g, struct wisp_wit_decl_world *world)

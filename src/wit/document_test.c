@@ -109,6 +109,26 @@ TEST(packages_come_from_folders_and_from_within_files)
     CHECK_INT(func_of(interface_of(world, true, "far:away/points@2.1.0"), "all")->result->kind, WISP_TYPE_STREAM);
 }
 
+TEST(an_include_gives_other_names)
+{
+    static const char text[] =
+        "package a:b;\n"
+        "interface i { g: func(); }\n"
+        "world common { import x: interface { f: func(); } export run: func(); import i; }\n"
+        "@unstable(feature = z) world later { import i; }\n"
+        "world w { include common with { x as y, run as walk, } @unstable(feature = z) include later; }\n";
+    struct wisp_err err = {0};
+    WISP_CLEANUP_WIT_DOCUMENT struct wisp_wit_document *document = wisp_wit_document_new();
+    CHECK_OK(wisp_wit_document_add(document, 0, "a.wit", wisp_str_from(text), &err), &err);
+    const struct wisp_wit_document_world *world;
+    CHECK_OK(wisp_wit_document_world(document, 0, WISP_STR("w"), &world, &err), &err);
+    CHECK(interface_of(world, false, "y") && !interface_of(world, false, "x") && interface_of(world, false, "a:b/i"));
+    CHECK(wisp_str_is(world->export_funcs[0].name, "walk"));
+    CHECK_OK(wisp_wit_document_world(document, 0, WISP_STR("common"), &world, &err), &err);
+    CHECK(interface_of(world, false, "x") != NULL);
+    CHECK_INT(wisp_wit_document_world(document, 0, WISP_STR("later"), &world, &err), -WISP_ERR_NOT_FOUND);
+}
+
 struct bad {
     const char *text, *message;
 };
@@ -132,6 +152,10 @@ TEST(what_is_wrong_is_told_with_its_place)
         {"package a:b;\ninterface i { f: func(x: list<u8, u8>); }\nworld w { import i; }\n",
          "`list` with 2 types in brackets"},
         {"package a:b;\nworld w {}\nworld w {}\n", "there are two worlds `w`"},
+        {"package a:b;\nworld v {}\nworld w { include v with { x as y } }\n",
+         "bad.wit:3:28: the world has no import or"},
+        {"package a:b;\ninterface i { t: func(); type t = u8; }\n", "bad.wit:2:31: there is a function `t` too"},
+        {"package a:b;\ninterface i { type t = u8; t: func(); }\n", "bad.wit:2:28: there is a type `t` too"},
         {"interface \x80 {}", "it is not UTF-8"},
     };
     for (size_t i = 0; i < WISP_COUNT(bad); i++) {

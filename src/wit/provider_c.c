@@ -11,7 +11,12 @@ enum { SIGNATURE_MAX = 1 << 16 }; /* that host_signature.h takes */
 struct writer {
     const struct wisp_wit_document_world *world;
     struct wisp_arena arena;
-    struct wisp_map known; /* C names of types that were defined */
+    struct wisp_map known; /* types that were defined, by what they are: how a field of them is written */
+    struct wisp_map taken; /* names in C */
+    /* The interface at hand, the words that its signatures have for types, and what those mean. */
+    const char *interface;
+    struct wisp_map words;
+    struct wisp_buf types;
     struct wisp_buf *header, *source;
     struct wisp_str name;
     int failed;
@@ -32,7 +37,8 @@ static bool is_c_word(struct wisp_str name)
         "auto",   "break",  "case",     "char",   "const",    "continue", "default", "do",      "double", "else",
         "enum",   "extern", "float",    "for",    "goto",     "if",       "inline",  "int",     "long",   "register",
         "return", "short",  "signed",   "sizeof", "static",   "struct",   "switch",  "typedef", "union",  "unsigned",
-        "void",   "while",  "volatile", "bool",   "restrict", "true",     "false",   "asm",     "typeof",
+        "void",   "while",  "volatile", "bool",   "restrict", "true",     "false",   "asm",     "typeof", "errno",
+        "linux",  "unix",   "stdin",    "stdout", "stderr",   "nullptr",  "alignas", "alignof",
     };
     for (size_t i = 0; i < WISP_COUNT(words); i++)
         if (wisp_str_is(name, words[i])) return true;
@@ -45,7 +51,14 @@ static char *c_name(struct writer *w, struct wisp_str name, bool in_capitals)
     char *made = wisp_arena_cstr(&w->arena, name);
     for (char *c = made; *c; c++)
         *c = (char)(*c == '-' || *c == '.' || *c == ':' ? '_' : in_capitals ? toupper(*c) : tolower(*c));
-    return !in_capitals && is_c_word(wisp_str_from(made)) ? wisp_arena_printf(&w->arena, "%s_", made) : made;
+    return made;
+}
+
+/* Of something that has no prefix. */
+static char *field_name(struct writer *w, struct wisp_str name)
+{
+    char *made = c_name(w, name, false);
+    return is_c_word(wisp_str_from(made)) ? wisp_arena_printf(&w->arena, "%s_", made) : made;
 }
 
 /* "acme:hello/greeter@0.1.0" in parts. */
@@ -58,23 +71,59 @@ static void take_apart(struct wisp_str id, struct wisp_str *ret_package, struct 
     wisp_str_split(*ret_interface, '@', ret_interface, &version);
 }
 
-static bool is_other_of_that_name(const struct wisp_wit_document_interface *interface, struct wisp_str id)
+/* False: something has the name already. C has several spaces of names: structs and enums are of "type", say. */
+static bool take(struct writer *w, const char *space, const char *name)
 {
-    struct wisp_str package, name;
+    return wisp_map_add(&w->taken, wisp_str_from(wisp_arena_printf(&w->arena, "%s %s", space, name)), w);
+}
+
+/* With as many of the sign at its end as it takes. */
+static const char *unique_with(struct writer *w, const char *space, const char *name, char sign)
+{
+    while (!take(w, space, name)) name = wisp_arena_printf(&w->arena, "%s%c", name, sign);
+    return name;
+}
+
+static const char *unique(struct writer *w, const char *space, const char *name)
+{
+    return unique_with(w, space, name, '_');
+}
+
+/* How much of an interface's id its names in C begin with. */
+enum prefix { INTERFACE, WITH_PACKAGE, WITH_ALL };
+
+static char *prefix_at(struct writer *w, struct wisp_str id, enum prefix how)
+{
+    struct wisp_str package, name, space;
+    if (how == WITH_ALL) {
+        char *all = wisp_arena_cstr(&w->arena, id);
+        for (char *c = all; *c; c++)
+            if (!isalnum((unsigned char)*c)) *c = '_';
+        return c_name(w, wisp_str_from(all), false);
+    }
     take_apart(id, &package, &name);
-    return wisp_str_equal(interface->name, name) && !wisp_str_equal(interface->id, id);
+    if (how == INTERFACE || !package.len) return c_name(w, name, false);
+    wisp_str_split(package, ':', &space, &package);
+    return wisp_arena_printf(&w->arena, "%s_%s", c_name(w, package, false), c_name(w, name, false));
+}
+
+static bool has_twin(struct writer *w, struct wisp_str id, enum prefix how)
+{
+    const struct wisp_wit_document_interface *const *lists[] = {w->world->exports, w->world->imports};
+    const uint32_t counts[] = {w->world->n_exports, w->world->n_imports};
+    const char *prefix = prefix_at(w, id, how);
+    for (int list = 0; list < 2; list++)
+        for (uint32_t i = 0; i < counts[list]; i++)
+            if (!wisp_str_equal(lists[list][i]->id, id) && !strcmp(prefix_at(w, lists[list][i]->id, how), prefix))
+                return true;
+    return false;
 }
 
 static char *prefix_of(struct writer *w, struct wisp_str id)
 {
-    struct wisp_str package, name, space;
-    take_apart(id, &package, &name);
-    bool is_twice = false;
-    for (uint32_t i = 0; i < w->world->n_exports; i++) is_twice |= is_other_of_that_name(w->world->exports[i], id);
-    for (uint32_t i = 0; i < w->world->n_imports; i++) is_twice |= is_other_of_that_name(w->world->imports[i], id);
-    if (!is_twice) return c_name(w, name, false);
-    wisp_str_split(package, ':', &space, &package);
-    return wisp_arena_printf(&w->arena, "%s_%s", c_name(w, package, false), c_name(w, name, false));
+    enum prefix how = INTERFACE;
+    while (how < WITH_ALL && has_twin(w, id, how)) how++;
+    return prefix_at(w, id, how);
 }
 
 /* What a name for the type is made of: "option_list_person". */
@@ -143,24 +192,37 @@ static void put_docs(struct wisp_buf *out, struct wisp_str docs)
     if (!docs.len) return;
     wisp_buf_append_str(out, WISP_STR("/* "));
     for (size_t i = 0; i < docs.len; i++) {
+        bool is_sign =
+            i > 0 && ((docs.ptr[i - 1] == '*' && docs.ptr[i] == '/') || (docs.ptr[i - 1] == '/' && docs.ptr[i] == '*'));
+        if (is_sign) wisp_buf_append_char(out, ' '); /* no comment begins or ends in it */
         if (docs.ptr[i] == '\n')
             wisp_buf_append_str(out, WISP_STR("\n * "));
-        else if (docs.ptr[i] != '*' || i + 1 == docs.len || docs.ptr[i + 1] != '/')
+        else
             wisp_buf_append_char(out, docs.ptr[i]);
     }
     wisp_buf_append_str(out, WISP_STR(" */\n"));
 }
 
-static void put_constants(struct writer *w, const char *name, const struct wisp_type *type)
+static const char *constant(struct writer *w, const char *of, struct wisp_str label)
 {
-    bool are_flags = type->kind == WISP_TYPE_FLAGS;
-    char *capitals = c_name(w, wisp_str_from(name), true);
-    if (are_flags && type->n_fields > 32) fail(w, "flags with more than 32 labels", type->name);
+    return unique(w, "constant",
+                  wisp_arena_printf(&w->arena, "%s_%s", c_name(w, wisp_str_from(of), true), c_name(w, label, true)));
+}
+
+static void put_enum(struct writer *w, const char *name, const struct wisp_type *type)
+{
     wisp_buf_printf(w->header, "enum %s {\n", name);
     for (uint32_t i = 0; i < type->n_fields; i++)
-        wisp_buf_printf(w->header, are_flags ? "    %s_%s = 1u << %u,\n" : "    %s_%s = %u,\n", capitals,
-                        c_name(w, type->fields[i].name, true), i);
+        wisp_buf_printf(w->header, "    %s = %u,\n", constant(w, name, type->fields[i].name), i);
     wisp_buf_append_str(w->header, WISP_STR("};\n"));
+}
+
+/* No enum: its constants are an int. */
+static void put_flags(struct writer *w, const char *name, const struct wisp_type *type)
+{
+    if (type->n_fields > 32) fail(w, "flags with more than 32 labels", type->name);
+    for (uint32_t i = 0; i < type->n_fields; i++)
+        wisp_buf_printf(w->header, "#define %s (UINT32_C(1) << %u)\n", constant(w, name, type->fields[i].name), i);
 }
 
 static void put_field(struct writer *w, const char *indent, const char *type, const char *name)
@@ -184,8 +246,9 @@ static void put_struct(struct writer *w, const char *name, const struct wisp_typ
     const char **names = WISP_NEW_ARRAY(&w->arena, const char *, type->n_fields + 1);
     for (uint32_t i = 0; i < type->n_fields; i++)
         names[i] = type->kind == WISP_TYPE_TUPLE ? wisp_arena_printf(&w->arena, "f%u", i)
-                                                 : c_name(w, type->fields[i].name, false);
-    if (type->kind == WISP_TYPE_VARIANT) put_constants(w, wisp_arena_printf(&w->arena, "%s_tag", name), type);
+                                                 : field_name(w, type->fields[i].name);
+    if (type->kind == WISP_TYPE_VARIANT)
+        put_enum(w, unique(w, "type", wisp_arena_printf(&w->arena, "%s_tag", name)), type);
     wisp_buf_printf(w->header, "struct %s {\n", name);
     switch (type->kind) {
     case WISP_TYPE_LIST:
@@ -215,18 +278,34 @@ static bool is_enum_or_flags(const struct wisp_type *type)
 }
 
 /* Its parts are defined first. */
-static const char *define_new(struct writer *w, const char *prefix, char *name, const struct wisp_type *type)
+static const char *define_new(struct writer *w, const char *prefix, const char *name, const struct wisp_type *type)
 {
     const char **types = WISP_NEW_ARRAY(&w->arena, const char *, type->n_fields + 1);
     if (type->kind == WISP_TYPE_LIST) types[0] = define(w, prefix, type->element);
     for (uint32_t i = 0; i < type->n_fields && !is_enum_or_flags(type); i++)
         if (type->fields[i].type) types[i] = define(w, prefix, type->fields[i].type);
     if (is_enum_or_flags(type)) {
-        put_constants(w, name, type);
+        type->kind == WISP_TYPE_ENUM ? put_enum(w, name, type) : put_flags(w, name, type);
         return "uint32_t";
     }
     put_struct(w, name, type, types);
     return wisp_arena_printf(&w->arena, "struct %s", name);
+}
+
+/* What tells a type from all others: for one with a name that and where it is from. */
+static void put_identity(const struct wisp_type *type, struct wisp_buf *out)
+{
+    if (type->name.len && type->owner.len) {
+        wisp_buf_printf(out, "%.*s#%.*s", WISP_STR_ARG(type->owner), WISP_STR_ARG(type->name));
+        return;
+    }
+    wisp_buf_printf(out, "%d(", (int)type->kind);
+    if (type->element) put_identity(type->element, out);
+    for (uint32_t i = 0; i < type->n_fields; i++) {
+        wisp_buf_append_char(out, ',');
+        if (type->fields[i].type) put_identity(type->fields[i].type, out);
+    }
+    wisp_buf_append_char(out, ')');
 }
 
 /* The type as a field has it; defines it where that is needed. */
@@ -240,14 +319,15 @@ static const char *define(struct writer *w, const char *prefix, const struct wis
         define(w, prefix, type->element);
     if (primitive(type->kind) && !is_enum_or_flags(type)) return primitive(type->kind);
     if (type->kind == WISP_TYPE_LIST && type->element->kind == WISP_TYPE_U8) return "struct wisp_bytes";
-    WISP_CLEANUP_BUF struct wisp_buf shape = {0};
+    WISP_CLEANUP_BUF struct wisp_buf shape = {0}, identity = {0};
     if (type->name.len && type->owner.len) prefix = prefix_of(w, type->owner);
-    put_shape(w, prefix, type, &shape);
-    char *name = wisp_arena_printf(&w->arena, "%s_%.*s", prefix, WISP_STR_ARG(wisp_buf_str(&shape)));
-    const char *known = wisp_map_get(&w->known, wisp_str_from(name));
+    put_identity(type, &identity);
+    char *known = wisp_map_get(&w->known, wisp_buf_str(&identity));
     if (known) return known;
-    known = define_new(w, prefix, name, type);
-    wisp_map_add(&w->known, wisp_str_from(name), wisp_arena_printf(&w->arena, "%s", known));
+    put_shape(w, prefix, type, &shape);
+    const char *name = wisp_arena_printf(&w->arena, "%s_%.*s", prefix, WISP_STR_ARG(wisp_buf_str(&shape)));
+    known = wisp_arena_printf(&w->arena, "%s", define_new(w, prefix, unique(w, "type", name), type));
+    wisp_map_add(&w->known, wisp_arena_str(&w->arena, wisp_buf_str(&identity)), known);
     return known;
 }
 
@@ -289,7 +369,8 @@ static void put_element(struct writer *w, const char *word, const struct wisp_ty
     wisp_buf_append_char(out, '>');
 }
 
-static void put_signature_type(struct writer *w, const struct wisp_type *type, struct wisp_buf *out)
+/* All of it, whatever its name. */
+static void put_structure(struct writer *w, const struct wisp_type *type, struct wisp_buf *out)
 {
     if (out->len > SIGNATURE_MAX) {
         fail(w, "its type is too large", type->name);
@@ -326,11 +407,45 @@ static void put_signature_type(struct writer *w, const struct wisp_type *type, s
     case WISP_TYPE_FLAGS:
         wisp_buf_printf(out, "flags(%u)", type->n_fields);
         break;
-    default: {
-        char *text = wisp_type_text(&w->arena, type);
-        wisp_buf_printf(out, "%s", text);
+    case WISP_TYPE_OWN:
+    case WISP_TYPE_BORROW: /* refused already */
+        break;
+    default: /* the name of a type that is another's is none that the signature knows */
+        wisp_buf_printf(out, "%s", wisp_type_text(&w->arena, wisp_type_primitive(type->kind)));
     }
+}
+
+static void begin_words(struct writer *w, struct wisp_str interface)
+{
+    static const char *const builtin[] = {"bool",   "s8",      "u8",   "s16",   "u16",    "s32",    "u32",
+                                          "s64",    "u64",     "f32",  "f64",   "char",   "string", "list",
+                                          "option", "result",  "own",  "flags", "stream", "future", "tuple",
+                                          "record", "variant", "enum", "borrow"};
+    wisp_map_deinit(&w->words);
+    w->words = (struct wisp_map){0};
+    w->types.len = 0;
+    w->interface = wisp_arena_cstr(&w->arena, interface);
+    for (size_t i = 0; i < WISP_COUNT(builtin); i++) take(w, w->interface, builtin[i]);
+}
+
+static void put_signature_type(struct writer *w, const struct wisp_type *type, struct wisp_buf *out)
+{
+    bool is_alike = type->kind == WISP_TYPE_RECORD || type->kind == WISP_TYPE_VARIANT || is_enum_or_flags(type);
+    if (!is_alike || !type->name.len) {
+        put_structure(w, type, out);
+        return;
     }
+    WISP_CLEANUP_BUF struct wisp_buf identity = {0}, text = {0};
+    put_identity(type, &identity);
+    char *word = wisp_map_get(&w->words, wisp_buf_str(&identity));
+    if (!word) {
+        word = wisp_arena_cstr(&w->arena, type->name);
+        word = wisp_arena_printf(&w->arena, "%s", unique_with(w, w->interface, word, '-'));
+        put_structure(w, type, &text);
+        wisp_buf_printf(&w->types, "    \"%s = %.*s\",\n", word, WISP_STR_ARG(wisp_buf_str(&text)));
+        wisp_map_add(&w->words, wisp_arena_str(&w->arena, wisp_buf_str(&identity)), word);
+    }
+    wisp_buf_printf(out, "%s", word);
 }
 
 static void put_signature(struct writer *w, const struct wisp_func_type *type, struct wisp_buf *out)
@@ -363,7 +478,7 @@ static const char *define_result(struct writer *w, const char *prefix, const cha
     bool is_bytes = type->kind == WISP_TYPE_LIST && type->element->kind == WISP_TYPE_U8;
     bool has_handle = type->kind == WISP_TYPE_OWN || type->kind == WISP_TYPE_BORROW;
     if (is_plain || is_bytes || has_handle) return define(w, prefix, type);
-    return define_new(w, prefix, wisp_arena_printf(&w->arena, "%s_result", func), type);
+    return define_new(w, prefix, unique(w, "type", wisp_arena_printf(&w->arena, "%s_result", func)), type);
 }
 
 static void put_args(struct writer *w, const char *prefix, struct func *func)
@@ -374,10 +489,10 @@ static void put_args(struct writer *w, const char *prefix, struct func *func)
     if (type->result) func->result = define_result(w, prefix, func->name, type->result);
     put_docs(w->header, func->decl->docs);
     if (!type->n_params) return;
-    func->args = wisp_arena_printf(&w->arena, "struct %s_args", func->name);
+    const char *name = unique(w, "type", wisp_arena_printf(&w->arena, "%s_args", func->name));
+    func->args = wisp_arena_printf(&w->arena, "struct %s", name);
     wisp_buf_printf(w->header, "%s {\n", func->args);
-    for (uint32_t i = 0; i < type->n_params; i++)
-        put_field(w, "    ", types[i], c_name(w, type->params[i].name, false));
+    for (uint32_t i = 0; i < type->n_params; i++) put_field(w, "    ", types[i], field_name(w, type->params[i].name));
     wisp_buf_append_str(w->header, WISP_STR("};\n"));
 }
 
@@ -394,9 +509,9 @@ static void put_served(struct writer *w, const struct func *func)
         func->args ? "" : "    (void)args;\n", name, func->args ? ", args" : "");
     if (func->result)
         wisp_buf_printf(w->header,
-                        "static inline void %s_return(struct wisp_provider_call *call, const %s%s*result)\n{\n"
+                        "static inline void %s_return(struct wisp_provider_call *call, %s const *result)\n{\n"
                         "    wisp_provider_return(call, result);\n}\n\n",
-                        name, func->result, func->result[strlen(func->result) - 1] == '*' ? "" : " ");
+                        name, func->result);
     else
         wisp_buf_printf(w->header,
                         "static inline void %s_return(struct wisp_provider_call *call)\n{\n"
@@ -406,42 +521,51 @@ static void put_served(struct writer *w, const struct func *func)
 
 static void put_called(struct writer *w, const char *prefix, const struct func *func, uint32_t index)
 {
-    const char *args = func->args ? wisp_arena_printf(&w->arena, "const %s *args, ", func->args) : "";
+    const char *head = wisp_arena_printf(
+        &w->arena,
+        "int %s_call(struct wisp_provider *provider, %s%s%sconst struct wisp_provider_request *request,\n"
+        "    struct wisp_provider_invocation **ret_invocation, struct wisp_err *err)",
+        func->name, func->args ? "const " : "", func->args ? func->args : "", func->args ? " *args, " : "");
     wisp_buf_printf(w->header,
-                    "/* As wisp_provider_invoke; the result is %s%s. */\n"
-                    "int %s_call(struct wisp_provider *provider, struct wisp_str target_id, %suint64_t timeout_ms,\n"
-                    "    struct wisp_arena *arena, wisp_provider_on_result *on_result, void *env,\n"
-                    "    struct wisp_provider_invocation **ret_invocation, struct wisp_err *err)\n"
-                    "    __attribute__((warn_unused_result));\n\n",
-                    func->result ? "a const " : "none", func->result ? func->result : "", func->name, args);
+                    "/* As wisp_provider_invoke; the result is %s%s. */\n%s\n    "
+                    "__attribute__((warn_unused_result));\n\n",
+                    func->result ? "a " : "none", func->result ? func->result : "", head);
     wisp_buf_printf(w->source,
-                    "int %s_call(struct wisp_provider *provider, struct wisp_str target_id, %suint64_t timeout_ms,\n"
-                    "    struct wisp_arena *arena, wisp_provider_on_result *on_result, void *env,\n"
-                    "    struct wisp_provider_invocation **ret_invocation, struct wisp_err *err)\n{\n"
-                    "    return wisp_provider_invoke(provider, &%s, &%s_funcs[%u], target_id, %s, timeout_ms, arena, "
-                    "on_result, env,\n        ret_invocation, err);\n}\n\n",
-                    func->name, args, prefix, prefix, index, func->args ? "args" : "NULL");
+                    "%s\n{\n    return wisp_provider_invoke(provider, &%s_interface, &%s_funcs[%u], %s, request, "
+                    "ret_invocation, err);\n}\n\n",
+                    head, prefix, prefix, index, func->args ? "args" : "NULL");
+}
+
+static void put_entry(struct writer *w, const struct func *func, bool is_served, struct wisp_buf *out)
+{
+    wisp_buf_printf(out, "    {.name = \"%.*s\",\n     .signature = \"", WISP_STR_ARG(func->decl->name));
+    put_signature(w, func->decl->type, out);
+    wisp_buf_append_str(out, WISP_STR("\",\n"));
+    if (is_served) wisp_buf_printf(out, "     .fn = call_%s,\n", func->name);
+    wisp_buf_append_str(out, WISP_STR("     .args_size = "));
+    wisp_buf_printf(out, func->args ? "sizeof(%s)" : "0", func->args);
+    wisp_buf_append_str(out, WISP_STR(", .result_size = "));
+    wisp_buf_printf(out, func->result ? "sizeof(%s)" : "0", func->result);
+    wisp_buf_append_str(out, WISP_STR("},\n"));
 }
 
 static void put_table(struct writer *w, const char *prefix, const struct wisp_wit_document_interface *interface,
                       const struct func *funcs, bool is_served)
 {
-    wisp_buf_printf(w->source, "static const struct wisp_provider_func %s_funcs[] = {\n", prefix);
-    for (uint32_t i = 0; i < interface->n_funcs; i++) {
-        const struct func *func = &funcs[i];
-        WISP_CLEANUP_BUF struct wisp_buf signature = {0};
-        put_signature(w, func->decl->type, &signature);
-        wisp_buf_printf(w->source, "    {.name = \"%.*s\",\n     .signature = \"%.*s\",\n",
-                        WISP_STR_ARG(func->decl->name), WISP_STR_ARG(wisp_buf_str(&signature)));
-        if (is_served) wisp_buf_printf(w->source, "     .fn = call_%s,\n", func->name);
-        wisp_buf_printf(w->source, "     .args_size = %s%s%s, .result_size = %s%s%s},\n", func->args ? "sizeof(" : "0",
-                        func->args ? func->args : "", func->args ? ")" : "", func->result ? "sizeof(" : "0",
-                        func->result ? func->result : "", func->result ? ")" : "");
-    }
-    wisp_buf_printf(w->source,
-                    "};\nconst struct wisp_provider_interface %s = {\n    .name = \"%.*s\",\n"
-                    "    .funcs = %s_funcs,\n    .n_funcs = %u,\n};\n\n",
-                    prefix, WISP_STR_ARG(interface->id), prefix, interface->n_funcs);
+    WISP_CLEANUP_BUF struct wisp_buf entries = {0};
+    begin_words(w, interface->id);
+    for (uint32_t i = 0; i < interface->n_funcs; i++) put_entry(w, &funcs[i], is_served, &entries);
+    if (w->types.len)
+        wisp_buf_printf(w->source, "static const char *const %s_types[] = {\n%.*s    NULL,\n};\n", prefix,
+                        WISP_STR_ARG(wisp_buf_str(&w->types)));
+    if (entries.len)
+        wisp_buf_printf(w->source, "static const struct wisp_provider_func %s_funcs[] = {\n%.*s};\n", prefix,
+                        WISP_STR_ARG(wisp_buf_str(&entries)));
+    wisp_buf_printf(w->source, "const struct wisp_provider_interface %s_interface = {\n    .name = \"%.*s\",\n", prefix,
+                    WISP_STR_ARG(interface->id));
+    if (w->types.len) wisp_buf_printf(w->source, "    .types = %s_types,\n", prefix);
+    if (entries.len) wisp_buf_printf(w->source, "    .funcs = %s_funcs,\n", prefix);
+    wisp_buf_printf(w->source, "    .n_funcs = %u,\n};\n\n", interface->n_funcs);
 }
 
 /* Calling functions need the table, serving ones are in it. */
@@ -450,7 +574,7 @@ static void put_interface(struct writer *w, const struct wisp_wit_document_inter
     char *prefix = prefix_of(w, interface->id);
     wisp_buf_printf(w->header, "/* --- %.*s --- */\n\n", WISP_STR_ARG(interface->id));
     put_docs(w->header, interface->docs);
-    wisp_buf_printf(w->header, "extern const struct wisp_provider_interface %s;\n\n", prefix);
+    wisp_buf_printf(w->header, "extern const struct wisp_provider_interface %s_interface;\n\n", prefix);
     for (uint32_t i = 0; i < interface->n_types; i++) {
         const struct wisp_wit_document_type *type = &interface->types[i];
         if (type->resource)
@@ -460,9 +584,11 @@ static void put_interface(struct writer *w, const struct wisp_wit_document_inter
     }
     struct func *funcs = WISP_NEW_ARRAY(&w->arena, struct func, interface->n_funcs);
     for (uint32_t i = 0; i < interface->n_funcs; i++) {
-        funcs[i] = (struct func){
-            .decl = &interface->funcs[i],
-            .name = wisp_arena_printf(&w->arena, "%s_%s", prefix, c_name(w, interface->funcs[i].name, false))};
+        const struct wisp_wit_document_func *decl = &interface->funcs[i];
+        char *name = wisp_arena_printf(&w->arena, "%s_%s", prefix, c_name(w, decl->name, false));
+        funcs[i] = (struct func){.decl = decl, .name = name};
+        const char *helper = wisp_arena_printf(&w->arena, "%s_%s", name, is_served ? "return" : "call");
+        if (!take(w, "", name) || !take(w, "", helper)) fail(w, "two of its names are the same in C", decl->name);
         put_args(w, prefix, &funcs[i]);
         if (is_served)
             put_served(w, &funcs[i]);
@@ -480,7 +606,8 @@ static void put_list(struct writer *w, const char *what, const struct wisp_wit_d
     wisp_buf_printf(w->header, "extern const struct wisp_provider_interface *const %s_%s[%u];\n", name, what,
                     n ? n : 1);
     wisp_buf_printf(w->source, "const struct wisp_provider_interface *const %s_%s[%u] = {", name, what, n ? n : 1);
-    for (uint32_t i = 0; i < n; i++) wisp_buf_printf(w->source, "%s&%s", i ? ", " : "", prefix_of(w, list[i]->id));
+    for (uint32_t i = 0; i < n; i++)
+        wisp_buf_printf(w->source, "%s&%s_interface", i ? ", " : "", prefix_of(w, list[i]->id));
     wisp_buf_printf(w->source, "%s};\n", n ? "" : "NULL");
 }
 
@@ -520,6 +647,9 @@ int wisp_wit_provider_c(const struct wisp_wit_document_world *world, struct wisp
     if (!world->n_imports && !world->n_exports) fail(&w, "the world has no interface", world->id);
     if (!w.failed) put_all(&w);
     wisp_map_deinit(&w.known);
+    wisp_map_deinit(&w.taken);
+    wisp_map_deinit(&w.words);
+    wisp_buf_deinit(&w.types);
     wisp_arena_deinit(&w.arena);
     return w.failed;
 }

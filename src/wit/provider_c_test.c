@@ -41,13 +41,39 @@ TEST(what_is_exported_is_served_and_what_is_imported_is_called)
               "struct greeter_greet_result {\n    uint32_t is_err;\n    union {\n        struct wisp_str ok;\n"
               "        struct greeter_problem error;\n    };\n};\n");
     CHECK_HAS(header.data, "struct greeter_read_result {\n    void *f0;\n    void *f1;\n};\n");
-    CHECK_HAS(header.data, "int handler_on_event_call(struct wisp_provider *provider, struct wisp_str target_id, const "
-                           "struct handler_on_event_args *args,");
-    CHECK_HAS(source.data, "\"(record{string, list<u8>, option<u32>}, list<record{string, list<u8>, option<u32>}>) -> "
-                           "result<string, variant{_, u32}>\"");
+    CHECK_HAS(header.data, "int handler_on_event_call(struct wisp_provider *provider, const struct "
+                           "handler_on_event_args *args, const struct wisp_provider_request *request,");
+    CHECK_HAS(source.data,
+              "    \"person = record{string, list<u8>, option<u32>}\",\n    \"problem = variant{_, u32}\",\n");
+    CHECK_HAS(source.data, "\"(person, list<person>) -> result<string, problem>\"");
     CHECK_HAS(source.data, "\"() -> tuple<stream<u8>, future<result>>\"");
     CHECK_HAS(source.data, ".name = \"acme:hello/handler@0.1.0\"");
-    CHECK_HAS(source.data, "hello_exports[1] = {&greeter};");
+    CHECK_HAS(source.data, "hello_exports[1] = {&greeter_interface};");
+}
+
+TEST(names_of_c_that_others_have_already)
+{
+    WISP_CLEANUP_BUF struct wisp_buf header = {0}, source = {0};
+    struct wisp_err err = {0};
+    CHECK_OK(make("package a:b;\n"
+                  "interface i {\n"
+                  "  type id = u64;\n"
+                  "  record list-id { int: id }\n"
+                  "  record get-result { n: u8 }\n"
+                  "  flags f { x, y }\n"
+                  "  get: func(ids: list<id>, one: list-id, long: f) -> list<id>;\n"
+                  "  end: func() -> stream<id>;\n"
+                  "}\n"
+                  "world w { export i; }\n",
+                  &header, &source, &err),
+             &err);
+    CHECK_HAS(header.data, "struct i_list_id {\n    uint64_t int_;\n};\n");
+    CHECK_HAS(header.data, "struct i_list_id_ {\n    const uint64_t *ptr;\n    size_t len;\n};\n");
+    CHECK_HAS(header.data, "#define I_F_Y (UINT32_C(1) << 1)\n");
+    CHECK_HAS(header.data, "    struct i_list_id_ ids;\n    struct i_list_id one;\n    uint32_t long_;\n");
+    CHECK_HAS(header.data, "i_get_return(struct wisp_provider_call *call, struct i_get_result_ const *result)");
+    CHECK_HAS(header.data, "i_end_return(struct wisp_provider_call *call, void * const *result)");
+    CHECK_HAS(source.data, "\"(list<u64>, list-id, f) -> list<u64>\"");
 }
 
 TEST(what_c_has_no_words_for_is_refused)
@@ -57,6 +83,7 @@ TEST(what_c_has_no_words_for_is_refused)
         {"package a:b; world w { export f: func(); }", "functions outside of an interface"},
         {"package a:b; interface i { f: func(); } world w { export i; import i; }", "both imported and exported"},
         {"package a:b; world w {}", "the world has no interface"},
+        {"package a:b; interface i { f: func(); f-return: func(); } world w { export i; }", "`f-return`: two of its"},
     };
     for (size_t i = 0; i < WISP_COUNT(bad); i++) {
         WISP_CLEANUP_BUF struct wisp_buf header = {0}, source = {0};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turns and ends of invocations. */
+#include "worker/entry.h"
 #include "worker/observer.h"
 #include "worker/router.h"
 
@@ -69,6 +70,7 @@ void wisp_invocation_drop(struct wisp_invocation *invocation)
     if (invocation->span && invocation->exchange) wisp_span_set_status(invocation->span, invocation->exchange->status);
     if (invocation->span) wisp_span_end(worker, WISP_TAKE(invocation->span));
     wisp_ring_remove(&invocation->due);
+    wisp_entry_end(invocation);
     wisp_wasi_http_reset(invocation->http);
     wisp_wasi_deinit(&invocation->wasi);
     wisp_terms_unref(WISP_TAKE(invocation->terms));
@@ -121,7 +123,7 @@ static enum wisp_instance_state take_turn(struct wisp_invocation *invocation)
         .memory_bytes_max = invocation->terms->limits.memory_bytes_max,
         .on_wake = on_wake,
     };
-    if (invocation->ops->prepare(invocation) < 0) return WISP_INSTANCE_FAILED;
+    if (invocation->ops->prepare(invocation) < 0 || wisp_entry_prepare(invocation) < 0) return WISP_INSTANCE_FAILED;
     if (wisp_instance_new(&invocation->instance, invocation->edition->program.linked, &options, &invocation->err) < 0)
         return WISP_INSTANCE_FAILED;
     invocation->wasi.instance = invocation->instance;
@@ -151,6 +153,7 @@ void wisp_invocation_end(struct wisp_invocation *invocation)
     struct wisp_worker *worker = invocation->worker;
     struct wisp_edition *edition = invocation->edition;
     if (invocation->instance) note_memory(invocation);
+    wisp_entry_drop(invocation);
     wisp_instance_free(WISP_TAKE(invocation->instance));
     wisp_admission_leave(invocation);
     wisp_invocation_drop(invocation);
@@ -174,6 +177,7 @@ static void count_end(struct wisp_invocation *invocation, bool is_answered)
 static void end_returned(struct wisp_invocation *invocation)
 {
     note_memory(invocation); /* the answer may take the instance down */
+    wisp_entry_leave(invocation);
     count_end(invocation, invocation->ops->on_returned(invocation));
     wisp_invocation_end(invocation);
 }

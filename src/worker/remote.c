@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bus: connection, services of editions, HTTP to components of other hosts. */
 #include "worker/remote.h"
+#include "worker/entry.h"
 #include "worker/observer.h"
 #include "worker/policy.h"
 
 #include "base/log.h"
+#include "capability/capability.h"
 #include "wrpc/call.h"
 #include "wrpc/http.h"
 
@@ -26,14 +28,15 @@ struct wisp_remote_service {
     struct wisp_remote *remote;
     struct wisp_edition *edition; /* held */
     struct wisp_wrpc_service *service;
-    struct served *functions; /* by the component's export_funcs */
+    struct served *functions; /* by the component's export_funcs, then by wisp_capability_insides */
     bool is_draining;
 };
 
 struct served {
     struct wisp_remote_service *service;
-    const struct wisp_export_func *func;
-    const struct wisp_linked_export *export_;
+    struct wisp_wrpc_function function;
+    const struct wisp_func_type *type; /* on the wire */
+    struct wisp_entry_target target;   /* without `inside`: it is exported as it is on the wire */
 };
 
 struct wisp_wrpc *wisp_remote_wrpc(const struct wisp_worker *worker)
@@ -111,11 +114,12 @@ static const struct wisp_invocation_ops ops = {prepare,    on_returned, on_faile
                                                on_refused, on_given_up, on_denied};
 
 static struct wisp_span *begin_span(struct wisp_tenant *tenant, const struct wisp_wrpc_incoming *call,
-                                    const struct wisp_export_func *func)
+                                    const struct wisp_wrpc_function *function)
 {
     const struct wisp_wrpc_caller *caller = wisp_wrpc_incoming_caller(call);
     const struct wisp_span_origin origin = {.traceparent = caller->traceparent, .tracestate = caller->tracestate};
-    return wisp_span_new_call(tenant->worker, WISP_OTLP_SERVER, tenant->id, func->interface, func->name, &origin);
+    return wisp_span_new_call(tenant->worker, WISP_OTLP_SERVER, tenant->id, function->interface,
+                              function->name, &origin);
 }
 
 static void on_call(struct wisp_wrpc_incoming *call, const void *args, void *env)
@@ -124,18 +128,18 @@ static void on_call(struct wisp_wrpc_incoming *call, const void *args, void *env
     struct wisp_edition *edition = served->service->edition;
     struct wisp_tenant *tenant = edition->tenant;
     struct wisp_invocation *invocation = wisp_invocation_new(tenant, &ops);
-    const struct wisp_type *type = served->func->type->result;
+    const struct wisp_type *type = served->type->result;
     tenant->counters->calls++;
     invocation->caller = call;
     invocation->edition = edition;
-    invocation->export_ = served->export_;
-    if (tenant->worker->is_tracing) invocation->span = begin_span(tenant, call, served->func);
+    invocation->export_ = served->target.export_;
+    if (tenant->worker->is_tracing) invocation->span = begin_span(tenant, call, &served->function);
     invocation->args = args;
     invocation->result = type ? wisp_arena_calloc(wisp_wrpc_incoming_arena(call), 1, type->native_size) : NULL;
     wisp_wasi_http_attach(invocation->http, &invocation->wasi, NULL);
+    if (served->target.inside) wisp_entry_begin(invocation, &served->target);
     wisp_deadline_begin(invocation, invocation->terms->deadlines);
-    const struct wisp_wrpc_function function = {served->func->interface, served->func->name};
-    wisp_policy_begin(invocation, &function);
+    wisp_policy_begin(invocation, &served->function);
 }
 
 static void on_request(struct wisp_http_exchange *exchange, void *env)
@@ -151,10 +155,27 @@ static int serve_function(struct wisp_remote_service *service, uint32_t index, s
     struct wisp_edition *edition = service->edition;
     const struct wisp_export_func *func = &edition->program.component->export_funcs[index];
     struct served *served = &service->functions[index];
-    *served = (struct served){service, func, wisp_linked_export_of(edition->program.linked, func)};
-    if (!served->export_) return 0; /* an import, exported again */
-    const struct wisp_wrpc_function function = {func->interface, func->name};
-    return wisp_wrpc_service_add(service->service, &function, func->type, on_call, served, err);
+    *served = (struct served){.service = service,
+                              .function = {func->interface, func->name},
+                              .type = func->type,
+                              .target = {.func = func, .export_ = wisp_linked_export_of(edition->program.linked, func)}};
+    if (!served->target.export_) return 0; /* an import, exported again */
+    return wisp_wrpc_service_add(service->service, &served->function, func->type, on_call, served, err);
+}
+
+/* What an export with objects stands for. */
+static int serve_inside(struct wisp_remote_service *service, uint32_t index, struct wisp_err *err)
+{
+    struct wisp_edition *edition = service->edition;
+    const struct wisp_inside *inside = wisp_capability_insides[index];
+    struct served *served = &service->functions[edition->program.component->n_export_funcs + index];
+    *served = (struct served){.service = service,
+                              .function = {wisp_str_from(inside->interface->name), wisp_str_from(inside->func->name)}};
+    if (!wisp_entry_get(edition, inside, &served->target)) return 0;
+    served->type =
+        wisp_wire_type(&edition->tenant->worker->wire_types, inside->interface, inside->func, err);
+    if (!served->type) return -(int)err->kind;
+    return wisp_wrpc_service_add(service->service, &served->function, served->type, on_call, served, err);
 }
 
 static int serve_http(struct wisp_remote_service *service, struct wisp_err *err)
@@ -169,10 +190,11 @@ static int serve_http(struct wisp_remote_service *service, struct wisp_err *err)
     return wisp_wrpc_http_serve(service->service, &options, err);
 }
 
-static void warn(const struct wisp_edition *edition, const struct wisp_export_func *func, const struct wisp_err *err)
+static void warn(const struct wisp_edition *edition, const struct wisp_wrpc_function *function,
+                 const struct wisp_err *err)
 {
     WISP_LOG(WARN, "worker", "an export is not served to other hosts", WISP_TEXT("component", edition->tenant->id),
-             WISP_BYTES("interface", func->interface), WISP_BYTES("function", func->name),
+             WISP_BYTES("interface", function->interface), WISP_BYTES("function", function->name),
              WISP_TEXT("cause", err->text));
 }
 
@@ -185,11 +207,16 @@ static void serve_all(struct wisp_remote_service *service)
         struct wisp_err err = {0};
         bool is_http = wisp_str_starts_with(func->interface, WISP_STR("wasi:http/incoming-handler@0.2"));
         int r = 0;
-        if (!is_http)
+        if (is_http)
+            r = edition->http_handler ? serve_http(service, &err) : 0;
+        else if (!wisp_entry_is_behind(edition, func))
             r = serve_function(service, i, &err);
-        else if (edition->http_handler)
-            r = serve_http(service, &err);
-        if (r < 0) warn(edition, func, &err);
+        if (r < 0) warn(edition, &(struct wisp_wrpc_function){func->interface, func->name}, &err);
+    }
+    for (uint32_t i = 0; i < wisp_capability_n_insides; i++) {
+        struct wisp_err err = {0};
+        if (serve_inside(service, i, &err) < 0)
+            warn(edition, &service->functions[component->n_export_funcs + i].function, &err);
     }
 }
 
@@ -248,7 +275,8 @@ static void serve(struct wisp_edition *edition)
     }
     service->remote = remote;
     service->edition = edition;
-    service->functions = wisp_mem_calloc(edition->program.component->n_export_funcs, sizeof *service->functions);
+    service->functions = wisp_mem_calloc(edition->program.component->n_export_funcs + wisp_capability_n_insides,
+                                         sizeof *service->functions);
     edition->n_refs++;
     edition->service = service;
     wisp_ring_append(&remote->services, &service->all);

@@ -145,9 +145,14 @@ static void test_deep(struct wisp_provider_call *call, const void *args)
     its->call = call;
     call->user = its;
     call->on_cancel = test_on_deep_cancel;
-    int r = wisp_provider_invoke(call->provider, spins ? &test_calc_ops : &test_calc_next,
-                                 spins ? &test_calc_funcs[1] : &test_calc_funcs[0], WISP_STR("calc"), args, 0,
-                                 call->arena, test_on_invoked, its, &its->invocation, &err);
+    const struct wisp_provider_request request = {.target_id = WISP_STR("calc"),
+                                                  .arena = call->arena,
+                                                  .on_result = test_on_invoked,
+                                                  .env = its,
+                                                  .traceparent = call->traceparent};
+    int r =
+        wisp_provider_invoke(call->provider, spins ? &test_calc_ops : &test_calc_next,
+                             spins ? &test_calc_funcs[1] : &test_calc_funcs[0], args, &request, &its->invocation, &err);
     if (r == 0) return;
     free(its);
     wisp_provider_fail(call, &err);
@@ -198,6 +203,8 @@ static const struct wisp_provider_kind test_kind = {
 
 const struct wisp_provider_kind *const wisp_capability_kinds[] = {&test_kind};
 const size_t wisp_capability_n_kinds = 1;
+const struct wisp_inside *const wisp_capability_insides[] = {NULL};
+const size_t wisp_capability_n_insides = 0;
 
 const struct wisp_provider_kind *wisp_capability_find(struct wisp_str name)
 {

@@ -29,6 +29,7 @@
 
 struct wisp_tenant;
 struct wisp_entrance;
+struct wisp_entry;
 struct wisp_route;
 struct wisp_invocation;
 struct wisp_observer;
@@ -150,6 +151,7 @@ struct wisp_invocation {
     const struct wisp_linked_export *export_;
     const void *args;
     void *result;
+    struct wisp_entry *entry;            /* NULL: the guest's arguments are the caller's */
     struct wisp_http_exchange *exchange; /* HTTP; NULL once it has ended */
     uint16_t timeout_status;             /* HTTP */
     struct wisp_wasi_http_handle_args handle_args;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/world.h"
 
+#include "worker/entry.h"
 #include "worker/observer.h"
 #include "worker/policy.h"
 
@@ -114,17 +115,19 @@ static const struct wisp_invocation_ops ops = {prepare,    on_returned, on_faile
 
 /* --- calls --- */
 
+/* An entry has an `inside`. */
 static int find_export(const struct wisp_edition *edition, const struct wisp_provider_export *import,
-                       const struct wisp_export_func **ret_func, const struct wisp_linked_export **ret_export,
-                       struct wisp_err *err)
+                       struct wisp_entry_target *ret_target, struct wisp_err *err)
 {
     struct wisp_str interface = wisp_str_from(import->interface->name), name = wisp_str_from(import->func->name);
-    *ret_func = wisp_component_export_exact(edition->program.component, interface, name);
-    *ret_export = *ret_func ? wisp_linked_export_of(edition->program.linked, *ret_func) : NULL;
-    if (!*ret_export)
+    const struct wisp_export_func *func = wisp_component_export_exact(edition->program.component, interface, name);
+    *ret_target = (struct wisp_entry_target){.func = func};
+    if (func) ret_target->export_ = wisp_linked_export_of(edition->program.linked, func);
+    if (!func && wisp_entry_find(edition, interface, name, ret_target)) return 0;
+    if (!ret_target->export_)
         return wisp_err_set(err, WISP_ERR_NOT_FOUND, "component `%s` does not export `%s` of `%s`", edition->tenant->id,
                             import->func->name, import->interface->name);
-    if (!wisp_func_type_same_shape((*ret_func)->type, import->type))
+    if (!func || !wisp_func_type_same_shape(func->type, import->type))
         return wisp_err_set(err, WISP_ERR_INVALID, "component `%s` exports `%s` of `%s` with another type",
                             edition->tenant->id, import->func->name, import->interface->name);
     return 0;
@@ -150,23 +153,26 @@ static void begin_deadline(struct world_call *call, uint64_t timeout_ms)
     wisp_deadline_begin(invocation, call->deadlines ? call->deadlines : invocation->terms->deadlines);
 }
 
-static struct world_call *call_new(struct wisp_edition *edition, const struct wisp_export_func *func,
-                                   const struct wisp_linked_export *export_, const void *args)
+static struct world_call *call_new(struct wisp_edition *edition, const struct wisp_provider_export *import,
+                                   const struct wisp_entry_target *target, const void *args,
+                                   struct wisp_str traceparent)
 {
     struct wisp_tenant *tenant = edition->tenant;
     struct world_call *call = wisp_mem_calloc(1, sizeof *call);
     struct wisp_invocation *invocation = call->invocation = wisp_invocation_new(tenant, &ops);
-    const struct wisp_type *result = func->type->result;
+    const struct wisp_func_type *type = target->inside ? import->type : target->func->type;
     tenant->counters->calls++;
-    call->type = func->type;
+    call->type = type;
     invocation->caller = call;
     invocation->edition = edition;
-    invocation->export_ = export_;
+    invocation->export_ = target->export_;
     if (tenant->worker->is_tracing)
-        invocation->span = wisp_span_new_call(tenant->worker, WISP_OTLP_INTERNAL, tenant->id, func->interface,
-                                              func->name, &(struct wisp_span_origin){0});
-    invocation->args = copy_args(&call->arena, func->type, args);
-    invocation->result = result ? wisp_arena_calloc(&call->arena, 1, result->native_size) : NULL;
+        invocation->span =
+            wisp_span_new_call(tenant->worker, WISP_OTLP_INTERNAL, tenant->id, target->func->interface,
+                               target->func->name, &(struct wisp_span_origin){.traceparent = traceparent});
+    invocation->args = copy_args(&call->arena, type, args);
+    invocation->result = type->result ? wisp_arena_calloc(&call->arena, 1, type->result->native_size) : NULL;
+    if (target->inside) wisp_entry_begin(invocation, target);
     wisp_wasi_http_attach(invocation->http, &invocation->wasi, NULL);
     return call;
 }
@@ -187,24 +193,25 @@ static int begin(struct world_call *call, const struct wisp_wrpc_function *funct
 }
 
 static int invoke(void *env, struct wisp_provider *provider, const struct wisp_provider_export *import,
-                  struct wisp_str target_id, const void *args, uint64_t timeout_ms, struct wisp_arena *arena,
-                  wisp_provider_on_result *on_result, void *result_env, void **ret_handle, struct wisp_err *err)
+                  const void *args, const struct wisp_provider_request *request, void **ret_handle,
+                  struct wisp_err *err)
 {
     (void)provider;
     struct wisp_worker *worker = env;
+    struct wisp_str target_id = request->target_id;
     const struct wisp_tenant *tenant = wisp_tenant_find(worker, target_id);
-    const struct wisp_export_func *func;
-    const struct wisp_linked_export *export_;
+    struct wisp_entry_target target;
     if (!tenant || !tenant->edition || worker->is_hard)
         return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "component `%.*s` does not run here", WISP_STR_ARG(target_id));
-    int r = find_export(tenant->edition, import, &func, &export_, err);
+    int r = find_export(tenant->edition, import, &target, err);
     if (r < 0) return r;
-    struct world_call *call = call_new(tenant->edition, func, export_, args);
-    call->result_arena = arena;
-    call->on_result = on_result;
-    call->env = result_env;
-    const struct wisp_wrpc_function function = {func->interface, func->name};
-    r = begin(call, &function, timeout_ms, err);
+    struct world_call *call = call_new(tenant->edition, import, &target, args, request->traceparent);
+    call->result_arena = request->arena;
+    call->on_result = request->on_result;
+    call->env = request->env;
+    const struct wisp_wrpc_function function = {wisp_str_from(import->interface->name),
+                                                wisp_str_from(import->func->name)};
+    r = begin(call, &function, request->timeout_ms, err);
     if (r == 0) *ret_handle = call;
     return r;
 }

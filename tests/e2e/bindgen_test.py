@@ -84,7 +84,7 @@ class GeneratedTest(wisp.Case):
         self.answers(json.dumps(OTHER_TOLD, ensure_ascii=False), "tell", OTHER)
         self.answers('[{id: 2, name: "b"}, {id: 1, name: "a"}, {id: 200, name: "one"}]', "spots",
                      '[{id: 1, name: "a"}, {id: 2, name: "b"}]', "{x: 200}")
-        self.answers("{n: 1}", "count", '[{id: 1, name: "a"}]')
+        self.answers("{n: 41}", "count", '[{id: 1, name: "a"}]', "{first: 40}")
         self.answers("(b-c, c)", "names", "b-c", "c")
         self.answers("", "nothing")
         self.assertIn("err", (self.call("not-now").stdout + self.call("not-now").stderr))
@@ -195,7 +195,7 @@ class BindgenTest(wisp.Case):
             header = file.read()
         for line in ("void one_i_f(struct wisp_provider_call *call, const struct one_i_f_args *args);",
                      "void two_i_f(struct wisp_provider_call *call);", "void y_f(struct wisp_provider_call *call);",
-                     "int handler_f_call(struct wisp_provider *provider, struct wisp_str target_id, uint64_t timeout_ms,"):
+                     "int handler_f_call(struct wisp_provider *provider, const struct wisp_provider_request *request,"):
             self.assertIn(line, header)
 
     def test_wasi_is_read(self):

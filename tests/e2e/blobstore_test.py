@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file server by HTTP to a component, by its link to a store of each kind.
 
-    BLOBSTORE_S3_TEST   the unit test of the S3 kind, which wants a real server for some of its tests"""
+    BLOBSTORE_S3_TEST, BLOBSTORE_AZURE_TEST   the unit tests of these kinds, which want a real server for some of their
+                                              tests"""
 
 import json
 import os
@@ -9,6 +10,7 @@ import random
 import subprocess
 import unittest
 
+import azurite
 import hosts
 import s3
 import wisp
@@ -131,6 +133,17 @@ class BlobstoreTest(wisp.Case):
         self.assertEqual(self.text("GET", "/proper-name"), (200, ""))
         self.host.stop()
 
+    def test_azure(self):
+        server = azurite.Server(self)
+        self.start()
+        self.ok("config", "put", "azure", f"STORAGE_ACCOUNT={azurite.ACCOUNT}", f"STORAGE_ACCESS_KEY={azurite.KEY}",
+                f"CLOUD_LOCATION={server.url}")
+        self.link("blobstore-azure", "--target-config", "azure")
+        self.wait_for_store()
+        self.check_store()
+        self.check_broken_upload()
+        self.host.stop()
+
     def test_s3_goes_away(self):
         server = s3.Server(self)
         self.start()
@@ -174,12 +187,21 @@ class BlobstoreTest(wisp.Case):
         other.stop()
 
 
-class S3KindTest(wisp.Case):
-    def test_what_every_kind_must_do(self):
-        if "BLOBSTORE_S3_TEST" not in os.environ:
-            raise unittest.SkipTest("BLOBSTORE_S3_TEST is not set")
-        server = s3.Server(self)
-        done = subprocess.run([os.environ["BLOBSTORE_S3_TEST"], "real_"], capture_output=True, text=True,
-                              env={**os.environ, "WISP_S3_ENDPOINT": server.url}, timeout=600)
+class KindTest(wisp.Case):
+    """What every kind must do."""
+
+    def run_kind(self, name, env):
+        done = subprocess.run([os.environ[name], "real_"], capture_output=True, text=True, env={**os.environ, **env},
+                              timeout=600)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertNotIn("skip", done.stdout)
+
+    @unittest.skipUnless("BLOBSTORE_S3_TEST" in os.environ, "BLOBSTORE_S3_TEST is not set")
+    def test_s3(self):
+        self.run_kind("BLOBSTORE_S3_TEST", {"WISP_S3_ENDPOINT": s3.Server(self).url})
+
+    @unittest.skipUnless("BLOBSTORE_AZURE_TEST" in os.environ, "BLOBSTORE_AZURE_TEST is not set")
+    def test_azure(self):
+        self.run_kind("BLOBSTORE_AZURE_TEST", {"WISP_AZURE_ENDPOINT": azurite.Server(self).url,
+                                               "WISP_AZURE_ACCOUNT": azurite.ACCOUNT,
+                                               "WISP_AZURE_KEY": azurite.KEY})

@@ -2,6 +2,7 @@
 """Commands in documents, run as a reader would run them: with a shell, one after another, in a folder with the files that
 documents speak of, and with state and ports of their own."""
 
+import glob
 import os
 import re
 import shutil
@@ -22,9 +23,9 @@ FILES = {
     "tool.wasm": "command-rust",
 }
 # What it does is under way when the command is back, so it is looked at again until it is as the document says.
-LOOKS = re.compile(r"(curl|(\S*/)?wisp (get|inspect|logs)) ")
+LOOKS = re.compile(r"(curl|(\S*/)?wisp (get|inspect|logs|app status|app list)) ")
 # These wait for a host to be done, which takes a while on a loaded machine with sanitizers.
-WAITS = re.compile(r"(\S*/)?wisp (start|stop|scale|update|call) ")
+WAITS = re.compile(r"(\S*/)?wisp (start|stop|scale|update|call|app) ")
 
 
 def read(path):
@@ -77,6 +78,9 @@ class Session:
         os.symlink(install, os.path.join(self.folder, "build/cmake_install.cmake"))
         shutil.copytree(os.path.join(ROOT, "examples/provider-hello"),
                         os.path.join(self.folder, "examples/provider-hello"), ignore=shutil.ignore_patterns("hello", "greeter.*"))
+        os.symlink(os.path.abspath(wisp.GUESTS), os.path.join(self.folder, "build/guests"))
+        os.symlink(os.path.join(os.path.abspath(wisp.BUILD), "providers"), os.path.join(self.folder, "build/providers"))
+        self.copy_applications()
         for name, example in FILES.items():
             os.symlink(os.path.abspath(wisp.guest(example)), os.path.join(self.folder, name))
         # Compiled code is kept over tests: its keys are contents.
@@ -92,6 +96,15 @@ class Session:
         if written not in self.ports:
             self.ports[written] = wisp.free_address().rpartition(":")[2]
         return self.ports[written]
+
+    def copy_applications(self):
+        """Manifests hold ports too."""
+        folder = os.path.join(self.folder, "examples/applications")
+        os.makedirs(folder)
+        for path in glob.glob(os.path.join(ROOT, "examples/applications/*.yaml")):
+            text = re.sub(r"(: 127\.0\.0\.1:)(\d+)$", lambda found: found[1] + self.port(found[2]), read(path), flags=re.M)
+            with open(os.path.join(folder, os.path.basename(path)), "w") as file:
+                file.write(text)
 
     def run(self, command):
         """The result; standard error goes where standard output goes."""

@@ -112,10 +112,10 @@ class Bus:
         time.sleep(seconds)
         return [data for _, data in self.replies.pop(inbox, [])]
 
-    def request(self, subject, payload=b"", patience=30):
+    def request(self, subject, payload=b"", patience=30, headers=None):
         """Payload of the first answer; None when nobody listens."""
         inbox = f"{self.inbox}.{os.urandom(6).hex()}"
-        self.publish(subject, payload, inbox)
+        self.publish(subject, payload, inbox, headers)
         wisp.wait_for(lambda: inbox in self.replies, f"an answer on {subject}", patience)
         head, data = self.replies.pop(inbox)[0]
         return None if b" 503" in head.split(b"\r\n")[0] else data

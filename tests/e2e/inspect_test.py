@@ -2,8 +2,11 @@
 """What `wisp inspect` tells, and that other tools read it."""
 
 import json
+import os
+import platform
 import subprocess
 
+import archives
 import wisp
 
 GUESTS = ("http-hello-rust", "http-echo-rust", "http-hello-c", "http-hello-go", "http-hello-js", "http-hello-python",
@@ -15,6 +18,25 @@ class Inspect(wisp.Case):
         done = self.wisp("inspect", *args)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done)
         return done.stdout
+
+    def test_a_provider_archive(self):
+        archive = archives.write(self.path("scripted.par.gz"), b"#!/bin/sh\n")
+        text = self.inspect(archive)
+        for words in (r"provider +scripted", r"vendor +tests", rf"targets +{platform.machine()}-linux", r"size +10 bytes",
+                      r"digest +sha256:[0-9a-f]{64}", r"signed by +A[A-Z0-9]{55}", r"key +V[A-Z0-9]{55}"):
+            self.assertRegex(text, words)
+        told = json.loads(self.inspect("file://" + archive, "-o", "json"))
+        self.assertEqual((told["name"], told["vendor"], told["version"], told["targets"], told["size"]),
+                         ("scripted", "tests", None, [platform.machine() + "-linux"], 10))
+        self.assertRegex(self.fails(wisp.EXIT["unsupported"], "inspect", archive, "-o", "wit"), "is a provider archive; -o wit")
+        broken = archives.write(self.path("broken.par.gz"), b"x", breaks_signature=True)
+        self.assertRegex(self.fails(wisp.EXIT["denied"], "inspect", broken), "signature")
+        other = archives.write(self.path("other.par.gz"), b"x", signed=b"y")
+        self.assertRegex(self.fails(wisp.EXIT["invalid"], "inspect", other), "is not what its claims were signed for")
+        with open(archive, "rb") as file:
+            cut = self.write("cut.par.gz", file.read()[:100])
+        self.assertRegex(self.fails(wisp.EXIT["invalid"], "inspect", cut), "damaged")
+        self.assertRegex(self.fails(wisp.EXIT["unsupported"], "inspect", wisp.PROGRAM), "is a program, not WebAssembly")
 
     def test_text(self):
         text = self.inspect(wisp.guest("http-hello-rust"))

@@ -94,3 +94,62 @@ class MessagingTest(wisp.Case):
         start_server()
         wisp.wait_for(lambda: self.get("/talk.again?hello") == (200, "HELLO"), "the server to be back")
         self.host.stop()
+
+
+class ObjectsTest(wisp.Case):
+    """A component of 0.3.0, to which messages are objects: its incoming-handler answers for 0.2.0's handler."""
+
+    def build(self):
+        core, path = self.path("core.wasm"), self.path("objects.wasm")
+        text = self.component("messaging-objects")
+        for args in (["embed", text.replace(".wat", ".wit"), "-w", "objects", text, "-o", core],
+                     ["new", core, "-o", path]):
+            subprocess.run([wisp.wasm_tools(), "component", *args], check=True)
+        return path
+
+    def ok(self, *args):
+        done = self.lattice.wisp(*args)
+        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+
+    def start(self, *where):
+        self.ok("start", "component", "file://" + self.build(), "talker", "--max-instances", "20", "--host-id",
+                self.host.id)
+        self.ok("config", "put", "talk", "subscriptions=talk.>")
+        self.ok("start", "provider", "wisp://messaging-nats", "messages", *where)
+        self.ok("link", "put", "talker", "messages", "wasmcloud", "messaging", "--interface", "consumer")
+        self.ok("link", "put", "messages", "talker", "wasmcloud", "messaging", "--interface", "handler",
+                "--source-config", "talk")
+        self.bus = self.lattice.bus()
+        wisp.wait_for(self.answers, f"the component's first answer; log: {self.host.log[-3000:]}")
+
+    def answers(self):
+        try:
+            return self.bus.request("talk.first", b"hello", patience=1) == b"hello"
+        except (AssertionError, OSError):
+            return False
+
+    def check(self, teller):
+        for n in range(50):
+            self.assertEqual(self.bus.request("talk.to.me", b"number %d" % n), b"number %d" % n)
+        self.bus.publish("talk.badly", "fail")
+        teller.wait_for_log("did not handle a message.*that is no message")
+        self.bus.publish("talk.to.nobody", "no reply is wanted")
+        self.bus.publish("talk.badly", "trap")
+        self.host.wait_for_log("the component trapped")
+        self.assertEqual(self.bus.request("talk.to.me", b"still there"), b"still there")
+
+    def test_provider_here(self):
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host()
+        self.start()
+        self.check(self.host)
+        self.host.stop()
+
+    def test_provider_on_another_host(self):
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host()
+        other = self.lattice.host()
+        self.start("--host-id", other.id)
+        self.check(other)
+        self.host.stop()
+        other.stop()

@@ -32,7 +32,7 @@ class ProviderSdkTest(wisp.Case):
         env = install_sdk(os.path.join(cls.built, "sdk"))
         shutil.copytree(os.path.join(ROOT, "examples", "provider-hello"), os.path.join(cls.built, "hello"))
         subprocess.run(["make", "-B", "-s", "-C", os.path.join(cls.built, "hello"), "CFLAGS=-O1 -g -Wall -Wextra -Werror",
-                        "WISP=" + os.path.abspath(wisp.PROGRAM)], check=True, env=env)
+                        "WISP=" + os.path.abspath(wisp.PROGRAM)], check=True, env=env, stdout=subprocess.DEVNULL)
         cls.program = os.path.join(cls.built, "hello", "hello")
 
     # --- under a host ---

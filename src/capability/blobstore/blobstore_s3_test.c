@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Against a server that is told what to answer; and, when WISP_S3_ENDPOINT names one (tests/e2e starts it), what every
  * kind must do against a real one. */
-#include "capability/blobstore/blobstore_rig.h"
+#include "capability/blobstore/rest_rig.h"
 #include "capability/blobstore/s3_priv.h"
-
-#include <netinet/in.h>
-#include <pthread.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* --- signatures: the examples of S3's documentation --- */
 
@@ -69,9 +63,9 @@ TEST(settings)
         {WISP_STR("alias_a"), WISP_STR("config"), false},
     };
     CHECK_OK(read_config(&arena, list, 3, &config, &err), &err);
-    CHECK_TEXT(config.origin, "http://Store:9000");
-    CHECK_TEXT(config.host, "Store:9000");
-    CHECK_TEXT(config.base_path, "/base");
+    CHECK_TEXT(config.endpoint.origin, "http://Store:9000");
+    CHECK_TEXT(config.endpoint.host, "Store:9000");
+    CHECK_TEXT(config.endpoint.base_path, "/base");
     CHECK_TEXT(config.bucket_region, "eu-central-1");
     CHECK_INT(config.n_attempts_max, 20);
     CHECK_STR(wisp_s3_bucket(&config, WISP_STR("a")), "config");
@@ -81,7 +75,7 @@ TEST(settings)
     list[0] = (struct wisp_setting){WISP_STR("config_b64"),
                                     WISP_STR("eyJhY2Nlc3Nfa2V5X2lkIjoiayIsInNlY3JldF9hY2Nlc3Nfa2V5IjoicyJ9"), true};
     CHECK_OK(read_config(&arena, list, 1, &config, &err), &err);
-    CHECK_TEXT(config.origin, "https://s3.us-east-1.amazonaws.com");
+    CHECK_TEXT(config.endpoint.origin, "https://s3.us-east-1.amazonaws.com");
 }
 
 TEST(settings_that_can_not_be)
@@ -110,109 +104,14 @@ TEST(settings_that_can_not_be)
 
 /* --- a server with a script --- */
 
-struct server {
-    int listener;
-    uint16_t port;
-    pthread_t thread;
-    void (*script)(struct server *server);
-    bool is_over, has_heard;
-    int connection; /* kept */
-    char *heard;    /* the last request's head and what came with it */
-    struct rig rig;
-};
-
-static void accept_next(struct server *server)
-{
-    server->connection = accept(server->listener, NULL, NULL);
-    CHECK(server->connection >= 0);
-    setsockopt(server->connection, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 20}, sizeof(struct timeval));
-}
-
-static void hang_up(struct server *server)
-{
-    close(server->connection);
-    server->connection = -1;
-}
-
-/* The next request, all of it. False: the client has gone. */
-static bool hear(struct server *server)
-{
-    struct wisp_buf buf = {0};
-    size_t expected = SIZE_MAX;
-    if (server->connection < 0) accept_next(server);
-    free(WISP_TAKE(server->heard));
-    while (buf.len < expected) {
-        ssize_t n = recv(server->connection, wisp_buf_reserve(&buf, 65536), 65535, 0);
-        if (n <= 0) {
-            wisp_buf_deinit(&buf);
-            return false;
-        }
-        buf.len += (size_t)n;
-        buf.data[buf.len] = '\0';
-        char *body = expected == SIZE_MAX ? strstr(buf.data, "\r\n\r\n") : NULL;
-        if (!body) continue;
-        char *length = strcasestr(buf.data, "\r\ncontent-length: ");
-        expected = (size_t)(body + 4 - buf.data) + (length && length < body ? strtoul(length + 18, NULL, 10) : 0);
-    }
-    server->heard = buf.data;
-    return true;
-}
-
-static void say(struct server *server, const char *text)
-{
-    CHECK(send(server->connection, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
-}
-
-static void answer(struct server *server, const char *words, const char *status, const char *body)
-{
-    char text[2048];
-    CHECK(hear(server));
-    CHECK_HAS(server->heard, words);
-    CHECK_HAS(server->heard, "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=k/");
-    snprintf(text, sizeof text, "HTTP/1.1 %s\r\nETag: \"tag\"\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body),
-             body);
-    say(server, text);
-}
-
-static void *serve(void *env)
-{
-    struct server *server = env;
-    server->script(server);
-    __atomic_store_n(&server->is_over, true, __ATOMIC_RELEASE);
-    return NULL;
-}
-
 static void server_open(struct server *server, void (*script)(struct server *server))
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    char config[400];
-    *server = (struct server){.connection = -1, .script = script};
-    server->listener = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(bind(server->listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(server->listener, 8) == 0);
-    CHECK(getsockname(server->listener, (struct sockaddr *)&address, &size) == 0);
-    server->port = ntohs(address.sin_port);
-    rig_open(&server->rig, &wisp_blobstore_s3, NULL);
-    snprintf(config, sizeof config,
-             "{\"config_json\": \"{\\\"access_key_id\\\":\\\"k\\\",\\\"secret_access_key\\\":\\\"HUSH\\\","
-             "\\\"endpoint\\\":\\\"http://127.0.0.1:%u\\\"}\"}",
-             server->port);
-    rig_link(&server->rig, "app", config, 0);
-    pthread_create(&server->thread, NULL, serve, server);
-}
-
-static void server_close(struct server *server)
-{
-    /* What nobody waits for may still be on its way. */
-    while (!__atomic_load_n(&server->is_over, __ATOMIC_ACQUIRE)) {
-        uv_run(&server->rig.loop, UV_RUN_NOWAIT);
-        usleep(1000);
-    }
-    pthread_join(server->thread, NULL);
-    rig_close(&server->rig);
-    if (server->connection >= 0) close(server->connection);
-    close(server->listener);
-    free(server->heard);
+    static const char *const config[] = {
+        "{\"config_json\": \"{\\\"access_key_id\\\":\\\"k\\\",\\\"secret_access_key\\\":\\\"HUSH\\\","
+        "\\\"endpoint\\\":\\\"http://127.0.0.1:",
+        "\\\"}\"}",
+    };
+    server_start(server, &wisp_blobstore_s3, "\r\nAuthorization: AWS4-HMAC-SHA256 Credential=k/", config, script);
 }
 
 static void busy_first(struct server *server)
@@ -427,13 +326,6 @@ TEST(real_aliases)
     CHECK_TEXT(container_do(&rig, WISP_BLOBSTORE_CREATE_CONTAINER, "alias_nick"), "");
     CHECK(exists(&rig, "nick", NULL) && exists(&rig, "proper-name", NULL));
     rig_close(&rig);
-}
-
-static long peak_kib(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
 }
 
 TEST(real_large_objects_in_little_memory)

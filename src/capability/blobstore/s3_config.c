@@ -4,7 +4,6 @@
 #include "capability/blobstore/s3_priv.h"
 #include "nkeys/nkeys.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 
 enum { ATTEMPTS = 3, ATTEMPTS_MAX = 20 };
@@ -36,47 +35,6 @@ static int read_json(const struct wisp_settings *settings, json_t **ret_json, st
     if (decoded.len) explicit_bzero(decoded.data, decoded.len);
     wisp_buf_deinit(&decoded);
     return r;
-}
-
-/* --- where the server is --- */
-
-struct parts {
-    CURLU *url;
-    char *scheme, *host, *port, *path;
-};
-
-static void parts_deinit(struct parts *parts)
-{
-    curl_free(parts->scheme);
-    curl_free(parts->host);
-    curl_free(parts->port);
-    curl_free(parts->path);
-    curl_url_cleanup(parts->url);
-}
-
-static int read_endpoint(const char *endpoint, struct wisp_arena *arena, struct wisp_s3_config *config,
-                         struct wisp_err *err)
-{
-    __attribute__((cleanup(parts_deinit))) struct parts parts = {.url = curl_url()};
-    char *extra = NULL;
-    bool ok = parts.url && curl_url_set(parts.url, CURLUPART_URL, endpoint, 0) == CURLUE_OK &&
-              curl_url_get(parts.url, CURLUPART_SCHEME, &parts.scheme, 0) == CURLUE_OK &&
-              curl_url_get(parts.url, CURLUPART_HOST, &parts.host, 0) == CURLUE_OK &&
-              curl_url_get(parts.url, CURLUPART_PATH, &parts.path, 0) == CURLUE_OK &&
-              (strcmp(parts.scheme, "http") == 0 || strcmp(parts.scheme, "https") == 0);
-    if (ok && (curl_url_get(parts.url, CURLUPART_QUERY, &extra, 0) == CURLUE_OK ||
-               curl_url_get(parts.url, CURLUPART_USER, &extra, 0) == CURLUE_OK))
-        ok = false;
-    curl_free(extra);
-    if (!ok) return wisp_err_set(err, WISP_ERR_INVALID, "`endpoint` must be a URL of http or https");
-    if (curl_url_get(parts.url, CURLUPART_PORT, &parts.port, CURLU_NO_DEFAULT_PORT) != CURLUE_OK) parts.port = NULL;
-    config->host = parts.port ? wisp_arena_printf(arena, "%s:%s", parts.host, parts.port)
-                              : wisp_arena_cstr(arena, wisp_str_from(parts.host));
-    config->origin = wisp_arena_printf(arena, "%s://%s", parts.scheme, config->host);
-    size_t size = strlen(parts.path);
-    while (size && parts.path[size - 1] == '/') size--;
-    config->base_path = wisp_arena_cstr(arena, (struct wisp_str){parts.path, size});
-    return 0;
 }
 
 /* --- aliases --- */
@@ -176,7 +134,7 @@ int wisp_s3_config_read(const struct wisp_settings *settings, struct wisp_arena 
     read_aliases(settings, json_object_get(json, "aliases"), arena, &config);
     const char *endpoint = text_of(json, "endpoint", arena);
     if (!endpoint) endpoint = wisp_arena_printf(arena, "https://s3.%s.amazonaws.com", config.region);
-    r = read_endpoint(endpoint, arena, &config, err);
+    r = wisp_rest_endpoint_read(endpoint, "endpoint", arena, &config.endpoint, err);
     if (r == 0) *ret_config = config;
     return r;
 }

@@ -4,10 +4,11 @@
 #include "capability/blobstore/s3_priv.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
 
-void wisp_s3_hex(const uint8_t digest[32], char out[65])
+static void hex(const uint8_t digest[32], char out[65])
 {
     for (size_t i = 0; i < 32; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
@@ -16,7 +17,7 @@ void wisp_s3_hash(struct wisp_str bytes, char out[65])
 {
     uint8_t digest[32];
     if (!EVP_Digest(bytes.len ? bytes.ptr : "", bytes.len, digest, NULL, EVP_sha256(), NULL)) wisp_mem_out(0);
-    wisp_s3_hex(digest, out);
+    hex(digest, out);
 }
 
 void wisp_s3_date(time_t now, char out[17])
@@ -24,19 +25,6 @@ void wisp_s3_date(time_t now, char out[17])
     struct tm tm;
     gmtime_r(&now, &tm);
     strftime(out, 17, "%Y%m%dT%H%M%SZ", &tm);
-}
-
-void wisp_s3_encode(struct wisp_buf *out, struct wisp_str text, bool keep_slashes)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        bool stays = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                     c == '.' || c == '_' || c == '~' || (c == '/' && keep_slashes);
-        if (stays)
-            wisp_buf_append_char(out, c);
-        else
-            wisp_buf_printf(out, "%%%02X", (unsigned char)c);
-    }
 }
 
 static bool is_signed(const char *name) { return strncmp(name, "x-amz-", 6) == 0; }
@@ -93,7 +81,7 @@ void wisp_s3_sign(const struct wisp_s3_config *config, const struct wisp_s3_to_s
                     request_hash);
     derive_key(config, (struct wisp_str){date, 8}, key);
     hmac(key, sizeof key, wisp_buf_str(&text), digest);
-    wisp_s3_hex(digest, signature);
+    hex(digest, signature);
     OPENSSL_cleanse(key, sizeof key);
     wisp_buf_printf(out, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/s3/aws4_request,SignedHeaders=", config->access_key,
                     date, config->region);

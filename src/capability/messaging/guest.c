@@ -6,6 +6,7 @@
 
 #include "capability/kinds.h"
 #include "capability/messaging/messaging.h"
+#include "provider/inside.h"
 #include "provider/outside.h"
 #include "wasi/app.h"
 
@@ -111,6 +112,17 @@ static struct wisp_messaging_message *new_message(void)
 {
     return charge(sizeof(struct wisp_messaging_message)) ? wisp_mem_calloc(1, sizeof(struct wisp_messaging_message))
                                                          : NULL;
+}
+
+/* NULL: that would be too much. */
+static struct wisp_messaging_message *message_from(const struct wisp_broker_message *wire)
+{
+    struct wisp_messaging_message *message = new_message();
+    if (message && set_text(&message->data, str_of_bytes(wire->body)) && set_text(&message->topic, wire->subject) &&
+        (!wire->reply_to.is_some || set_text(&message->reply_to, wire->reply_to.subject)))
+        return message;
+    free_message(message);
+    return NULL;
 }
 
 static int trap_full(struct wisp_call *call)
@@ -407,12 +419,8 @@ static int set_expected_replies(struct wisp_call *call, const void *args, void *
 static int take_reply(struct wisp_call *call, const struct wisp_broker_message *wire,
                       struct wisp_messaging_replies *replies)
 {
-    struct wisp_messaging_message *message = new_message();
-    if (!message || !set_text(&message->data, str_of_bytes(wire->body)) || !set_text(&message->topic, wire->subject) ||
-        (wire->reply_to.is_some && !set_text(&message->reply_to, wire->reply_to.subject))) {
-        free_message(message);
-        return trap_full(call);
-    }
+    struct wisp_messaging_message *message = message_from(wire);
+    if (!message) return trap_full(call);
     struct wisp_messaging_message **list = WISP_NEW(call->arena, struct wisp_messaging_message *);
     *list = message;
     *replies = (struct wisp_messaging_replies){.messages = {list, 1}};
@@ -519,3 +527,59 @@ const struct wisp_host_interface wisp_messaging_guest_request = {.name = "wasmcl
                                                                  .resources = request_resources,
                                                                  .n_resources = WISP_COUNT(request_resources),
                                                                  .types = types};
+
+/* --- messages to components --- */
+
+/* (own<message>) -> result<_, messaging-error> */
+static bool is_handle_func(const struct wisp_func_type *type)
+{
+    const struct wisp_type *result = type->result;
+    if (type->n_params != 1 || !wisp_inside_is_own(type->params[0].type, &types_resources[1])) return false;
+    if (!result || result->kind != WISP_TYPE_RESULT || result->fields[0].type) return false;
+    const struct wisp_type *error = result->fields[1].type;
+    if (!error || error->kind != WISP_TYPE_VARIANT || error->n_fields != WISP_MESSAGING_N_ERRORS) return false;
+    for (uint32_t i = 0; i < WISP_MESSAGING_N_ERRORS; i++) {
+        const struct wisp_type *text = error->fields[i].type;
+        if (i == WISP_MESSAGING_ERROR_TIMEOUT ? text != NULL : !text || text->kind != WISP_TYPE_STRING) return false;
+    }
+    return true;
+}
+
+static int enter_handler(const void *args, struct wisp_arena *arena, void *ret_args, struct wisp_err *err)
+{
+    struct wisp_messaging_message *message = message_from(args);
+    (void)arena;
+    if (!message)
+        return wisp_err_set(err, WISP_ERR_LIMIT, "messages take more than %d MiB", MESSAGES_BYTES_MAX >> 20);
+    *(struct wisp_messaging_message **)ret_args = message;
+    return 0;
+}
+
+static void drop_handler(void *args) { free_message(*(struct wisp_messaging_message **)args); }
+
+static void leave_handler(const void *guest_result, struct wisp_arena *arena, void *ret_result)
+{
+    const struct wisp_messaging_done *done = guest_result;
+    static const char *const kinds[] = {[WISP_MESSAGING_ERROR_TIMEOUT] = "timeout",
+                                        [WISP_MESSAGING_ERROR_CONNECTION] = "connection: ",
+                                        [WISP_MESSAGING_ERROR_DENIED] = "permission denied: ",
+                                        [WISP_MESSAGING_ERROR_OTHER] = ""};
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    struct wisp_messaging_result *result = ret_result;
+    *result = (struct wisp_messaging_result){.is_err = done->is_err};
+    if (!done->is_err) return;
+    wisp_buf_append_str(&text, wisp_str_from(kinds[done->error.tag]));
+    if (done->error.tag != WISP_MESSAGING_ERROR_TIMEOUT) wisp_buf_append_str(&text, done->error.text);
+    result->error = wisp_arena_str(arena, wisp_buf_str(&text));
+}
+
+const struct wisp_inside wisp_messaging_inside_handler = {
+    .interface = &wisp_messaging_handler,
+    .func = &wisp_messaging_handler_funcs[0],
+    .guest_interface = "wasmcloud:messaging/incoming-handler@0.3.0",
+    .guest_func = "handle",
+    .fits = is_handle_func,
+    .enter = enter_handler,
+    .drop = drop_handler,
+    .leave = leave_handler,
+};

@@ -4,7 +4,10 @@
 
 #include <stdlib.h>
 
-enum { LOG_PAUSE_MS = 10000 };
+enum {
+    LOG_PAUSE_MS = 10000,
+    TRACEPARENT_MAX = 256, /* bytes; of a later version they may be more than today's 55 */
+};
 
 /* Complaints of one kind, at most one in a while. */
 struct complaint {
@@ -28,6 +31,7 @@ struct delivery {
     struct wisp_inbound *inbound;
     struct wisp_arena arena; /* of the message and the result */
     struct wisp_broker_message message;
+    struct wisp_str traceparent;
     void *token;
     struct wisp_provider_invocation *invocation;
 };
@@ -85,9 +89,13 @@ static void start(struct delivery *delivery)
     wisp_ring_remove(&delivery->link);
     wisp_ring_append(&inbound->in_flight, &delivery->link);
     inbound->n_in_flight++;
+    const struct wisp_provider_request request = {.target_id = inbound->target_id,
+                                                  .arena = &delivery->arena,
+                                                  .on_result = on_result,
+                                                  .env = delivery,
+                                                  .traceparent = delivery->traceparent};
     if (wisp_provider_invoke(inbound->provider, &wisp_messaging_handler, wisp_messaging_handler.funcs,
-                             inbound->target_id, &delivery->message, 0, &delivery->arena, on_result, delivery,
-                             &delivery->invocation, &err) == 0)
+                             &delivery->message, &request, &delivery->invocation, &err) == 0)
         return;
     complain(inbound, &inbound->failures, "a message was not handled", delivery->message.subject, err.text);
     end(delivery);
@@ -134,7 +142,7 @@ bool wisp_inbound_has_room(const struct wisp_inbound *inbound)
 }
 
 bool wisp_inbound_push(struct wisp_inbound *inbound, struct wisp_str subject, struct wisp_str body,
-                       struct wisp_str reply_to, void *token)
+                       struct wisp_str reply_to, struct wisp_str traceparent, void *token)
 {
     if (!wisp_inbound_has_room(inbound)) {
         complain(inbound, &inbound->drops, "a message was dropped", subject, "too many wait for the component");
@@ -144,6 +152,7 @@ bool wisp_inbound_push(struct wisp_inbound *inbound, struct wisp_str subject, st
     body = wisp_arena_str(&delivery->arena, body);
     delivery->inbound = inbound;
     delivery->token = token;
+    if (traceparent.len <= TRACEPARENT_MAX) delivery->traceparent = wisp_arena_str(&delivery->arena, traceparent);
     delivery->message.subject = wisp_arena_str(&delivery->arena, subject);
     delivery->message.body = (struct wisp_bytes){(const uint8_t *)body.ptr, body.len};
     delivery->message.reply_to.is_some = reply_to.len > 0;

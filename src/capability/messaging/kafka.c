@@ -241,7 +241,8 @@ static void take_record(struct kafka_link *link, const rd_kafka_message_t *messa
     record->partition = message->partition;
     record->offset = message->offset;
     wisp_ring_append(&link->records, &record->link);
-    if (!wisp_inbound_push(link->inbound, wisp_str_from(link->topic), body, wisp_str_from(link->reply_topic), record))
+    if (!wisp_inbound_push(link->inbound, wisp_str_from(link->topic), body, wisp_str_from(link->reply_topic), WISP_STR(""),
+                           record))
         on_handled(record, link);
 }
 

@@ -3,13 +3,13 @@
 
 const char *const wisp_messaging_types[] = {"broker-message = record{string, list<u8>, option<string>}", NULL};
 
-static const struct wisp_provider_func handler_funcs[] = {
+const struct wisp_provider_func wisp_messaging_handler_funcs[] = {
     {"handle-message", WISP_MESSAGING_PUBLISH, NULL,
      WISP_HOST_SIZES(struct wisp_broker_message, struct wisp_messaging_result)},
 };
 const struct wisp_provider_interface wisp_messaging_handler = {.name = "wasmcloud:messaging/handler@0.2.0",
-                                                               .funcs = handler_funcs,
-                                                               .n_funcs = WISP_COUNT(handler_funcs),
+                                                               .funcs = wisp_messaging_handler_funcs,
+                                                               .n_funcs = WISP_COUNT(wisp_messaging_handler_funcs),
                                                                .types = wisp_messaging_types};
 
 static const struct wisp_provider_func consumer_funcs[] = {

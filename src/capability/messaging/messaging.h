@@ -35,6 +35,7 @@ struct wisp_messaging_result {
 #define WISP_MESSAGING_PUBLISH "(broker-message) -> result<_, string>"
 extern const char *const wisp_messaging_types[];
 extern const struct wisp_provider_interface wisp_messaging_handler; /* what providers call */
+extern const struct wisp_provider_func wisp_messaging_handler_funcs[];
 /* What components call, without a provider's functions. */
 enum wisp_messaging_verb { WISP_MESSAGING_VERB_REQUEST, WISP_MESSAGING_VERB_PUBLISH };
 extern const struct wisp_provider_interface wisp_messaging_consumer;
@@ -58,8 +59,8 @@ struct wisp_inbound *wisp_inbound_new(struct wisp_provider *provider, struct wis
                                       const struct wisp_inbound_options *options) __attribute__((returns_nonnull));
 /* Gives up what is in flight. on_handled is not called any more. NULL is fine. */
 void wisp_inbound_free(struct wisp_inbound *inbound);
-/* Copied. False: it was dropped, and on_handled is not called for it. */
+/* Copied; reply_to and traceparent may be empty. False: it was dropped, and on_handled is not called for it. */
 bool wisp_inbound_push(struct wisp_inbound *inbound, struct wisp_str subject, struct wisp_str body,
-                       struct wisp_str reply_to, void *token);
+                       struct wisp_str reply_to, struct wisp_str traceparent, void *token);
 /* A message would not be dropped. */
 bool wisp_inbound_has_room(const struct wisp_inbound *inbound);

@@ -56,7 +56,8 @@ static void flush(uv_loop_t *loop, struct wisp_bus_client *client)
 static void publish(struct here *here, const char *subject, const char *reply, const char *body)
 {
     struct wisp_err err;
-    CHECK_OK(wisp_bus_publish(here->other.client, wisp_str_from(subject), wisp_str_from(reply), NULL, 0,
+    const struct wisp_bus_header header = {WISP_STR("traceparent"), wisp_str_from(body)};
+    CHECK_OK(wisp_bus_publish(here->other.client, wisp_str_from(subject), wisp_str_from(reply), &header, 1,
                               wisp_str_from(body), &err),
              &err);
 }
@@ -166,8 +167,10 @@ TEST(subscriptions)
     CHECK_INT(n[2]['d'], 100);
     CHECK_INT(n[0]['b'] + n[1]['b'] + n[2]['b'], 100);
     CHECK_INT(n[0]['c'] + n[1]['c'] + n[2]['c'], 0);
-    for (size_t j = 0; j < rigs[2].n_given; j++)
+    for (size_t j = 0; j < rigs[2].n_given; j++) {
         CHECK_TEXT(rigs[2].given[j].reply, rigs[2].given[j].body[0] == 'a' ? "back" : "");
+        CHECK_TEXT(rigs[2].given[j].trace, rigs[2].given[j].body);
+    }
     rig_del(&rigs[2], true, "default");
     for (int i = 0; i < 3; i++) uv_run(&here.loop, UV_RUN_NOWAIT);
     flush(&here.loop, here.lattice.client);

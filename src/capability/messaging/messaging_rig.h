@@ -12,7 +12,7 @@ enum { DELIVERIES_MAX = 20000 };
 
 /* handle-message, called. */
 struct given {
-    char subject[64], body[64], reply[64];
+    char subject[64], body[64], reply[64], trace[64];
     wisp_provider_on_result *on_result;
     void *env;
     bool is_answered;
@@ -48,20 +48,18 @@ static inline void rig_on_timer(uv_timer_t *timer)
 }
 
 static inline int rig_invoke(void *env, struct wisp_provider *provider, const struct wisp_provider_export *import,
-                             struct wisp_str target_id, const void *args, uint64_t timeout_ms, struct wisp_arena *arena,
-                             wisp_provider_on_result *on_result, void *result_env, void **ret_handle,
+                             const void *args, const struct wisp_provider_request *request, void **ret_handle,
                              struct wisp_err *err)
 {
     struct messaging_rig *rig = env;
     const struct wisp_broker_message *message = args;
     (void)provider;
-    (void)timeout_ms;
-    (void)arena;
     CHECK_TEXT(import->func->name, "handle-message");
-    CHECK_STR(target_id, "app");
+    CHECK_STR(request->target_id, "app");
     if (rig->n_given == DELIVERIES_MAX) return wisp_err_set(err, WISP_ERR_LIMIT, "too many");
     struct given *given = &rig->given[rig->n_given++];
-    *given = (struct given){.on_result = on_result, .env = result_env};
+    *given = (struct given){.on_result = request->on_result, .env = request->env};
+    snprintf(given->trace, sizeof given->trace, "%.*s", WISP_STR_ARG(request->traceparent));
     snprintf(given->subject, sizeof given->subject, "%.*s", WISP_STR_ARG(message->subject));
     snprintf(given->body, sizeof given->body, "%.*s", (int)message->body.len, (const char *)message->body.ptr);
     if (message->reply_to.is_some)

@@ -220,7 +220,8 @@ static void on_message(const struct wisp_bus_message *message, void *env)
         WISP_LOG(DEBUG, "messaging", "a message whose subject is no UTF-8 is left out");
         return;
     }
-    wisp_inbound_push(link->inbound, message->subject, message->payload, message->reply, NULL);
+    wisp_inbound_push(link->inbound, message->subject, message->payload, message->reply,
+                      wisp_bus_header_get(message, "traceparent"), NULL);
 }
 
 /* Bytes of a token, with a '=' and two hex digits for others. */

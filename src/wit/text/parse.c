@@ -163,6 +163,8 @@ static int check_new_func(const struct wisp_wit_decl_scope *scope, const struct 
     for (const struct wisp_wit_decl_func *other = scope->funcs; other; other = other->next)
         if (wisp_str_equal(other->name, func->name))
             return wisp_wit_fail_at(&func->place, err, "there are two functions `%.*s`", WISP_STR_ARG(func->name));
+    if (wisp_map_get(&scope->types, func->name))
+        return wisp_wit_fail_at(&func->place, err, "there is a type `%.*s` too", WISP_STR_ARG(func->name));
     return 0;
 }
 
@@ -262,6 +264,9 @@ static int add_decl(struct parser *p, struct wisp_wit_decl_scope *scope, struct 
     if (r < 0) return r;
     if (!wisp_map_add(&scope->types, decl->name, decl))
         return wisp_wit_fail_at(&decl->place, p->err, "there are two types `%.*s`", WISP_STR_ARG(decl->name));
+    for (const struct wisp_wit_decl_func *func = scope->funcs; func; func = func->next)
+        if (wisp_str_equal(func->name, decl->name))
+            return wisp_wit_fail_at(&decl->place, p->err, "there is a function `%.*s` too", WISP_STR_ARG(decl->name));
     if (scope->last)
         scope->last->next = decl;
     else
@@ -461,17 +466,38 @@ static int parse_port(struct parser *p, struct wisp_wit_decl_world *world, bool 
     return 0;
 }
 
-static int parse_include(struct parser *p, struct wisp_wit_decl_world *world)
+/* "{ from as to, ... }" */
+static int parse_renames(struct parser *p, struct wisp_wit_decl_include *include)
+{
+    int r = take(p, "{");
+    bool goes_on = r == 0;
+    while (goes_on && !is_next(p, "}")) {
+        struct wisp_wit_rename *rename = WISP_NEW(&p->document->arena, struct wisp_wit_rename);
+        rename->place = place_of(p);
+        if ((r = count_decl(p)) < 0 || (r = take_name(p, "a name", &rename->from)) < 0 || (r = take(p, "as")) < 0 ||
+            (r = take_name(p, "a name", &rename->to)) < 0)
+            return r;
+        rename->next = include->renames;
+        include->renames = rename;
+        if ((r = try_take(p, ",")) < 0) return r;
+        goes_on = r > 0;
+    }
+    return r < 0 ? r : take(p, "}");
+}
+
+static int parse_include(struct parser *p, struct wisp_wit_decl_world *world, bool is_there)
 {
     struct wisp_wit_decl_include *include = WISP_NEW(&p->document->arena, struct wisp_wit_decl_include);
     int r = parse_path(p, &include->path);
-    if (r < 0) return r;
-    if (is_next(p, "with"))
-        return wisp_err_set(p->err, WISP_ERR_UNSUPPORTED, "%s:%u: `include ... with` is not understood", p->lexer.file,
-                            p->lexer.next.line);
-    include->next = world->includes;
-    world->includes = include;
-    return take(p, ";");
+    if (r < 0 || (r = try_take(p, "with")) < 0) return r;
+    bool has_renames = r > 0;
+    if (has_renames && (r = parse_renames(p, include)) < 0) return r;
+    if (is_there) {
+        include->next = world->includes;
+        world->includes = include;
+    }
+    if (!has_renames) return take(p, ";");
+    return (r = try_take(p, ";")) < 0 ? r : 0; /* it is not needed behind braces */
 }
 
 static int parse_world_item(struct parser *p, struct wisp_wit_decl_world *world)
@@ -482,20 +508,14 @@ static int parse_world_item(struct parser *p, struct wisp_wit_decl_world *world)
     if (r < 0) return r;
     if ((r = try_take(p, "import"))) return r < 0 ? r : parse_port(p, world, false, is_there);
     if ((r = try_take(p, "export"))) return r < 0 ? r : parse_port(p, world, true, is_there);
-    if ((r = try_take(p, "include"))) return r < 0 ? r : parse_include(p, world);
+    if ((r = try_take(p, "include"))) return r < 0 ? r : parse_include(p, world, is_there);
     if ((r = try_take(p, "use"))) return r < 0 ? r : parse_use(p, &world->scope);
     if ((r = try_definition(p, &world->scope, docs))) return r < 0 ? r : 0;
     return wisp_wit_lexer_fail(&p->lexer, "`import`, `export`, `include`, `use` or a definition");
 }
 
-static int parse_world(struct parser *p, struct wisp_str docs)
+static int add_new_world(struct parser *p, struct wisp_wit_decl_world *world)
 {
-    struct wisp_wit_decl_world *world = WISP_NEW(&p->document->arena, struct wisp_wit_decl_world);
-    wisp_wit_scope_init(p->document, &world->scope, p->package);
-    world->scope.docs = docs;
-    world->scope.place = place_of(p);
-    int r = take_name(p, "a name", &world->scope.name);
-    if (r < 0 || (r = count_decl(p)) < 0) return r;
     if (!wisp_map_add(&p->package->worlds, world->scope.name, world))
         return wisp_wit_fail_at(&world->scope.place, p->err, "there are two worlds `%.*s`",
                                 WISP_STR_ARG(world->scope.name));
@@ -504,6 +524,17 @@ static int parse_world(struct parser *p, struct wisp_str docs)
     else
         p->package->first_world = world;
     p->package->last_world = world;
+    return 0;
+}
+
+static int parse_world(struct parser *p, struct wisp_str docs, bool is_there)
+{
+    struct wisp_wit_decl_world *world = WISP_NEW(&p->document->arena, struct wisp_wit_decl_world);
+    wisp_wit_scope_init(p->document, &world->scope, p->package);
+    world->scope.docs = docs;
+    world->scope.place = place_of(p);
+    int r = take_name(p, "a name", &world->scope.name);
+    if (r < 0 || (r = count_decl(p)) < 0 || (is_there && (r = add_new_world(p, world)) < 0)) return r;
     r = take(p, "{");
     while (r == 0 && !is_next(p, "}")) r = parse_world_item(p, world);
     return r < 0 ? r : take(p, "}");
@@ -568,7 +599,7 @@ static int parse_file_item(struct parser *p)
     if (r < 0) return r;
     if ((r = try_take(p, "package"))) return r < 0 ? r : parse_package(p);
     if ((r = try_take(p, "interface"))) return r < 0 ? r : parse_interface(p, docs, is_there);
-    if ((r = try_take(p, "world"))) return r < 0 ? r : parse_world(p, docs);
+    if ((r = try_take(p, "world"))) return r < 0 ? r : parse_world(p, docs, is_there);
     if ((r = try_take(p, "use"))) return r < 0 ? r : parse_alias(p);
     return wisp_wit_lexer_fail(&p->lexer, "`package`, `interface`, `world` or `use`");
 }

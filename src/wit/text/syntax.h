@@ -99,6 +99,11 @@ struct wisp_wit_decl_world {
     struct wisp_wit_decl_port *ports, *last_port;
     struct wisp_wit_decl_include {
         struct wisp_wit_path path;
+        struct wisp_wit_rename {
+            struct wisp_wit_place place;
+            struct wisp_str from, to;
+            struct wisp_wit_rename *next;
+        } *renames; /* include path with { from as to } */
         struct wisp_wit_decl_include *next;
     } *includes;
     bool is_being_made;

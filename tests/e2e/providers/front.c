@@ -44,7 +44,8 @@ void values_tell(struct wisp_provider_call *call, const struct values_tell_args 
     const struct values_everything *v = &args->value;
     const struct values_numbers *n = &v->numbers;
     struct wisp_str text = wisp_str_from(wisp_arena_printf(
-        call->arena, "%d %d,%u,%d,%u,%d,%u,%lld,%llu,%g,%g %x %.*s %zu %u %x %x %u:%g %u%u %u:%llu:%.*s %u %u %u %u.%u.%.*s %zu %zu",
+        call->arena,
+        "%d %d,%u,%d,%u,%d,%u,%lld,%llu,%g,%g %x %.*s %zu %u %x %x %u:%g %u%u %u:%llu:%.*s %u %u %u %u.%u.%.*s %zu %zu",
         v->is_there, n->a, n->b, n->c, n->d, n->e, n->f, (long long)n->g, (unsigned long long)n->h, (double)n->i, n->j,
         v->letter, WISP_STR_ARG(v->text), v->bytes.len, v->level, v->rights, v->many, v->shape.tag, v->shape.circle,
         v->default_.is_some, v->default_.value.is_some, v->outcome.is_err, (unsigned long long)v->outcome.ok.id,
@@ -65,7 +66,7 @@ void values_spots(struct wisp_provider_call *call, const struct values_spots_arg
 
 void values_count(struct wisp_provider_call *call, const struct values_count_args *args)
 {
-    values_count_return(call, &(struct values_spots_result){.n = (uint32_t)args->all.len});
+    values_count_return(call, &(struct values_spots_result){.n = (uint32_t)args->all.len + args->more.first});
 }
 
 void values_names(struct wisp_provider_call *call, const struct values_names_args *args)
@@ -94,7 +95,15 @@ void values_int(struct wisp_provider_call *call, const struct values_int_args *a
 
 /* --- by way of the peer --- */
 
-static const struct wisp_str peer = {"back", 4};
+static struct wisp_provider_request to_peer(struct wisp_provider_call *call, wisp_provider_on_result *on_result,
+                                            void *env)
+{
+    return (struct wisp_provider_request){.target_id = WISP_STR("back"),
+                                          .arena = call->arena,
+                                          .on_result = on_result,
+                                          .env = env,
+                                          .traceparent = call->traceparent};
+}
 
 static void on_passed(const void *result, const struct wisp_err *err, void *env)
 {
@@ -110,8 +119,8 @@ void values_far(struct wisp_provider_call *call, const struct values_far_args *a
     struct wisp_err err;
     struct wisp_provider_invocation *invocation;
     const struct peer_pass_args passed = {.value = args->value};
-    if (peer_pass_call(call->provider, peer, &passed, 0, call->arena, on_passed, call, &invocation, &err) < 0)
-        wisp_provider_fail(call, &err);
+    const struct wisp_provider_request request = to_peer(call, on_passed, call);
+    if (peer_pass_call(call->provider, &passed, &request, &invocation, &err) < 0) wisp_provider_fail(call, &err);
 }
 
 struct sum {
@@ -151,8 +160,8 @@ void values_far_sum(struct wisp_provider_call *call, const struct values_far_sum
     const struct peer_count_args until = {.until = args->n};
     struct sum *sum = WISP_NEW(call->arena, struct sum);
     sum->call = call;
-    if (peer_count_call(call->provider, peer, &until, 0, call->arena, on_counted, sum, &invocation, &err) < 0)
-        wisp_provider_fail(call, &err);
+    const struct wisp_provider_request request = to_peer(call, on_counted, sum);
+    if (peer_count_call(call->provider, &until, &request, &invocation, &err) < 0) wisp_provider_fail(call, &err);
 }
 
 static void on_length(struct wisp_wrpc_reader *reader, void *env)
@@ -188,9 +197,9 @@ void values_far_length(struct wisp_provider_call *call, const struct values_far_
     }
     struct wisp_wrpc_writer *writer = wisp_wrpc_writer_new(stream);
     const struct peer_length_args measured = {.text = writer};
+    const struct wisp_provider_request request = to_peer(call, on_measured, call);
     int r = wisp_wrpc_writer_write(writer, args->text, &err);
-    if (r == 0)
-        r = peer_length_call(call->provider, peer, &measured, 0, call->arena, on_measured, call, &invocation, &err);
+    if (r == 0) r = peer_length_call(call->provider, &measured, &request, &invocation, &err);
     wisp_wrpc_writer_end(writer);
     if (r < 0) wisp_provider_fail(call, &err);
 }

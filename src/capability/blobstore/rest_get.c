@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An object's bytes, at the pace of who reads them. */
-#include "capability/blobstore/s3_priv.h"
+#include "capability/blobstore/rest.h"
 
 #include <stdlib.h>
 
 struct get {
     struct wisp_blobstore_download *download; /* NULL: it has ended by itself */
-    struct wisp_s3_call *call;
+    struct wisp_rest_call *call;
     uint64_t to_skip, left; /* of what comes; to_skip: the server doesn't know ranges */
 };
 
 static void get_abort(struct wisp_blobstore_download *download)
 {
     struct get *get = download->user;
-    wisp_s3_call_cancel(get->call);
+    wisp_rest_call_cancel(get->call);
     free(get);
 }
 
@@ -21,10 +21,10 @@ static void on_room(struct wisp_blobstore_download *download)
 {
     struct get *get = download->user;
     /* Of what nobody wants, the next bytes are the end. */
-    wisp_s3_call_resume(get->call);
+    wisp_rest_call_resume(get->call);
 }
 
-static void on_begin(struct wisp_s3_call *call)
+static void on_begin(struct wisp_rest_call *call)
 {
     struct wisp_blobstore_op *op = call->user;
     struct get *get = wisp_mem_calloc(1, sizeof *get);
@@ -39,7 +39,7 @@ static void on_begin(struct wisp_s3_call *call)
     wisp_blobstore_download_start(get->download);
 }
 
-static int on_bytes(struct wisp_s3_call *call, struct wisp_str bytes, struct wisp_err *err)
+static int on_bytes(struct wisp_rest_call *call, struct wisp_str bytes, struct wisp_err *err)
 {
     struct get *get = call->user;
     size_t skipped = get->to_skip < bytes.len ? (size_t)get->to_skip : bytes.len;
@@ -53,18 +53,18 @@ static int on_bytes(struct wisp_s3_call *call, struct wisp_str bytes, struct wis
         get->download = NULL;
         return wisp_err_set(err, WISP_ERR_LIMIT, "the reader is too slow");
     }
-    if (wisp_blobstore_download_room(get->download) == 0) wisp_s3_call_pause(call);
+    if (wisp_blobstore_download_room(get->download) == 0) wisp_rest_call_pause(call);
     return 0;
 }
 
-static void on_done(struct wisp_s3_call *call, const struct wisp_err *err)
+static void on_done(struct wisp_rest_call *call, const struct wisp_err *err)
 {
     struct get *get = call->user;
     if (get->download) wisp_blobstore_download_end(get->download, err);
     free(get);
 }
 
-static void on_answered(struct wisp_s3_call *call, const struct wisp_err *err)
+static void on_answered(struct wisp_rest_call *call, const struct wisp_err *err)
 {
     if (call->has_begun) {
         on_done(call, err);
@@ -72,23 +72,23 @@ static void on_answered(struct wisp_s3_call *call, const struct wisp_err *err)
     }
     struct wisp_blobstore_op *op = call->user;
     if (err && call->status != 416) { /* a range behind the end has nothing in it */
-        wisp_s3_fail(op, call, &op->id, err);
+        wisp_rest_fail(op, call, &op->id, err);
         return;
     }
     wisp_blobstore_download_end(wisp_blobstore_download_new(op), NULL);
 }
 
-void wisp_s3_run_get(struct wisp_blobstore_op *op)
+void wisp_rest_run_get(struct wisp_blobstore_op *op)
 {
     bool is_empty = op->start == op->end, is_all = op->start == 0 && op->end == UINT64_MAX;
-    struct wisp_s3_call *call = wisp_s3_op_call(op, is_empty ? "HEAD" : "GET", op->id);
+    struct wisp_rest_call *call = wisp_rest_op_call(op, is_empty ? "HEAD" : "GET", op->id);
     if (!call) return;
     if (!is_empty && !is_all)
-        wisp_s3_call_header(call, "range",
-                            wisp_arena_printf(&call->arena, "bytes=%llu-%llu", (unsigned long long)op->start,
-                                              (unsigned long long)(op->end - 1)));
+        wisp_rest_headers_add(&call->headers, "range",
+                              wisp_arena_printf(&call->arena, "bytes=%llu-%llu", (unsigned long long)op->start,
+                                                (unsigned long long)(op->end - 1)));
     call->on_done = on_answered;
     call->on_begin = is_empty ? NULL : on_begin;
     call->on_bytes = on_bytes;
-    wisp_s3_call_send(call);
+    wisp_rest_call_send(call);
 }
