@@ -101,8 +101,9 @@ class HostTest(wisp.Case):
                                  "source_config": [f"path-{i}"], "target_config": []})
             self.assertEqual(self.get(address, f"/{i}", 20).status, 200)
             if i == 0:  # the other workers may be a moment behind the one that answered
-                wisp.wait_for(lambda: set(self.listening_sockets(host, address)) == {1}, "a socket in each worker")
-        self.assertEqual(set(self.listening_sockets(host, address)), {1})
+                wisp.wait_for(lambda: all(self.listening_sockets(host, address)), "sockets in each worker", 20)
+                before = self.listening_sockets(host, address)
+        self.assertEqual(self.listening_sockets(host, address), before)
         host.stop()
 
     def test_what_ran_is_there_after_a_restart(self):
