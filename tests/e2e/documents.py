@@ -19,6 +19,7 @@ FILES = {
     "hello2.wasm": "http-hello-c",
     "calc.wasm": "calc-rust",
     "front.wasm": "front-rust",
+    "counter.wasm": "keyvalue-rust",
     "hello-client.wasm": "hello-client-rust",
     "tool.wasm": "command-rust",
 }
