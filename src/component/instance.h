@@ -68,6 +68,10 @@ enum wisp_instance_state wisp_instance_call(struct wisp_instance *instance, cons
 /* Continues it. `err` is the one given to wisp_instance_call. */
 enum wisp_instance_state wisp_instance_resume(struct wisp_instance *instance);
 
+/* The guest has got the arguments of its call: owned representations among them are the instance's. Before (code of the
+ * guest runs first) they are the caller's still. */
+bool wisp_instance_has_args(const struct wisp_instance *instance);
+
 /* Lets a suspended invocation go on: calls on_wake, at most once until it is resumed. Harmless when it isn't
  * suspended: its next suspension then returns at once. */
 void wisp_instance_wake(struct wisp_instance *instance);

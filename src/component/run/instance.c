@@ -400,6 +400,7 @@ static int run_call(void *env, struct wisp_err *err)
     if (r < 0) return r;
     struct guest_side side;
     open_export(&side, instance);
+    instance->has_args = true; /* also when this fails */
     r = wisp_canon_lower_params(&side.canon, export_->lifted->type, instance->args, values);
     if (r < 0) return r;
     r = call_lifted(&side, export_, values, instance->result);
@@ -446,6 +447,7 @@ static enum wisp_instance_state start_call(struct wisp_instance *instance)
     struct guest_side side;
     open_export(&side, instance);
     union wisp_raw values[2];
+    instance->has_args = true;
     if (wisp_canon_lower_params(&side.canon, export_->lifted->type, instance->args, values) < 0)
         return translate(instance, WISP_WASM_FAILED);
     return translate(instance, wisp_wasm_store_start_call(instance->store, extern_at(instance, export_->core),
@@ -483,12 +485,15 @@ enum wisp_instance_state wisp_instance_call(struct wisp_instance *instance, cons
     assert(!instance->export_ && !instance->has_failed);
     instance->export_ = export_;
     instance->args = args;
+    instance->has_args = false;
     instance->result = result;
     instance->err = err;
     enum wisp_instance_state state = advance(instance);
     if (state == WISP_INSTANCE_DONE) instance->export_ = NULL;
     return state;
 }
+
+bool wisp_instance_has_args(const struct wisp_instance *instance) { return instance->has_args; }
 
 enum wisp_instance_state wisp_instance_resume(struct wisp_instance *instance)
 {

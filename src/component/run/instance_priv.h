@@ -84,7 +84,7 @@ struct wisp_instance {
     uint32_t next_step, n_made;   /* steps begun, steps done */
     bool is_suspended, is_wake_sent;
     bool may_not_leave; /* in realloc or post-return: no calls out of the guest */
-    bool has_failed, has_started;
+    bool has_failed, has_started, has_args;
     struct wisp_wasm_extern *imports; /* of the step being instantiated */
     /* The call in progress. */
     const struct wisp_linked_export *export_;

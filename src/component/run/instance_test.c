@@ -411,6 +411,31 @@ TEST(start_function_may_not_use_memory_that_is_not_there)
     tear_down(&f);
 }
 
+TEST(what_the_guest_did_not_get_is_the_callers)
+{
+    static const char text[] =
+        "(component (import \"test:host/api@0.2.0\" (instance $api (export \"counter\" (type (sub resource)))))"
+        " (alias export $api \"counter\" (type $counter))"
+        " (core module $main (func (export \"handle\") (param i32)) (func $start (loop (br 0))) (start $start))"
+        " (core instance $main (instantiate $main))"
+        " (func (export \"handle\") (param \"c\" (own $counter)) (canon lift (core func $main \"handle\"))))";
+    struct fixture f = {0};
+    struct handle_args args = handle_args(7, 0);
+    set_up_text(&f, text, 0);
+    CHECK_INT(call(&f, "handle", &args, NULL), WISP_INSTANCE_PREEMPTED);
+    CHECK(!wisp_instance_has_args(f.instance));
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 0);
+    free(args.counter);
+    set_up(&f, 0);
+    args = handle_args(7, 8);
+    CHECK(!wisp_instance_has_args(f.instance));
+    CHECK_INT(call(&f, "handle", &args, NULL), WISP_INSTANCE_FAILED);
+    CHECK(wisp_instance_has_args(f.instance));
+    tear_down(&f);
+    CHECK_INT(f.state.n_dropped, 1);
+}
+
 /* --- imports that another component serves --- */
 
 static const char caller_text[] =
