@@ -10,6 +10,7 @@
 #include "host/providers.h"
 #include "host/service_notify.h"
 #include "nkeys/nkeys.h"
+#include "wrpc/call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,10 +284,16 @@ static void on_provider_news(struct wisp_str provider_id, enum wisp_lattice_prov
     wisp_lattice_on_provider(agent->lattice, wisp_agent_now(agent), provider_id, news, report);
 }
 
-static void on_provider_ended(struct wisp_str provider_id, void *env)
+/* A process that served it is gone: whoever waits for its answer should know. */
+static void on_ended(struct wisp_str id, void *env)
 {
     struct wisp_agent *agent = env;
-    wisp_fleet_provider_ended(agent->fleet, provider_id);
+    struct wisp_err err = {0};
+    WISP_CLEANUP_BUF struct wisp_buf subject = {0};
+    const struct wisp_str none = {0};
+    wisp_buf_printf(&subject, "%s.%s.%.*s", WISP_WRPC_ENDED, agent->options->lattice.lattice, WISP_STR_ARG(id));
+    if (wisp_bus_publish(agent->rpc, wisp_buf_str(&subject), none, NULL, 0, none, &err) < 0)
+        WISP_LOG(WARN, "host", "callers could not be told that a process is gone", WISP_TEXT("error", err.text));
 }
 
 /* --- all of them --- */
@@ -412,6 +419,8 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
                       .sampler = options->telemetry.sampler},
         .on_telemetry = wisp_agent_on_telemetry,
         .telemetry_env = agent,
+        .on_ended = on_ended,
+        .ended_env = agent,
         .bus = {.jwt = rpc->jwt,
                 .seed = rpc->seed,
                 .creds_path = rpc->creds_path,
@@ -474,8 +483,8 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     explicit_bzero(seed, sizeof seed);
     if (r == 0) r = open_fleet(agent, err);
     if (r < 0) return r;
-    wisp_providers_set_handler(agent->providers, &(struct wisp_providers_handler){on_provider_done, on_provider_news,
-                                                                                  on_provider_ended, agent});
+    wisp_providers_set_handler(agent->providers,
+                               &(struct wisp_providers_handler){on_provider_done, on_provider_news, on_ended, agent});
     if (agent->admin)
         wisp_admin_set_sources(agent->admin, &(struct wisp_admin_sources){
                                                  agent->options->lattice.lattice, wisp_lattice_host_id(agent->lattice),

@@ -124,7 +124,8 @@ static struct event *push(enum kind kind, int machine, uint64_t at)
     }
     struct event event = {.kind = kind, .machine = machine, .at = at, .order = world.order++};
     size_t i = world.n_events++;
-    for (; i && comes_before(&event, &world.heap[(i - 1) / 2]); i = (i - 1) / 2) world.heap[i] = world.heap[(i - 1) / 2];
+    for (; i && comes_before(&event, &world.heap[(i - 1) / 2]); i = (i - 1) / 2)
+        world.heap[i] = world.heap[(i - 1) / 2];
     world.heap[i] = event;
     return &world.heap[i];
 }
@@ -528,11 +529,15 @@ static void start_host(int host)
     struct machine *lattice = &world.machines[host * 2], *app = &world.machines[host * 2 + 1];
     struct wisp_err err = {0};
     char seed[64], name[32];
-    for (size_t i = 0; i < sizeof key.seed; i++) key.seed[i] = (uint8_t)((size_t)host * 31 + i * 7 + (size_t)(host >> 8));
+    for (size_t i = 0; i < sizeof key.seed; i++)
+        key.seed[i] = (uint8_t)((size_t)host * 31 + i * 7 + (size_t)(host >> 8));
     wisp_nkey_seed_text(&key, seed);
     snprintf(name, sizeof name, "host-%d", host);
-    struct wisp_lattice_options options = {
-        .friendly_name = name, .version = "1.6.2", .host_seed = seed, .seed = (uint64_t)host + 1, .keys_from_seed = true};
+    struct wisp_lattice_options options = {.friendly_name = name,
+                                           .version = "1.6.2",
+                                           .host_seed = seed,
+                                           .seed = (uint64_t)host + 1,
+                                           .keys_from_seed = true};
     if (wisp_lattice_new(&lattice->lattice, &options, lattice_now(world.now), &err) < 0) fail("lattice", err.text);
     const char *id = wisp_lattice_host_id(lattice->lattice);
     struct wisp_app_options app_options = {.lattice = "default", .host_id = id, .seed = (uint64_t)host + 1};
@@ -657,8 +662,10 @@ static void stay(void)
     uint64_t others_ns = 0, hosts_ns = 0;
     for (int i = 0; i < world.n_machines; i++) {
         uint64_t spent = world.machines[i].cpu_ns - before[i].cpu_ns;
-        if (i % 2 == 0) hosts_ns += spent;
-        else if (i != lead) others_ns += spent;
+        if (i % 2 == 0)
+            hosts_ns += spent;
+        else if (i != lead)
+            others_ns += spent;
     }
     int n_hosts = world.n_machines / 2;
     printf(", \"minute\": {\"messages\": %llu, \"leader_in\": %llu, \"leader_out\": %llu, \"leader_cpu_ms\": %.1f, "
@@ -704,7 +711,8 @@ static void change(size_t n_changes)
         run_until(begun + 3 * SECOND + i % 10 * 37 * SECOND / 1000);
     }
     printf(", \"changes\": {\"n\": %zu, \"messages\": %llu, \"leader_cpu_ms\": %.2f", n_changes,
-           (unsigned long long)(n_messages / n_changes), (double)(world.machines[lead].cpu_ns - cpu_ns) / 1e6 / (double)n_changes);
+           (unsigned long long)(n_messages / n_changes),
+           (double)(world.machines[lead].cpu_ns - cpu_ns) / 1e6 / (double)n_changes);
     print_times("first", first, n_changes);
     print_times("last", last, n_changes);
     printf("}");

@@ -141,6 +141,11 @@ static int prepare(struct wisp_child *child, struct wisp_process_spec *spec, voi
     return 0;
 }
 
+void wisp_fleet_tell_ended(struct wisp_fleet *fleet, const char *id)
+{
+    if (fleet->options.on_ended) fleet->options.on_ended(wisp_str_from(id), fleet->options.ended_env);
+}
+
 static bool on_exit_worker(struct wisp_child *child, const struct wisp_child_exit *exit, void *env)
 {
     (void)child;

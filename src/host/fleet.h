@@ -28,6 +28,8 @@ struct wisp_fleet_options {
     struct wisp_worker_telemetry telemetry;
     void (*on_telemetry)(const json_t *order, void *env); /* what workers hand in; NULL: not wanted */
     void *telemetry_env;
+    void (*on_ended)(struct wisp_str id, void *env); /* a worker that had this component or provider is gone */
+    void *ended_env;
     struct { /* how workers reach the bus */
         const char *const *urls;
         size_t n_urls;
@@ -60,8 +62,6 @@ void wisp_fleet_put_provider(struct wisp_fleet *fleet, const struct wisp_lattice
                              wisp_fleet_on_done *on_done, void *env, uint64_t id);
 void wisp_fleet_remove_provider(struct wisp_fleet *fleet, struct wisp_str provider_id, wisp_fleet_on_done *on_done,
                                 void *env, uint64_t id);
-/* A provider process of this host has just ended: workers look after their calls to it. */
-void wisp_fleet_provider_ended(struct wisp_fleet *fleet, struct wisp_str provider_id);
 /* All routes of the built-in HTTP server. An address that can't be listened on is logged and tried again. */
 void wisp_fleet_set_routes(struct wisp_fleet *fleet, const struct wisp_lattice_route *routes, size_t n_routes);
 

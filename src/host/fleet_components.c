@@ -336,6 +336,7 @@ void wisp_fleet_on_worker_gone(struct wisp_seat *seat)
     for (size_t i = 0; i < fleet->components.capacity; i++) {
         struct wisp_fleet_component *component = fleet->components.slots[i].value;
         if (!component) continue;
+        if (component->is_ready[seat->index]) wisp_fleet_tell_ended(fleet, component->id);
         component->is_ready[seat->index] = false;
         if (component->on_done) check_ready(fleet, component);
     }

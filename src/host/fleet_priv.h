@@ -108,6 +108,8 @@ void wisp_fleet_tell(struct wisp_fleet *fleet, json_t *order);
 
 /* fleet_components.c */
 void wisp_fleet_on_component(struct wisp_seat *seat, const char *what, const json_t *order);
+/* A worker that had this component or provider is gone: callers are told. */
+void wisp_fleet_tell_ended(struct wisp_fleet *fleet, const char *id);
 void wisp_fleet_on_worker_gone(struct wisp_seat *seat);
 bool wisp_fleet_component_is_ready(const struct wisp_fleet *fleet, const struct wisp_fleet_component *component);
 void wisp_fleet_end_compiling(struct wisp_fleet *fleet);

@@ -179,6 +179,7 @@ void wisp_fleet_provider_worker_gone(struct wisp_seat *seat)
         if (!provider) continue;
         provider->n_told[seat->index] = 0;
         check_ready(seat->fleet, provider);
+        wisp_fleet_tell_ended(seat->fleet, provider->id);
     }
 }
 
@@ -234,13 +235,6 @@ void wisp_fleet_remove_provider(struct wisp_fleet *fleet, struct wisp_str provid
         forget(fleet, provider);
     }
     on_done(NULL, env, id);
-}
-
-void wisp_fleet_provider_ended(struct wisp_fleet *fleet, struct wisp_str provider_id)
-{
-    json_t *order = json_pack("{s:s,s:o}", "do", "provider-ended", "id", wisp_json_text(provider_id));
-    wisp_fleet_tell(fleet, order);
-    json_decref(order);
 }
 
 void wisp_fleet_free_providers(struct wisp_fleet *fleet)

@@ -153,13 +153,6 @@ static void on_remove(struct wisp_worker *worker, const json_t *order)
     if (tenant) wisp_tenant_remove(tenant, "the component was removed");
 }
 
-/* --- providers --- */
-
-static void on_provider_ended(struct wisp_worker *worker, const json_t *order)
-{
-    wisp_remote_on_provider_ended(worker, wisp_json_str(order, "id"));
-}
-
 /* --- sockets --- */
 
 static void on_listen(struct wisp_worker *worker, const json_t *order, int fd)
@@ -215,7 +208,6 @@ static void on_plain_order(struct wisp_worker *worker, const json_t *order)
         {"remove", on_remove},
         {"provider", wisp_builtin_on_order},
         {"provider-remove", wisp_builtin_on_remove},
-        {"provider-ended", on_provider_ended},
         {"unlisten", on_unlisten},
         {"routes", on_routes},
         {"drain", on_drain},

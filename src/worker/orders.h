@@ -21,7 +21,6 @@
  *          "wit_package", "interfaces":[], "source_config":{}, "target_config":{}, "source_secrets":{},
  *          "target_secrets":{}}
  *     {"do":"provider-remove", "id"}           takes no more calls; what is in flight finishes
- *     {"do":"provider-ended", "id"}            a provider's process has died, which may have had calls of ours
  *     {"do":"listen", "address"} + descriptor  a bound socket, listening or not: serve HTTP on it. An address that is
  *                                              served already gets one more socket
  *     {"do":"unlisten", "address"}             closes its sockets; exchanges in flight finish

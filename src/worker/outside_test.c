@@ -5,6 +5,9 @@
 #include "worker/hosting_rig.h"
 #include "worker/test_kind.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #define ADDRESS "127.0.0.1:80"
 #define LINKS                                                                                                          \
     "\"links\":[{\"name\":\"default\",\"interface\":\"test:calc/ops\",\"target\":\"kind\"},"                           \
@@ -195,6 +198,23 @@ TEST(but_not_for_ever)
     rig_stop(2);
 }
 
+/* As the control process does when a process is gone. */
+static void say_ended(const char *id)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char text[160], answer[2048] = "";
+    WISP_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", rig.bus_path);
+    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    int n = snprintf(text, sizeof text, "CONNECT {}\r\nPUB wisp.ended.default.%s 0\r\n\r\nPING\r\n", id);
+    CHECK_INT(write(fd, text, (size_t)n), n);
+    for (size_t len = 0; !strstr(answer, "PONG");) {
+        ssize_t got = read(fd, answer + len, sizeof answer - 1 - len);
+        CHECK(got > 0);
+        len += (size_t)got;
+    }
+}
+
 TEST(provider_that_died_does_not_answer)
 {
     start_on_bus();
@@ -206,7 +226,7 @@ TEST(provider_that_died_does_not_answer)
     usleep(100 * 1000);
     kill(rig.workers[1].pid, SIGKILL);
     CHECK_INT(waitpid(rig.workers[1].pid, NULL, 0), rig.workers[1].pid);
-    rig_order(0, json_pack("{s:s, s:s}", "do", "provider-ended", "id", "kind"), -1);
+    say_ended("kind");
     for (size_t i = 0; i < WISP_COUNT(fds); i++) RIG_CHECK_ANSWER(fds[i], "HTTP/1.1 500 ");
     CHECK(is_logged("unavailable: "));
     wisp_frame_reader_deinit(&rig.workers[1].reader);

@@ -49,11 +49,6 @@ struct wisp_bus_client *wisp_remote_bus(const struct wisp_worker *worker)
     return worker->remote ? worker->remote->bus : NULL;
 }
 
-void wisp_remote_on_provider_ended(struct wisp_worker *worker, struct wisp_str id)
-{
-    if (worker->remote) wisp_wrpc_target_ended(worker->remote->wrpc, id);
-}
-
 /* --- calls of functions --- */
 
 static int prepare(struct wisp_invocation *invocation)
@@ -118,8 +113,8 @@ static struct wisp_span *begin_span(struct wisp_tenant *tenant, const struct wis
 {
     const struct wisp_wrpc_caller *caller = wisp_wrpc_incoming_caller(call);
     const struct wisp_span_origin origin = {.traceparent = caller->traceparent, .tracestate = caller->tracestate};
-    return wisp_span_new_call(tenant->worker, WISP_OTLP_SERVER, tenant->id, function->interface,
-                              function->name, &origin);
+    return wisp_span_new_call(tenant->worker, WISP_OTLP_SERVER, tenant->id, function->interface, function->name,
+                              &origin);
 }
 
 static void on_call(struct wisp_wrpc_incoming *call, const void *args, void *env)
@@ -155,10 +150,11 @@ static int serve_function(struct wisp_remote_service *service, uint32_t index, s
     struct wisp_edition *edition = service->edition;
     const struct wisp_export_func *func = &edition->program.component->export_funcs[index];
     struct served *served = &service->functions[index];
-    *served = (struct served){.service = service,
-                              .function = {func->interface, func->name},
-                              .type = func->type,
-                              .target = {.func = func, .export_ = wisp_linked_export_of(edition->program.linked, func)}};
+    *served =
+        (struct served){.service = service,
+                        .function = {func->interface, func->name},
+                        .type = func->type,
+                        .target = {.func = func, .export_ = wisp_linked_export_of(edition->program.linked, func)}};
     if (!served->target.export_) return 0; /* an import, exported again */
     return wisp_wrpc_service_add(service->service, &served->function, func->type, on_call, served, err);
 }
@@ -172,8 +168,7 @@ static int serve_inside(struct wisp_remote_service *service, uint32_t index, str
     *served = (struct served){.service = service,
                               .function = {wisp_str_from(inside->interface->name), wisp_str_from(inside->func->name)}};
     if (!wisp_entry_get(edition, inside, &served->target)) return 0;
-    served->type =
-        wisp_wire_type(&edition->tenant->worker->wire_types, inside->interface, inside->func, err);
+    served->type = wisp_wire_type(&edition->tenant->worker->wire_types, inside->interface, inside->func, err);
     if (!served->type) return -(int)err->kind;
     return wisp_wrpc_service_add(service->service, &served->function, served->type, on_call, served, err);
 }

@@ -20,8 +20,6 @@ void wisp_remote_stop(struct wisp_worker *worker);
 void wisp_remote_when_served(struct wisp_worker *worker,
                              void (*tell)(struct wisp_worker *worker, struct wisp_str id, uint64_t generation),
                              struct wisp_str id, uint64_t generation);
-/* Nobody answers calls that this provider has taken. */
-void wisp_remote_on_provider_ended(struct wisp_worker *worker, struct wisp_str id);
 /* NULL without a bus. */
 struct wisp_wrpc *wisp_remote_wrpc(const struct wisp_worker *worker);
 struct wisp_bus_client *wisp_remote_bus(const struct wisp_worker *worker);

@@ -11,6 +11,8 @@ enum {
     PROBE_FIRST_MS = 1000,
     PROBE_EVERY_MS = 5000,
     PROBE_TIMEOUT_MS = 2000,
+    ACCEPT_MAX_MS = 5000, /* callees accept as soon as they hear of a call: later than this it is lost */
+    ACCEPT_MS = 250,      /* the same, when a process that may have had it has died */
 };
 
 /* The first message of a call. */
@@ -22,7 +24,15 @@ struct wisp_wrpc_again {
     uint64_t until_ms, pause_ms;
 };
 
+static void probe_later(struct wisp_wrpc_session *session, uint64_t after_ms)
+{
+    session->probe_ms = uv_now(session->wrpc->loop) + after_ms;
+    wisp_wrpc_watch(session->wrpc, session);
+}
+
 /* --- not yet --- */
+
+void wisp_wrpc_absence_sent(struct wisp_wrpc_session *session) { probe_later(session, ACCEPT_MAX_MS); }
 
 void wisp_wrpc_absence_keep(struct wisp_wrpc_session *session, const struct wisp_wrpc_target *target,
                             struct wisp_str subject, struct wisp_str payload)
@@ -53,6 +63,7 @@ bool wisp_wrpc_absence_wait(struct wisp_wrpc_session *session)
     struct wisp_wrpc_again *again = session->again;
     uint64_t now = uv_now(session->wrpc->loop);
     if (!again || now >= again->until_ms) return false;
+    session->probe_ms = UINT64_MAX; /* nobody has it */
     session->again_ms = now + again->pause_ms < again->until_ms ? now + again->pause_ms : again->until_ms;
     again->pause_ms = 2 * again->pause_ms < PAUSE_MAX_MS ? 2 * again->pause_ms : PAUSE_MAX_MS;
     wisp_wrpc_watch(session->wrpc, session);
@@ -63,6 +74,7 @@ static void send_again(struct wisp_wrpc_session *session)
 {
     const struct wisp_wrpc_again *again = session->again;
     struct wisp_err err = {0};
+    wisp_wrpc_absence_sent(session);
     if (wisp_bus_publish(session->wrpc->bus, again->subject, wisp_bus_inbox_subject(session->inbox), again->headers,
                          again->n_headers, again->payload, &err) == 0)
         return;
@@ -72,17 +84,10 @@ static void send_again(struct wisp_wrpc_session *session)
 
 /* --- taken --- */
 
-static void probe_later(struct wisp_wrpc_session *session, uint64_t after_ms)
-{
-    session->probe_ms = uv_now(session->wrpc->loop) + after_ms;
-    wisp_wrpc_watch(session->wrpc, session);
-}
-
 void wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept)
 {
     again_free(WISP_TAKE(session->again));
-    session->again_ms = UINT64_MAX;
-    if (session->probe) wisp_bus_request_cancel(WISP_TAKE(session->probe)); /* it was about this */
+    session->again_ms = session->probe_ms = UINT64_MAX;
     if (accept->n_headers > 0 && wisp_bus_header_get(accept, WISP_WRPC_PROBE_HEADER).len > 0)
         probe_later(session, PROBE_FIRST_MS);
 }
@@ -117,16 +122,12 @@ static void on_probed(const struct wisp_bus_message *reply, const struct wisp_er
     wisp_wrpc_session_fail(session, &failure);
 }
 
-/* Everything that the bus had for us before is here, and no accept was among it. It may have been executed all the same:
- * a process can die between what it does and the sending of what it said. So it is not sent again. */
-static void on_settled(const struct wisp_bus_message *reply, const struct wisp_err *err, void *env)
+/* Nobody has taken it for too long. It may have been executed all the same: a process can die between what it does and
+ * the sending of what it said. So it is not sent again. */
+static void lose(struct wisp_wrpc_session *session)
 {
-    struct wisp_wrpc_session *session = env;
     struct wisp_err failure = {0};
-    (void)reply;
-    session->probe = NULL;
-    if (!err || err->kind != WISP_ERR_UNAVAILABLE) return;
-    wisp_err_set(&failure, WISP_ERR_UNAVAILABLE, "%s: the process ended before it said that it took the call", session->label);
+    wisp_err_set(&failure, WISP_ERR_UNAVAILABLE, "%s: nobody said in time that he took the call", session->label);
     wisp_wrpc_session_fail(session, &failure);
 }
 
@@ -164,8 +165,8 @@ void wisp_wrpc_session_probe(struct wisp_wrpc_session *session)
     if (session->probe || !session->inbox) return;
     if (session->peer)
         ask_peer(session, PROBE_TIMEOUT_MS, on_probed);
-    else
-        ask(session, session->wrpc->mark_subject, PROBE_TIMEOUT_MS, on_settled);
+    else if (session->probe_ms > uv_now(session->wrpc->loop) + ACCEPT_MS)
+        probe_later(session, ACCEPT_MS);
 }
 
 void wisp_wrpc_session_probe_own(struct wisp_wrpc_session *session)
@@ -192,6 +193,8 @@ void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session)
         session->again_ms = UINT64_MAX;
         wisp_wrpc_watch(session->wrpc, session);
         send_again(session);
+    } else if (session->probe_ms <= now && session->is_caller && !session->peer) {
+        lose(session);
     } else if (session->probe_ms <= now) {
         probe_later(session, PROBE_EVERY_MS);
         wisp_wrpc_session_probe(session);

@@ -41,7 +41,10 @@ int wisp_wrpc_call_start(struct wisp_wrpc *wrpc, const struct wisp_wrpc_target *
 /* Nobody is told; the callee goes on. Streams are broken off. Not after on_result. NULL is fine. */
 void wisp_wrpc_call_cancel(struct wisp_wrpc_call *call);
 
-/* A process of this host that served `id` has ended. Calls (and HTTP forwards) that it may have had fail with
+/* Whoever supervises a process that served `id` publishes an empty message to `wisp.ended.{lattice}.{id}` when it has
+ * ended; that is heard here, and does the following. */
+#define WISP_WRPC_ENDED "wisp.ended"
+/* A process that served `id` has ended. Calls (and HTTP forwards) that it may have had fail with
  * UNAVAILABLE instead of waiting for their time to be over: those that it had taken, when it is gone from the bus, and
  * those that nobody has taken yet, since it may have had them. None is sent again: it could be done twice. Those that
  * others of that id have taken go on, and so do those that had no responder and wait. */

@@ -317,6 +317,7 @@ static int send_call(struct wisp_wrpc_session *session, const struct wisp_wrpc_t
     r = wisp_bus_publish(wrpc->bus, wisp_buf_str(&subject), wisp_bus_inbox_subject(session->inbox), target->headers,
                          target->n_headers, first, err);
     if (r < 0) return wisp_err_wrap(err, "%s", session->label);
+    wisp_wrpc_absence_sent(session);
     if (target->wait_ms) wisp_wrpc_absence_keep(session, target, wisp_buf_str(&subject), first);
     session->unsent_size = params.len - first.len;
     if (session->unsent_size > 0) {

@@ -3,6 +3,8 @@
 #include "wrpc/http_types.h"
 #include "wrpc/wrpc_priv.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 
 enum {
@@ -165,6 +167,25 @@ int wisp_wrpc_subject(struct wisp_str lattice, struct wisp_str target, const str
                         WISP_STR_ARG(function->name), WISP_STR_ARG(target), WISP_STR_ARG(lattice));
 }
 
+/* --- processes that are gone --- */
+
+static void on_ended(const struct wisp_bus_message *message, void *env)
+{
+    struct wisp_str rest = message->subject, id = rest;
+    for (struct wisp_str head; wisp_str_split(rest, '.', &head, &rest);) id = rest;
+    wisp_wrpc_target_ended(env, id);
+}
+
+/* Without it calls wait until their time is over. */
+static void listen_for_ends(struct wisp_wrpc *wrpc)
+{
+    WISP_CLEANUP_BUF struct wisp_buf subject = {0};
+    struct wisp_err err = {0};
+    wisp_buf_printf(&subject, "%s.%s.*", WISP_WRPC_ENDED, wrpc->lattice);
+    if (wisp_bus_subscribe(wrpc->bus, wisp_buf_str(&subject), WISP_STR(""), on_ended, wrpc, &wrpc->ended, &err) < 0)
+        WISP_LOG(WARN, "wrpc", "the end of other processes will not be noticed", WISP_TEXT("error", err.text));
+}
+
 /* --- it comes and goes --- */
 
 static void on_closed(uv_handle_t *handle)
@@ -225,6 +246,7 @@ int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *o
         wisp_wrpc_free(wrpc);
         return r;
     }
+    listen_for_ends(wrpc);
     *ret_wrpc = wrpc;
     return 0;
 }
@@ -242,6 +264,7 @@ void wisp_wrpc_free(struct wisp_wrpc *wrpc)
     if (!wrpc) return;
     end_tails(wrpc);
     if (wrpc->mark) wisp_bus_request_cancel(wrpc->mark);
+    wisp_bus_unsubscribe(wrpc->ended);
     uv_close((uv_handle_t *)&wrpc->timer, on_closed);
     uv_close((uv_handle_t *)&wrpc->stay_awake, on_closed);
     uv_close((uv_handle_t *)&wrpc->before_sleep, on_closed);

@@ -40,6 +40,7 @@ struct wisp_wrpc {
     /* Sent since the bus last said that it has everything; what is behind the mark it was last asked with. */
     size_t n_unconfirmed, n_behind_mark;
     struct wisp_bus_request *mark;
+    struct wisp_bus_subscription *ended; /* who says that a process is gone; NULL: nobody is heard */
     char *mark_subject;
     struct wisp_link waiting;
     struct wisp_link tails; /* sessions that go on by themselves */
@@ -71,6 +72,8 @@ void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session);
  * subjects of the protocol only. */
 #define WISP_WRPC_PROBE_HEADER "wisp-probe"
 
+/* The call has just been sent: somebody has to take it soon. */
+void wisp_wrpc_absence_sent(struct wisp_wrpc_session *session);
 /* What was sent can be sent again. */
 void wisp_wrpc_absence_keep(struct wisp_wrpc_session *session, const struct wisp_wrpc_target *target,
                             struct wisp_str subject, struct wisp_str payload);
