@@ -11,7 +11,8 @@
 
 void wisp_app_answer(struct wisp_app *app, struct wisp_str reply, json_t *answer_taken)
 {
-    if (reply.len) wisp_app_publish(app, reply, answer_taken);
+    if (reply.len && !wisp_app_publish(app, reply, answer_taken))
+        wisp_app_answer_error(app, reply, "the answer is larger than a message may be");
     json_decref(answer_taken);
 }
 
@@ -29,28 +30,54 @@ void wisp_app_answer_error(struct wisp_app *app, struct wisp_str reply, const ch
 static void not_found(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
     WISP_CLEANUP_BUF struct wisp_buf text = {0};
-    wisp_buf_printf(&text, "there is no application `%.*s`", WISP_STR_ARG(asked->name));
+    wisp_buf_printf(&text, "there is no application `%.*s`, or no such version of it", WISP_STR_ARG(asked->name));
     wisp_app_answer(app, asked->reply,
                     json_pack("{s:s, s:o}", "result", "notfound", "message", wisp_json_text(wisp_buf_str(&text))));
 }
 
-/* --- reading --- */
+/* --- what is asked --- */
 
-static const struct wisp_app_version *latest(const struct wisp_app_record *record)
+struct wisp_app_record *wisp_app_asked_record(struct wisp_app *app, const struct wisp_app_asked *asked)
+{
+    struct wisp_app_record *record = wisp_app_record_find(app, asked->name);
+    bool is_there = record && record->is_ours && json_object_size(json_object_get(record->json, "manifests"));
+    return is_there ? record : NULL;
+}
+
+bool wisp_app_asked_json(struct wisp_app *app, const struct wisp_app_asked *asked, json_t **ret_request)
+{
+    struct wisp_err err = {0};
+    *ret_request = NULL;
+    if (!asked->payload.len || wisp_json_parse(asked->payload, ret_request, &err) == 0) return true;
+    wisp_app_answer_error(app, asked->reply, "the request can't be understood: %s", err.text);
+    return false;
+}
+
+const struct wisp_app_version *wisp_app_asked_version(const struct wisp_app_record *record, struct wisp_str version)
 {
     const struct wisp_app_version *at = record->versions;
+    if (version.len && !wisp_str_is(version, "latest")) return wisp_app_version_find(record, version);
     while (at && at->next) at = at->next;
     return at;
 }
 
+static const struct wisp_app_version *latest(const struct wisp_app_record *record)
+{
+    const struct wisp_str none = {0};
+    return wisp_app_asked_version(record, none);
+}
+
+/* --- reading --- */
+
 static json_t *optional(struct wisp_str text) { return text.len ? wisp_json_text(text) : json_null(); }
 
-static json_t *summary(struct wisp_app *app, const struct wisp_app_record *record)
+static json_t *summary(struct wisp_app *app, const struct wisp_app_record *record, bool with_scalers)
 {
     const struct wisp_app_version *newest = latest(record);
     const struct wisp_str none = {0};
     json_t *status = wisp_app_status_json(app, record, &app->plan);
     json_t *state = json_object_get(status, "status");
+    if (!with_scalers) json_object_del(status, "scalers");
     return json_pack("{s:s, s:o, s:o, s:o, s:O, s:o, s:O}", "name", record->name, "version",
                      wisp_json_text(newest ? newest->version : none), "description",
                      optional(newest ? newest->manifest.description : none), "deployed_version",
@@ -59,41 +86,38 @@ static json_t *summary(struct wisp_app *app, const struct wisp_app_record *recor
                      json_object_get(state, "message"));
 }
 
-static json_t *summaries(struct wisp_app *app)
+static json_t *summaries(struct wisp_app *app, bool with_scalers)
 {
+    size_t n;
     json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(app->index); i++) {
-        const struct wisp_app_record *record =
-            wisp_app_record_find(app, wisp_str_from(json_string_value(json_array_get(app->index, i))));
-        if (record && !record->is_deleting) json_array_append_new(list, summary(app, record));
-    }
+    WISP_CLEANUP_FREE const char **names = wisp_app_store_names(app, &n);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, summary(app, wisp_app_record_find(app, wisp_str_from(names[i])), with_scalers));
     return list;
 }
 
-static struct wisp_app_record *find(struct wisp_app *app, const struct wisp_app_asked *asked)
+static void answer_all(struct wisp_app *app, const struct wisp_app_asked *asked, bool is_bare)
 {
-    struct wisp_app_record *record = wisp_app_record_find(app, asked->name);
-    return record && !record->is_deleting ? record : NULL;
-}
-
-/* Of the request: {"version": "v"}; NULL and `latest`: the newest. */
-static const struct wisp_app_version *asked_version(const struct wisp_app_record *record, struct wisp_str payload)
-{
-    WISP_CLEANUP_JSON json_t *request = NULL;
-    if (payload.len && wisp_json_parse(payload, &request, NULL) < 0) return NULL;
-    struct wisp_str version = wisp_json_str(request, "version");
-    return !version.len || wisp_str_is(version, "latest") ? latest(record) : wisp_app_version_find(record, version);
+    for (int with_scalers = 1; with_scalers >= 0; with_scalers--) {
+        json_t *models = summaries(app, with_scalers);
+        WISP_CLEANUP_JSON json_t *answer =
+            is_bare ? models : json_pack("{s:s, s:s, s:o}", "result", "success", "message", "", "models", models);
+        if (!asked->reply.len || wisp_app_publish(app, asked->reply, answer)) return;
+    }
+    wisp_app_answer_error(app, asked->reply, "there are too many applications for one message");
 }
 
 static void get(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
+    WISP_CLEANUP_JSON json_t *request = NULL;
     if (!asked->name.len) {
-        wisp_app_answer(app, asked->reply,
-                        json_pack("{s:s, s:s, s:o}", "result", "success", "message", "", "models", summaries(app)));
+        answer_all(app, asked, false);
         return;
     }
-    const struct wisp_app_record *record = find(app, asked);
-    const struct wisp_app_version *version = record ? asked_version(record, asked->payload) : NULL;
+    const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
+    if (!wisp_app_asked_json(app, asked, &request)) return;
+    const struct wisp_app_version *version =
+        record ? wisp_app_asked_version(record, wisp_json_str(request, "version")) : NULL;
     if (!version)
         not_found(app, asked);
     else
@@ -102,22 +126,29 @@ static void get(struct wisp_app *app, const struct wisp_app_asked *asked)
             json_pack("{s:s, s:s, s:O}", "result", "success", "message", "", "manifest", version->manifest.json));
 }
 
-static void list(struct wisp_app *app, const struct wisp_app_asked *asked)
+static void list(struct wisp_app *app, const struct wisp_app_asked *asked) { answer_all(app, asked, true); }
+
+static json_t *version_json(const struct wisp_app_record *record, const struct wisp_app_version *version)
 {
-    wisp_app_answer(app, asked->reply, summaries(app));
+    const json_t *created =
+        json_object_getn(json_object_get(record->json, "created"), version->version.ptr, version->version.len);
+    json_t *json =
+        json_pack("{s:o, s:b}", "version", wisp_json_text(version->version), "deployed", version == record->deployed);
+    if (json_is_integer(created))
+        json_object_set_new(json, "created", wisp_app_time_json((uint64_t)json_integer_value(created)));
+    return json;
 }
 
 static void versions(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
-    const struct wisp_app_record *record = find(app, asked);
+    const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
     if (!record) {
         not_found(app, asked);
         return;
     }
     json_t *found = json_array();
     for (const struct wisp_app_version *at = record->versions; at; at = at->next)
-        json_array_append_new(
-            found, json_pack("{s:o, s:b}", "version", wisp_json_text(at->version), "deployed", at == record->deployed));
+        json_array_append_new(found, version_json(record, at));
     wisp_app_answer(app, asked->reply,
                     json_pack("{s:s, s:s, s:o}", "result", "success", "message", "", "versions", found));
 }
@@ -126,7 +157,7 @@ static void status(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
     wisp_app_answer(app, asked->reply,
                     json_pack("{s:s, s:s, s:o}", "result", "ok", "message", "", "status",
-                              wisp_app_status_json(app, find(app, asked), &app->plan)));
+                              wisp_app_status_json(app, wisp_app_record_find(app, asked->name), &app->plan)));
 }
 
 /* --- plan --- */
@@ -143,61 +174,67 @@ static const char *kind_name(enum wisp_app_command_kind kind)
     return names[kind];
 }
 
-static json_t *commands_json(const struct wisp_app_plan *plan)
+static json_t *command_json(const struct wisp_app *app, const struct wisp_app_command *command)
 {
-    json_t *commands = json_array();
-    for (size_t i = 0; i < plan->n_commands; i++) {
-        const struct wisp_app_command *command = &plan->commands[i];
-        json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:s}", "kind", kind_name(command->kind), "app",
-                                 wisp_json_text(command->app), "host", optional(command->host), "name",
-                                 optional(command->name), "reason", command->reason ? command->reason : "");
-        if (command->payload) json_object_set(json, "payload", command->payload);
-        json_array_append_new(commands, json);
+    json_t *json =
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:s}", "kind", kind_name(command->kind), "app",
+                  wisp_json_text(command->app), "scaler", optional(command->scaler_id), "host", optional(command->host),
+                  "name", optional(command->name), "reason", command->reason ? command->reason : "");
+    if (command->payload) json_object_set(json, "payload", command->payload);
+    if (command->kind == WISP_APP_SCALE) {
+        const struct wisp_app_known_host *host = wisp_app_host_find(app, command->host);
+        struct wisp_str id = wisp_json_str(command->payload, "component_id");
+        const json_t *unit = host ? json_object_getn(host->components, id.ptr, id.len) : NULL;
+        json_object_set_new(json, "found", json_integer((json_int_t)wisp_json_u64(unit, "count", 0)));
     }
-    return commands;
+    return json;
 }
 
-/* With this manifest in the place of the application's. */
+/* With this manifest in the place of the application's: what would be done for it, and how its scalers would stand. */
 static void answer_plan(struct wisp_app *app, const struct wisp_app_asked *asked,
                         const struct wisp_app_manifest *manifest)
 {
-    const struct wisp_app_record *record = find(app, asked);
-    const struct wisp_app_manifest *others[64];
-    struct wisp_app_desired desired = {.manifest = manifest, .is_deployed = true, .others = others};
-    for (const struct wisp_app_version *at = record ? record->versions : NULL; at && desired.n_others < 64;
-         at = at->next)
-        if (&at->manifest != manifest) others[desired.n_others++] = &at->manifest;
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
+    struct wisp_app_version version = {.manifest = *manifest};
+    struct wisp_app_record shown = {.name = wisp_arena_cstr(&arena, manifest->name),
+                                    .versions = record ? record->versions : NULL,
+                                    .removed = record ? record->removed : NULL,
+                                    .deployed = &version,
+                                    .is_ours = true};
+    struct wisp_app_desired desired = wisp_app_desire(&arena, &shown);
     struct wisp_app_plan plan;
+    struct wisp_err err = {0};
     wisp_app_make_plan(app, &desired, &plan);
-    struct wisp_app_version version = {.version = manifest->version};
-    WISP_CLEANUP_FREE char *name = wisp_mem_dup(manifest->name);
-    struct wisp_app_record shown = {.name = name, .deployed = &version};
-    WISP_CLEANUP_JSON json_t *state = wisp_app_status_json(app, &shown, &plan);
+    json_t *commands = json_array(), *state = wisp_app_status_json(app, &shown, &plan);
+    for (size_t i = 0; i < plan.n_commands; i++)
+        if (wisp_str_equal(plan.commands[i].app, manifest->name))
+            json_array_append_new(commands, command_json(app, &plan.commands[i]));
+    bool is_refused = wisp_app_check_deployable(app, manifest, &err) < 0;
     wisp_app_answer(app, asked->reply,
-                    json_pack("{s:s, s:s, s:o, s:O}", "result", "success", "message", "", "commands",
-                              commands_json(&plan), "scalers", json_object_get(state, "scalers")));
+                    json_pack("{s:s, s:o, s:o, s:O}", "result", is_refused ? "error" : "success", "message",
+                              wisp_json_text(wisp_str_from(err.text)), "commands", commands, "scalers",
+                              json_object_get(state, "scalers")));
+    json_decref(state);
     wisp_app_plan_deinit(&plan);
-}
-
-static bool is_version_request(struct wisp_str payload)
-{
-    WISP_CLEANUP_JSON json_t *request = NULL;
-    if (!payload.len) return true;
-    return wisp_json_parse(payload, &request, NULL) == 0 && !json_object_get(request, "spec");
 }
 
 static void plan(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
-    if (is_version_request(asked->payload)) {
-        const struct wisp_app_record *record = find(app, asked);
-        const struct wisp_app_version *version = record ? asked_version(record, asked->payload) : NULL;
+    WISP_CLEANUP_JSON json_t *request = NULL;
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    bool is_request = !asked->payload.len ||
+                      (wisp_json_parse(asked->payload, &request, NULL) == 0 && !json_object_get(request, "spec"));
+    if (is_request) {
+        const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
+        const struct wisp_app_version *version =
+            record ? wisp_app_asked_version(record, wisp_json_str(request, "version")) : NULL;
         if (version)
             answer_plan(app, asked, &version->manifest);
         else
             not_found(app, asked);
         return;
     }
-    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
     struct wisp_app_problems *problems = WISP_NEW(&arena, struct wisp_app_problems);
     struct wisp_app_manifest manifest;
     struct wisp_err err = {0};
@@ -212,41 +249,102 @@ static void plan(struct wisp_app *app, const struct wisp_app_asked *asked)
 
 /* --- who is asked --- */
 
-static const struct {
-    const char *op;
-    bool needs_name;
+static const struct op {
+    const char *name;
+    enum { NO_NAME, ANY_NAME, A_NAME } takes;
+    bool writes;
     void (*serve)(struct wisp_app *app, const struct wisp_app_asked *asked);
 } ops[] = {
-    {"put", false, wisp_app_api_put},
-    {"get", false, get},
-    {"list", false, list},
-    {"versions", true, versions},
-    {"history", true, versions},
-    {"status", true, status},
-    {"deploy", true, wisp_app_api_deploy},
-    {"undeploy", true, wisp_app_api_undeploy},
-    {"del", true, wisp_app_api_delete},
-    {"plan", true, plan},
+    {"put", NO_NAME, true, wisp_app_api_put},
+    {"get", ANY_NAME, false, get},
+    {"list", NO_NAME, false, list},
+    {"versions", A_NAME, false, versions},
+    {"history", A_NAME, false, versions},
+    {"status", A_NAME, false, status},
+    {"deploy", A_NAME, true, wisp_app_api_deploy},
+    {"undeploy", A_NAME, true, wisp_app_api_undeploy},
+    {"del", A_NAME, true, wisp_app_api_delete},
+    {"plan", A_NAME, false, plan},
 };
 
-static void serve(struct wisp_app *app, const struct wisp_app_asked *asked)
+/* NULL, and answered, when there is none for this subject. */
+static const struct op *find_op(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
-    if (memchr(asked->name.len ? asked->name.ptr : "", '.', asked->name.len)) {
+    bool has_name = asked->name.len > 0;
+    if (has_name && memchr(asked->name.ptr, '.', asked->name.len)) {
         wisp_app_answer_error(app, asked->reply, "`%.*s` can't be a name: letters, digits, `-` and `_`",
                               WISP_STR_ARG(asked->name));
-        return;
+        return NULL;
     }
     for (size_t i = 0; i < WISP_COUNT(ops); i++) {
-        if (!wisp_str_is(asked->op, ops[i].op)) continue;
-        bool has_right_name = ops[i].needs_name ? asked->name.len > 0 : !asked->name.len || ops[i].serve == get;
-        if (has_right_name)
-            ops[i].serve(app, asked);
-        else
-            wisp_app_answer_error(app, asked->reply, "unsupported subject: `%.*s` %s a name", WISP_STR_ARG(asked->op),
-                                  ops[i].needs_name ? "needs" : "does not take");
-        return;
+        if (!wisp_str_is(asked->op, ops[i].name)) continue;
+        if (ops[i].takes == ANY_NAME || has_name == (ops[i].takes == A_NAME)) return &ops[i];
+        wisp_app_answer_error(app, asked->reply, "unsupported subject: `%s` %s a name", ops[i].name,
+                              has_name ? "does not take" : "needs");
+        return NULL;
     }
     wisp_app_answer_error(app, asked->reply, "unsupported subject: there is no `%.*s`", WISP_STR_ARG(asked->op));
+    return NULL;
+}
+
+/* --- one after the other --- */
+
+static void wait(struct wisp_app *app, const struct wisp_app_asked *asked)
+{
+    if (app->n_waiting >= WISP_APP_ASKED_MAX) {
+        wisp_app_answer_error(app, asked->reply, "%u requests wait already; try again later", app->n_waiting);
+        return;
+    }
+    struct wisp_app_waiting *waiting = wisp_mem_calloc(1, sizeof *waiting);
+    waiting->asked = *asked;
+    struct wisp_str *texts[] = {&waiting->asked.op, &waiting->asked.name, &waiting->asked.reply,
+                                &waiting->asked.payload, &waiting->asked.content_type};
+    for (size_t i = 0; i < WISP_COUNT(texts); i++) *texts[i] = wisp_arena_str(&waiting->arena, *texts[i]);
+    if (app->last_waiting)
+        app->last_waiting->next = waiting;
+    else
+        app->first_waiting = waiting;
+    app->last_waiting = waiting;
+    app->n_waiting++;
+}
+
+static struct wisp_app_waiting *take_waiting(struct wisp_app *app)
+{
+    struct wisp_app_waiting *waiting = app->first_waiting;
+    app->first_waiting = waiting->next;
+    if (!app->first_waiting) app->last_waiting = NULL;
+    app->n_waiting--;
+    return waiting;
+}
+
+static void waiting_free(struct wisp_app_waiting *waiting)
+{
+    wisp_arena_deinit(&waiting->arena);
+    free(waiting);
+}
+
+void wisp_app_api_go_on(struct wisp_app *app)
+{
+    while (!app->is_writing && app->first_waiting) {
+        struct wisp_app_waiting *waiting = take_waiting(app);
+        const struct op *op = find_op(app, &waiting->asked);
+        if (op) op->serve(app, &waiting->asked);
+        waiting_free(waiting);
+    }
+}
+
+void wisp_app_api_refuse_all(struct wisp_app *app)
+{
+    while (app->first_waiting) {
+        struct wisp_app_waiting *waiting = take_waiting(app);
+        wisp_app_answer_error(app, waiting->asked.reply, "another host manages the applications by now; try again");
+        waiting_free(waiting);
+    }
+}
+
+void wisp_app_api_deinit(struct wisp_app *app)
+{
+    while (app->first_waiting) waiting_free(take_waiting(app));
 }
 
 void wisp_app_api_on_message(struct wisp_app *app, const struct wisp_bus_message *message)
@@ -264,5 +362,9 @@ void wisp_app_api_on_message(struct wisp_app *app, const struct wisp_bus_message
         return;
     }
     wisp_str_split(asked.op, '.', &asked.op, &asked.name);
-    serve(app, &asked);
+    const struct op *op = find_op(app, &asked);
+    if (op && op->writes && (app->is_writing || app->first_waiting))
+        wait(app, &asked);
+    else if (op)
+        op->serve(app, &asked);
 }

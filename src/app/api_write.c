@@ -1,67 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the API changes: records are written by compare-and-swap, and answered for when that is done. */
+/* What the API changes: records are written by compare-and-swap, one request after the other, and answered for when
+ * that is done. */
 #include "app/app_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A write under way and what to answer when it is there. */
-struct writing {
-    char *reply;
-    json_t *answer;
-};
+enum { RECORD_SIZE_MAX = 900000 }; /* of a value of the state, with room for what is around it */
 
-static void on_written(struct wisp_app *app, const struct wisp_app_done *done, void *env)
+static uint64_t wall_s(const struct wisp_app *app) { return (uint64_t)(app->now.wall_ns / 1000000000); }
+
+/* `text`: where to answer; `json`: [name, what is stored, answer]. */
+static void on_written(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note)
 {
-    struct writing *writing = env;
-    struct wisp_str reply = wisp_str_from(writing->reply);
-    if (done->err.kind == WISP_ERR_EXISTS)
+    struct wisp_str reply = wisp_str_from(note->text);
+    struct wisp_str name = wisp_str_from(json_string_value(json_array_get(note->json, 0)));
+    app->is_writing = false;
+    if (!done->err.kind) {
+        wisp_app_store_adopt(app, name, json_array_get(note->json, 1), done->revision);
+        wisp_app_answer(app, reply, json_incref(json_array_get(note->json, 2)));
+    } else if (done->err.kind == WISP_ERR_EXISTS) {
         wisp_app_answer_error(app, reply, "somebody else changed the application meanwhile; try again");
-    else if (done->err.kind)
+    } else {
         wisp_app_answer_error(app, reply, "the application could not be stored: %s", done->err.text);
-    else
-        wisp_app_answer(app, reply, json_incref(writing->answer));
-    json_decref(writing->answer);
-    free(writing->reply);
-    free(writing);
+    }
+    wisp_app_api_go_on(app);
 }
 
-/* The index is put right by the next plan; readers go by it. */
-static void put_index(struct wisp_app *app, struct wisp_str name);
-
-static void store(struct wisp_app *app, const struct wisp_app_asked *asked, struct wisp_str name, const json_t *json,
+static void store(struct wisp_app *app, const struct wisp_app_asked *asked, struct wisp_str name, json_t *json,
                   json_t *answer_taken)
 {
-    struct wisp_app_record *record = wisp_app_record_find(app, name);
-    struct writing *writing = wisp_mem_calloc(1, sizeof *writing);
+    const struct wisp_app_record *record = wisp_app_record_find(app, name);
     WISP_CLEANUP_BUF struct wisp_buf key = {0};
-    *writing = (struct writing){wisp_mem_dup(asked->reply), answer_taken};
-    wisp_app_write(app, wisp_app_store_key(app, name, &key), json, record ? (int64_t)record->revision : 0, on_written,
-                   writing);
-    if (!record) put_index(app, name);
+    json_object_set_new(json, "lattice", json_string(app->lattice));
+    app->is_writing = true;
+    wisp_app_write(app, wisp_app_store_key(app, name, &key), json, record ? record->revision : 0, on_written,
+                   (struct wisp_app_note){.text = wisp_mem_dup(asked->reply),
+                                          .json = json_pack("[o, O, o]", wisp_json_text(name), json, answer_taken)});
 }
 
-static void on_index(struct wisp_app *app, const struct wisp_app_done *done, void *env)
+/* Manifests that are deleted stay with the record until what they made is cleared away. */
+static void remove_version(json_t *whole, const char *version)
 {
-    (void)env;
-    if (done->err.kind) app->full_ms = app->now.now_ms; /* the next plan looks at it again */
-}
-
-static void put_index(struct wisp_app *app, struct wisp_str name)
-{
-    json_t *index = json_array();
-    bool is_in = false;
-    for (size_t i = 0; i < json_array_size(app->index); i++) {
-        json_t *other = json_array_get(app->index, i);
-        if (!is_in && wisp_str_compare(name, wisp_str_from(json_string_value(other))) <= 0) {
-            if (!wisp_str_is(name, json_string_value(other))) json_array_append_new(index, wisp_json_text(name));
-            is_in = true;
-        }
-        json_array_append(index, other);
+    enum { REMOVED_MAX = 100 };
+    json_t *manifests = json_object_get(whole, "manifests"), *removed = json_object_get(whole, "removed");
+    if (!json_is_array(removed)) {
+        removed = json_array();
+        json_object_set_new(whole, "removed", removed);
     }
-    if (!is_in) json_array_append_new(index, wisp_json_text(name));
-    wisp_app_write(app, wisp_str_from(app->lattice), index, (int64_t)app->index_revision, on_index, NULL);
-    json_decref(index);
+    json_array_append(removed, json_object_get(manifests, version));
+    while (json_array_size(removed) > REMOVED_MAX) json_array_remove(removed, 0);
+    json_object_del(manifests, version);
+    json_object_del(json_object_get(whole, "created"), version);
+}
+
+/* A copy that can be changed without the stored one's being. */
+static json_t *copy_record(const struct wisp_app_record *record)
+{
+    json_t *whole = json_copy(record->json);
+    const char *const keys[] = {"manifests", "removed", "created"};
+    for (size_t i = 0; i < WISP_COUNT(keys); i++) {
+        json_t *part = json_copy(json_object_get(whole, keys[i]));
+        if (part) json_object_set_new(whole, keys[i], part);
+    }
+    return whole;
 }
 
 /* --- put --- */
@@ -72,10 +74,7 @@ static void make_version(struct wisp_app *app, char text[27])
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint64_t ms = (uint64_t)(app->now.wall_ns / 1000000);
     for (int i = 9; i >= 0; i--, ms >>= 5) text[i] = digits[ms & 31];
-    for (int i = 10; i < 26; i++) {
-        app->random = app->random * 6364136223846793005u + 1442695040888963407u;
-        text[i] = digits[app->random >> 59];
-    }
+    for (int i = 10; i < 26; i++) text[i] = digits[wisp_app_random(app) & 31];
     text[26] = '\0';
 }
 
@@ -91,14 +90,38 @@ static bool format_of(struct wisp_str content_type, enum wisp_app_format *ret_fo
     return true;
 }
 
-static void drop_oldest(struct wisp_app *app, json_t *versions, struct wisp_str deployed)
+static size_t size_of(const json_t *value)
 {
-    while (json_object_size(versions) > app->versions_max) {
-        const char *name = json_object_iter_key(json_object_iter(versions));
-        if (wisp_str_is(deployed, name)) /* the next one */
-            name = json_object_iter_key(json_object_iter_next(versions, json_object_iter(versions)));
-        if (!name) return;
-        json_object_del(versions, name);
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    wisp_json_print(value, &text);
+    return text.len;
+}
+
+/* The oldest that is neither deployed nor the newest goes; false: there is none. */
+static bool drop_oldest(json_t *whole, struct wisp_str newest)
+{
+    const char *name, *oldest = NULL;
+    json_t *unused, *versions = json_object_get(whole, "manifests");
+    struct wisp_str deployed = wisp_json_str(whole, "deployed_version");
+    json_object_foreach(versions, name, unused)
+    {
+        if (!oldest && !wisp_str_is(deployed, name) && !wisp_str_is(newest, name)) oldest = name;
+    }
+    if (!oldest) return false;
+    json_object_del(json_object_get(whole, "created"), oldest);
+    return json_object_del(versions, oldest) == 0;
+}
+
+static void make_room(const struct wisp_app *app, json_t *whole, struct wisp_str newest)
+{
+    json_t *removed = json_object_get(whole, "removed");
+    while (json_object_size(json_object_get(whole, "manifests")) > app->versions_max && drop_oldest(whole, newest))
+        continue;
+    while (size_of(whole) > RECORD_SIZE_MAX) {
+        if (json_array_size(removed))
+            json_array_remove(removed, 0);
+        else if (!drop_oldest(whole, newest))
+            return;
     }
 }
 
@@ -126,40 +149,61 @@ static json_t *put_answer(const char *result, const struct wisp_app_manifest *ma
                      wisp_json_text(wisp_buf_str(&text)), "warnings", warnings_of(problems));
 }
 
-static void put_manifest(struct wisp_app *app, const struct wisp_app_asked *asked,
-                         const struct wisp_app_manifest *manifest, const struct wisp_app_problems *problems)
+/* The stored form of a manifest: it names its version. */
+static json_t *with_version(const struct wisp_app_manifest *manifest, struct wisp_str version)
 {
-    struct wisp_app_record *record = wisp_app_record_find(app, manifest->name);
-    char made[27];
-    make_version(app, made);
-    struct wisp_str version = manifest->version.len ? manifest->version : wisp_str_from(made);
     json_t *json = json_deep_copy(manifest->json);
     json_object_set_new(json_object_get(json_object_get(json, "metadata"), "annotations"), "version",
                         wisp_json_text(version));
+    return json;
+}
+
+static void add_version(struct wisp_app *app, json_t *whole, struct wisp_str version, json_t *manifest)
+{
+    json_t *created = json_object_get(whole, "created");
+    if (!created) {
+        created = json_object();
+        json_object_set_new(whole, "created", created);
+    }
+    json_object_setn_nocheck(json_object_get(whole, "manifests"), version.ptr, version.len, manifest);
+    json_object_setn_new_nocheck(created, version.ptr, version.len, json_integer((json_int_t)wall_s(app)));
+    make_room(app, whole, version);
+}
+
+static void put_manifest(struct wisp_app *app, const struct wisp_app_asked *asked,
+                         const struct wisp_app_manifest *manifest, const struct wisp_app_problems *problems)
+{
+    const struct wisp_app_record *record = wisp_app_record_find(app, manifest->name);
+    char made[27];
+    make_version(app, made);
+    struct wisp_str version = manifest->version.len ? manifest->version : wisp_str_from(made);
+    WISP_CLEANUP_JSON json_t *json = with_version(manifest, version);
     WISP_CLEANUP_JSON json_t *whole =
-        record ? json_deep_copy(record->json) : json_pack("{s:{}, s:n}", "manifests", "deployed_version");
+        record ? copy_record(record) : json_pack("{s:{}, s:n}", "manifests", "deployed_version");
     json_t *versions = json_object_get(whole, "manifests");
+    const char *result = json_object_size(versions) ? "newversion" : "created";
     const json_t *same = json_object_getn(versions, version.ptr, version.len);
-    bool is_new = !same;
     if (same && !json_equal(same, json)) {
-        wisp_app_answer_error(
-            app, asked->reply,
-            "version `%.*s` of application `%.*s` is there already, with other content; versions don't "
-            "change, choose another one",
-            WISP_STR_ARG(version), WISP_STR_ARG(manifest->name));
-        json_decref(json);
+        wisp_app_answer_error(app, asked->reply,
+                              "version `%.*s` of application `%.*s` is there already, with other content; versions "
+                              "don't change, choose another one",
+                              WISP_STR_ARG(version), WISP_STR_ARG(manifest->name));
         return;
     }
-    json_object_del(whole, "is_deleting");
-    json_object_setn_new_nocheck(versions, version.ptr, version.len, json);
-    drop_oldest(app, versions, wisp_json_str(whole, "deployed_version"));
-    json_t *answer =
-        put_answer(record ? "newversion" : "created", manifest, version, json_object_size(versions), problems);
-    bool is_settled = record && !is_new && !record->is_deleting;
-    if (is_settled)
+    if (!same) add_version(app, whole, version, json);
+    json_t *answer = put_answer(result, manifest, version, json_object_size(versions), problems);
+    if (same)
         wisp_app_answer(app, asked->reply, answer);
     else
         store(app, asked, manifest->name, whole, answer);
+}
+
+/* Why an application can't be there; NULL: it can. */
+static const char *name_trouble(const struct wisp_app *app, struct wisp_str name)
+{
+    const struct wisp_app_record *record = wisp_app_record_find(app, name);
+    if (record && !record->is_ours) return "its name is that of a key of another lattice in the store";
+    return !record && app->records.count >= app->apps_max ? "there are as many applications as there can be" : NULL;
 }
 
 void wisp_app_api_put(struct wisp_app *app, const struct wisp_app_asked *asked)
@@ -175,11 +219,10 @@ void wisp_app_api_put(struct wisp_app *app, const struct wisp_app_asked *asked)
                               WISP_STR_ARG(asked->content_type));
         return;
     }
-    if (wisp_app_manifest_parse(&manifest, &arena, asked->payload, format, true, problems, &err) < 0)
-        wisp_app_answer_error(app, asked->reply, "%s", err.text);
-    else if (!wisp_app_record_find(app, manifest.name) && app->records.count >= app->apps_max)
-        wisp_app_answer_error(app, asked->reply, "there are %u applications, the most that are possible",
-                              app->apps_max);
+    int r = wisp_app_manifest_parse(&manifest, &arena, asked->payload, format, true, problems, &err);
+    const char *trouble = r < 0 ? err.text : name_trouble(app, manifest.name);
+    if (trouble)
+        wisp_app_answer_error(app, asked->reply, "%s", trouble);
     else
         put_manifest(app, asked, &manifest, problems);
     wisp_app_manifest_deinit(&manifest);
@@ -187,22 +230,13 @@ void wisp_app_api_put(struct wisp_app *app, const struct wisp_app_asked *asked)
 
 /* --- deploy --- */
 
-static json_t *deploy_answer(const struct wisp_app_record *record, struct wisp_str version, const char *text)
+static void answer_change(struct wisp_app *app, const struct wisp_app_asked *asked, const char *result,
+                          struct wisp_str version, const char *text)
 {
-    return json_pack("{s:s, s:s, s:o, s:s}", "result", "acknowledged", "name", record->name, "version",
-                     version.len ? wisp_json_text(version) : json_null(), "message", text);
-}
-
-static struct wisp_app_record *find(struct wisp_app *app, const struct wisp_app_asked *asked)
-{
-    struct wisp_app_record *record = wisp_app_record_find(app, asked->name);
-    if (record && !record->is_deleting && record->versions) return record;
-    WISP_CLEANUP_BUF struct wisp_buf text = {0};
-    wisp_buf_printf(&text, "there is no application `%.*s`", WISP_STR_ARG(asked->name));
     wisp_app_answer(app, asked->reply,
-                    json_pack("{s:s, s:o, s:o, s:n}", "result", "notfound", "message",
-                              wisp_json_text(wisp_buf_str(&text)), "name", wisp_json_text(asked->name), "version"));
-    return NULL;
+                    json_pack("{s:s, s:o, s:o, s:o}", "result", result, "message", wisp_json_text(wisp_str_from(text)),
+                              "name", wisp_json_text(asked->name), "version",
+                              version.len ? wisp_json_text(version) : json_null()));
 }
 
 /* An id of this manifest that another deployed application has too. */
@@ -239,9 +273,10 @@ static int check_shared(const struct wisp_app *app, const struct wisp_app_compon
                         WISP_STR_ARG(component->shared_component));
 }
 
-static int check_deployable(const struct wisp_app *app, const struct wisp_app_record *record,
-                            const struct wisp_app_manifest *manifest, struct wisp_err *err)
+int wisp_app_check_deployable(const struct wisp_app *app, const struct wisp_app_manifest *manifest,
+                              struct wisp_err *err)
 {
+    const struct wisp_app_record *record = wisp_app_record_find(app, manifest->name);
     for (size_t i = 0; i < manifest->n_components; i++) {
         const struct wisp_app_component *component = &manifest->components[i];
         int r = component->shared_app.len ? check_shared(app, component, err) : 0;
@@ -254,48 +289,36 @@ static int check_deployable(const struct wisp_app *app, const struct wisp_app_re
     return 0;
 }
 
-/* True, and answered, when it can't be understood. */
-static bool read_version(struct wisp_app *app, const struct wisp_app_asked *asked, json_t **ret_request,
-                         struct wisp_str *ret_version)
+/* `version` NULL: none. */
+static void change_deployed(struct wisp_app *app, const struct wisp_app_asked *asked,
+                            const struct wisp_app_record *record, const struct wisp_app_version *version,
+                            const char *text)
 {
-    struct wisp_err err = {0};
-    if (asked->payload.len && wisp_json_parse(asked->payload, ret_request, &err) < 0) {
-        wisp_app_answer_error(app, asked->reply, "the request can't be understood: %s", err.text);
-        return true;
-    }
-    *ret_version = wisp_json_str(*ret_request, "version");
-    return false;
+    WISP_CLEANUP_JSON json_t *whole = copy_record(record);
+    json_t *name = version ? wisp_json_text(version->version) : json_null();
+    json_object_set(whole, "last_deployed", version ? name : json_object_get(whole, "deployed_version"));
+    json_object_set(whole, "deployed_version", name);
+    store(app, asked, asked->name, whole,
+          json_pack("{s:s, s:s, s:s, s:o}", "result", "acknowledged", "message", text, "name", record->name, "version",
+                    name));
 }
 
 void wisp_app_api_deploy(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
     WISP_CLEANUP_JSON json_t *request = NULL;
-    struct wisp_str wanted;
     struct wisp_err err = {0};
-    struct wisp_app_record *record = find(app, asked);
-    if (!record || read_version(app, asked, &request, &wanted)) return;
-    const struct wisp_app_version *version = record->versions;
-    if (wanted.len && !wisp_str_is(wanted, "latest"))
-        version = wisp_app_version_find(record, wanted);
+    if (!wisp_app_asked_json(app, asked, &request)) return;
+    struct wisp_str wanted = wisp_json_str(request, "version");
+    const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
+    const struct wisp_app_version *version = record ? wisp_app_asked_version(record, wanted) : NULL;
+    if (!record)
+        answer_change(app, asked, "notfound", wanted, "there is no such application");
+    else if (!version)
+        answer_change(app, asked, "notfound", wanted, "the application has no such version");
+    else if (wisp_app_check_deployable(app, &version->manifest, &err) < 0)
+        answer_change(app, asked, "error", version->version, err.text);
     else
-        while (version->next) version = version->next;
-    if (!version) {
-        wisp_app_answer(app, asked->reply,
-                        json_pack("{s:s, s:s, s:s, s:o}", "result", "notfound", "message",
-                                  "the application has no such version", "name", record->name, "version",
-                                  wisp_json_text(wanted)));
-        return;
-    }
-    if (check_deployable(app, record, &version->manifest, &err) < 0) {
-        wisp_app_answer(app, asked->reply,
-                        json_pack("{s:s, s:s, s:s, s:o}", "result", "error", "message", err.text, "name", record->name,
-                                  "version", wisp_json_text(version->version)));
-        return;
-    }
-    WISP_CLEANUP_JSON json_t *whole = json_copy(record->json);
-    json_object_set_new(whole, "deployed_version", wisp_json_text(version->version));
-    json_object_set_new(whole, "last_deployed", wisp_json_text(version->version));
-    store(app, asked, asked->name, whole, deploy_answer(record, version->version, "the application is being deployed"));
+        change_deployed(app, asked, record, version, "the application is being deployed");
 }
 
 /* --- undeploy and delete --- */
@@ -329,52 +352,55 @@ static bool is_in_use(struct wisp_app *app, const struct wisp_app_asked *asked, 
 void wisp_app_api_undeploy(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
     const struct wisp_str none = {0};
-    struct wisp_app_record *record = find(app, asked);
-    if (!record || is_in_use(app, asked, record)) return;
-    if (!record->deployed) {
-        wisp_app_answer(app, asked->reply, deploy_answer(record, none, "the application is not deployed"));
+    const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
+    if (!record)
+        answer_change(app, asked, "notfound", none, "there is no such application");
+    else if (is_in_use(app, asked, record))
         return;
-    }
-    WISP_CLEANUP_JSON json_t *whole = json_copy(record->json);
-    json_object_set_new(whole, "deployed_version", json_null());
-    json_object_set_new(whole, "last_deployed", wisp_json_text(record->deployed->version));
-    store(app, asked, asked->name, whole, deploy_answer(record, none, "the application is being undeployed"));
+    else if (!wisp_json_str(record->json, "deployed_version").len)
+        answer_change(app, asked, "acknowledged", none, "the application is not deployed");
+    else
+        change_deployed(app, asked, record, NULL, "the application is being undeployed");
 }
 
-static void answer_delete(struct wisp_app *app, const struct wisp_app_asked *asked, const char *result,
-                          const char *text, bool is_undeployed)
+static void remove_all(json_t *whole)
 {
-    wisp_app_answer(app, asked->reply,
-                    json_pack("{s:s, s:s, s:b}", "result", result, "message", text, "undeploy", is_undeployed));
+    const char *name;
+    json_t *unused;
+    WISP_CLEANUP_JSON json_t *versions = json_copy(json_object_get(whole, "manifests"));
+    json_object_foreach(versions, name, unused) { remove_version(whole, name); }
+}
+
+static void delete(struct wisp_app *app, const struct wisp_app_asked *asked, const struct wisp_app_record *record,
+                   struct wisp_str version, bool is_deployed)
+{
+    WISP_CLEANUP_JSON json_t *whole = copy_record(record);
+    WISP_CLEANUP_FREE char *name = wisp_mem_dup(version);
+    if (version.len)
+        remove_version(whole, name);
+    else
+        remove_all(whole);
+    if (is_deployed) json_object_set_new(whole, "deployed_version", json_null());
+    store(app, asked, asked->name, whole,
+          json_pack("{s:s, s:s, s:b}", "result", "deleted", "message",
+                    is_deployed ? "it is deleted, and what ran of it is being stopped" : "it is deleted", "undeploy",
+                    is_deployed || !json_object_size(json_object_get(whole, "manifests"))));
 }
 
 void wisp_app_api_delete(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
     WISP_CLEANUP_JSON json_t *request = NULL;
-    struct wisp_str wanted;
-    struct wisp_app_record *record = wisp_app_record_find(app, asked->name);
-    if (read_version(app, asked, &request, &wanted)) return;
-    const struct wisp_app_version *version = record && wanted.len ? wisp_app_version_find(record, wanted) : NULL;
-    bool is_there = record && !record->is_deleting && record->versions && (!wanted.len || version);
-    if (!is_there) {
-        answer_delete(app, asked, "noop", "there is no such application or version", false);
-        return;
-    }
-    bool is_all = !wanted.len || !record->versions->next,
-         is_deployed = record->deployed && (is_all || version == record->deployed);
-    if (is_deployed && is_in_use(app, asked, record)) return;
-    WISP_CLEANUP_JSON json_t *whole = json_deep_copy(record->json);
-    if (is_all) {
-        json_object_set_new(whole, "is_deleting", json_true());
-    } else if (!is_deployed) {
-        json_object_deln(json_object_get(whole, "manifests"), wanted.ptr, wanted.len);
-    }
-    if (is_deployed) {
-        json_object_set_new(whole, "deployed_version", json_null());
-        json_object_set_new(whole, "last_deployed", wisp_json_text(record->deployed->version));
-    }
-    store(app, asked, asked->name, whole,
-          json_pack("{s:s, s:s, s:b}", "result", "deleted", "message",
-                    is_deployed ? "it is deleted, and what ran of it is being stopped" : "it is deleted", "undeploy",
-                    is_deployed));
+    if (!wisp_app_asked_json(app, asked, &request)) return;
+    const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
+    struct wisp_str version = wisp_json_str(request, "version");
+    const json_t *versions = record ? json_object_get(record->json, "manifests") : NULL;
+    bool is_there = record && (!version.len || json_object_getn(versions, version.ptr, version.len));
+    struct wisp_str deployed = is_there ? wisp_json_str(record->json, "deployed_version") : (struct wisp_str){0};
+    bool is_deployed = deployed.len && (!version.len || wisp_str_equal(version, deployed));
+    if (!is_there)
+        wisp_app_answer(app, asked->reply,
+                        json_pack("{s:s, s:s, s:b}", "result", "noop", "message",
+                                  "there is no such application or version", "undeploy", 0));
+    else if (!is_deployed || !is_in_use(app, asked, record))
+        delete (app, asked, record, version, is_deployed);
 }

@@ -18,7 +18,7 @@ int wisp_app_new(struct wisp_app **ret_app, const struct wisp_app_options *optio
     app->ctl_prefix = text_or(options->ctl_prefix, "wasmbus.ctl");
     app->api_prefix = text_or(options->api_prefix, "wadm.api");
     app->host_id = text_or(options->host_id, "");
-    app->lease_ms = options->lease_ms ? options->lease_ms : 3000;
+    app->lease_ms = options->lease_ms ? options->lease_ms : 2000;
     app->reconcile_ms = options->reconcile_ms ? options->reconcile_ms : 30000;
     app->command_timeout_ms = options->command_timeout_ms ? options->command_timeout_ms : 2000;
     app->host_lease_ms = options->host_lease_ms;
@@ -27,7 +27,7 @@ int wisp_app_new(struct wisp_app **ret_app, const struct wisp_app_options *optio
     app->is_passive = options->is_passive;
     app->random = options->seed * 2 + 1;
     app->now = now;
-    app->items_ms = UINT64_MAX;
+    app->preparing = json_object();
     *ret_app = app;
     return 0;
 }
@@ -35,9 +35,10 @@ int wisp_app_new(struct wisp_app **ret_app, const struct wisp_app_options *optio
 void wisp_app_free(struct wisp_app *app)
 {
     if (!app) return;
+    wisp_app_api_deinit(app);
     wisp_app_run_deinit(app);
     wisp_app_store_deinit(app);
-    wisp_app_view_deinit(app);
+    wisp_app_view_clear(app);
     wisp_app_hosts_deinit(app);
     wisp_app_output_deinit(app);
     free(app->lattice);
@@ -51,17 +52,15 @@ void wisp_app_free(struct wisp_app *app)
 
 static void advance(struct wisp_app *app, struct wisp_app_now now)
 {
-    if (now.now_ms > app->now.now_ms) app->now = now;
+    if (now.now_ms >= app->now.now_ms) app->now = now;
 }
 
 static void settle(struct wisp_app *app)
 {
-    app->next_ms = wisp_app_lease_tick(app);
-    uint64_t hosts_ms = wisp_app_hosts_tick(app);
-    wisp_app_run_tick(app);
-    uint64_t run_ms = wisp_app_run_next(app);
-    if (hosts_ms < app->next_ms) app->next_ms = hosts_ms;
-    if (run_ms < app->next_ms) app->next_ms = run_ms;
+    uint64_t next = wisp_app_lease_tick(app);
+    next = wisp_app_sooner(next, wisp_app_hosts_tick(app));
+    next = wisp_app_sooner(next, wisp_app_store_tick(app));
+    app->next_ms = wisp_app_sooner(next, wisp_app_run_tick(app));
 }
 
 void wisp_app_on_tick(struct wisp_app *app, struct wisp_app_now now)
@@ -72,7 +71,7 @@ void wisp_app_on_tick(struct wisp_app *app, struct wisp_app_now now)
 
 uint64_t wisp_app_next_tick_ms(const struct wisp_app *app) { return app->next_ms; }
 
-/* --- in --- */
+/* --- messages --- */
 
 /* The subject is `first`, the lattice, `then`, and something after that. */
 static bool is_below(struct wisp_str subject, const char *first, const char *then, const struct wisp_app *app)
@@ -89,8 +88,9 @@ static bool is_below(struct wisp_str subject, const char *first, const char *the
 void wisp_app_on_message(struct wisp_app *app, struct wisp_app_now now, const struct wisp_bus_message *message)
 {
     advance(app, now);
+    if (app->is_passive) return;
     if (is_below(message->subject, "wasmbus.evt.", ".", app))
-        wisp_app_hosts_on_event(app, message);
+        wisp_app_on_event(app, message);
     else if (is_below(message->subject, "wisp.app.", ".alive.", app))
         wisp_app_hosts_on_beat(app, message);
     else if (is_below(message->subject, "wisp.app.", ".pong.", app))
@@ -100,68 +100,26 @@ void wisp_app_on_message(struct wisp_app *app, struct wisp_app_now now, const st
     settle(app);
 }
 
-void wisp_app_on_state(struct wisp_app *app, struct wisp_app_now now, int bucket, struct wisp_str key,
-                       const struct wisp_str *value, uint64_t revision)
-{
-    advance(app, now);
-    if (bucket == WISP_APP_BUCKET_MANIFESTS)
-        wisp_app_store_on_state(app, key, value, revision);
-    else
-        wisp_app_view_on_state(app, bucket, key, value);
-    if (app->is_loaded) settle(app);
-}
-
-void wisp_app_on_state_loaded(struct wisp_app *app, struct wisp_app_now now)
-{
-    advance(app, now);
-    app->is_loaded = app->is_reachable = true;
-    wisp_app_store_repair(app);
-    wisp_app_touch(app);
-    settle(app);
-}
-
-void wisp_app_on_state_reachable(struct wisp_app *app, struct wisp_app_now now, bool is_reachable)
-{
-    advance(app, now);
-    app->is_reachable = is_reachable;
-    settle(app);
-}
-
-void wisp_app_on_state_opened(struct wisp_app *app, struct wisp_app_now now)
-{
-    advance(app, now);
-    app->is_loaded = false;
-    app->lease = (struct wisp_app_lease){0};
-    app->index_revision = 0;
-    json_decref(WISP_TAKE(app->index));
-    /* What will not be told again is not there, or was lost with the state before. */
-    for (struct wisp_app_record *record = app->first_record; record; record = record->next) {
-        record->revision = 0;
-        record->is_lost = !record->is_deleting;
-    }
-}
-
-static void subscribe(struct wisp_app *app, const char *format, const char *text, const char *more)
+static void subscribe(struct wisp_app *app, struct wisp_buf *subject)
 {
     struct wisp_app_queued *queued = wisp_app_emit(app, WISP_APP_SUBSCRIBE);
-    queued->action.subject =
-        wisp_str_from(wisp_arena_printf(&queued->arena, "%s%s%s%s", format, text, more ? "." : "", more ? more : ""));
+    queued->action.subject = wisp_arena_str(&queued->arena, wisp_buf_str(subject));
+    subject->len = 0;
 }
 
 static void subscribe_all(struct wisp_app *app)
 {
-    WISP_CLEANUP_BUF struct wisp_buf text = {0};
-    if (app->has_subscribed) return;
+    WISP_CLEANUP_BUF struct wisp_buf subject = {0};
+    if (app->has_subscribed || app->is_passive) return;
     app->has_subscribed = true;
-    subscribe(app, "wasmbus.evt.", app->lattice, "*");
-    subscribe(app, "wisp.app.", app->lattice, "alive.*");
-    wisp_buf_printf(&text, "%s.pong.%s", app->lattice, app->host_id);
-    wisp_buf_append_char(&text, 0);
-    subscribe(app, "wisp.app.", text.data, NULL);
-    text.len = 0;
-    wisp_buf_printf(&text, "%s.%s.>", app->api_prefix, app->lattice);
-    wisp_buf_append_char(&text, 0);
-    if (!app->is_passive) subscribe(app, text.data, "", NULL);
+    wisp_buf_printf(&subject, "wasmbus.evt.%s.*", app->lattice);
+    subscribe(app, &subject);
+    wisp_buf_printf(&subject, "wisp.app.%s.alive.*", app->lattice);
+    subscribe(app, &subject);
+    wisp_buf_printf(&subject, "wisp.app.%s.pong.%s", app->lattice, app->host_id);
+    subscribe(app, &subject);
+    wisp_buf_printf(&subject, "%s.%s.>", app->api_prefix, app->lattice);
+    subscribe(app, &subject);
 }
 
 void wisp_app_on_bus(struct wisp_app *app, struct wisp_app_now now, bool is_connected)
@@ -169,16 +127,53 @@ void wisp_app_on_bus(struct wisp_app *app, struct wisp_app_now now, bool is_conn
     advance(app, now);
     bool is_back = is_connected && !app->is_connected;
     app->is_connected = is_connected;
-    if (is_back) {
+    if (is_back && app->is_passive) app->beat_ms = 0;
+    if (is_back && !app->is_passive) {
         subscribe_all(app);
-        /* Nobody could be heard: their silence begins now. */
-        for (struct wisp_app_known_host *host = app->first_host; host; host = host->next) {
-            host->heard_ms = app->now.now_ms;
-            if (host->beat_ms) host->beat_ms = app->now.now_ms;
-        }
-        app->beat_ms = 0;
-        wisp_app_hosts_ask(app);
+        wisp_app_hosts_begin(app);
         wisp_app_touch(app);
+    }
+    settle(app);
+}
+
+/* --- the state --- */
+
+void wisp_app_on_state(struct wisp_app *app, struct wisp_app_now now, int bucket, struct wisp_str key,
+                       const struct wisp_str *value, uint64_t revision)
+{
+    advance(app, now);
+    if (app->is_passive) return;
+    if (bucket == WISP_APP_BUCKET_MANIFESTS)
+        wisp_app_store_on_state(app, key, value, revision);
+    else
+        wisp_app_view_on_state(app, bucket, key, value);
+    if (app->is_current) settle(app);
+}
+
+void wisp_app_on_state_loaded(struct wisp_app *app, struct wisp_app_now now)
+{
+    advance(app, now);
+    if (app->is_passive) return;
+    wisp_app_store_on_loaded(app);
+    app->is_current = app->was_current = true;
+    settle(app);
+}
+
+void wisp_app_on_state_reachable(struct wisp_app *app, struct wisp_app_now now, bool is_reachable)
+{
+    advance(app, now);
+    if (!is_reachable) app->is_current = false; /* until it is loaded again */
+    settle(app);
+}
+
+void wisp_app_on_state_opened(struct wisp_app *app, struct wisp_app_now now)
+{
+    advance(app, now);
+    app->is_current = false;
+    if (app->was_current) {
+        wisp_app_lease_reset(app);
+        wisp_app_store_on_opened(app);
+        wisp_app_view_clear(app);
     }
     settle(app);
 }
@@ -193,8 +188,11 @@ void wisp_app_on_done(struct wisp_app *app, struct wisp_app_now now, uint64_t id
 void wisp_app_stop(struct wisp_app *app, struct wisp_app_now now)
 {
     advance(app, now);
+    if (app->is_stopped) return;
     app->is_stopped = true;
-    wisp_app_lease_drop(app);
+    wisp_app_hosts_say_draining(app);
+    wisp_app_lease_release(app);
+    settle(app);
 }
 
 bool wisp_app_is_leading(const struct wisp_app *app) { return wisp_app_lease_is_valid(app); }

@@ -8,7 +8,9 @@
  * lattice/lattice.h: every action with an `id` is answered by exactly one call of wisp_app_on_done.
  *
  * The lease is a key of the manifests' bucket, written by compare-and-swap and renewed; its revision fences: a leader
- * that could not renew in time stops acting before another may begin. Without the state or the bus nobody acts. */
+ * that could not renew in time stops acting before another may begin. Without the state or the bus nobody acts. A state
+ * that was lost is filled again from what managers remember; until it has been there for ten minutes, what runs for
+ * applications that nobody knows is left alone. */
 #pragma once
 
 #include "app/plan.h"
@@ -27,7 +29,7 @@ struct wisp_app_now {
 struct wisp_app_options {
     const char *lattice, *ctl_prefix, *api_prefix; /* "default", "wasmbus.ctl", "wadm.api" */
     const char *host_id;
-    uint64_t lease_ms;           /* [3,000] a leader that is silent for so long is replaced */
+    uint64_t lease_ms;           /* [2,000] a leader that is silent for so long is replaced */
     uint64_t reconcile_ms;       /* [30,000] full plan though nothing changed */
     uint64_t command_timeout_ms; /* [2,000] */
     uint64_t
@@ -45,7 +47,8 @@ void wisp_app_free(struct wisp_app *app);
 /* --- in --- */
 
 void wisp_app_on_message(struct wisp_app *app, struct wisp_app_now now, const struct wisp_bus_message *message);
-/* As wisp_lattice_on_state and its companions; all three buckets. */
+/* As wisp_lattice_on_state and its companions; all three buckets. After it could not be reached, the state counts again
+ * when it was loaded anew; the loss of the bus does not imply that, it is told by both functions. */
 void wisp_app_on_state(struct wisp_app *app, struct wisp_app_now now, int bucket, struct wisp_str key,
                        const struct wisp_str *value, uint64_t revision);
 void wisp_app_on_state_loaded(struct wisp_app *app, struct wisp_app_now now);
@@ -54,7 +57,8 @@ void wisp_app_on_state_opened(struct wisp_app *app, struct wisp_app_now now);
 void wisp_app_on_bus(struct wisp_app *app, struct wisp_app_now now, bool is_connected);
 void wisp_app_on_tick(struct wisp_app *app, struct wisp_app_now now);
 uint64_t wisp_app_next_tick_ms(const struct wisp_app *app);
-/* The host ends: gives the lease up, so that another takes over at once. */
+/* The host ends: takes nothing new and gives the lease up (a STATE_WRITE whose outcome need not be told), so that
+ * another takes over at once. */
 void wisp_app_stop(struct wisp_app *app, struct wisp_app_now now);
 
 struct wisp_app_done {

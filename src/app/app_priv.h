@@ -4,7 +4,6 @@
 
 #include "app/app.h"
 #include "base/json.h"
-#include "base/ring.h"
 
 enum {
     WISP_APP_HOSTS_MAX = 10000,
@@ -12,11 +11,18 @@ enum {
     WISP_APP_ITEMS_MAX = 100000, /* commands that are under way or held back */
     WISP_APP_LINKS_MAX = 100000,
     WISP_APP_CONFIGS_MAX = 100000,
+    WISP_APP_ASKED_MAX = 1000, /* requests that wait for an earlier one's write */
 };
 
-/* --- requests under way (output.c) --- */
+/* --- actions, and requests under way (output.c) --- */
 
-typedef void wisp_app_on_outcome(struct wisp_app *app, const struct wisp_app_done *done, void *env);
+/* What whoever asked remembers of it; owned by the call. */
+struct wisp_app_note {
+    char *text;
+    json_t *json;
+    uint64_t number;
+};
+typedef void wisp_app_on_outcome(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note);
 
 struct wisp_app_queued {
     struct wisp_app_action action;
@@ -24,20 +30,20 @@ struct wisp_app_queued {
     struct wisp_app_queued *next;
 };
 
-/* Adds an action; what it points to is copied to its arena by the functions below. */
 struct wisp_app_queued *wisp_app_emit(struct wisp_app *app, enum wisp_app_action_kind kind);
-void wisp_app_publish(struct wisp_app *app, struct wisp_str subject, const json_t *payload);
+/* Nothing is said without the bus. False: it is larger than a message may be. */
+bool wisp_app_publish(struct wisp_app *app, struct wisp_str subject, const json_t *payload);
 void wisp_app_request(struct wisp_app *app, struct wisp_str subject, const json_t *payload,
-                      wisp_app_on_outcome *on_outcome, void *env);
+                      wisp_app_on_outcome *on_outcome, struct wisp_app_note note_taken);
 /* `value` NULL deletes. */
-void wisp_app_write(struct wisp_app *app, struct wisp_str key, const json_t *value, int64_t expected,
-                    wisp_app_on_outcome *on_outcome, void *env);
+void wisp_app_write(struct wisp_app *app, struct wisp_str key, const json_t *value, uint64_t expected,
+                    wisp_app_on_outcome *on_outcome, struct wisp_app_note note_taken);
 void wisp_app_log(struct wisp_app *app, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Calls whoever waits for this. */
 void wisp_app_calls_done(struct wisp_app *app, uint64_t id, const struct wisp_app_done *done);
 void wisp_app_output_deinit(struct wisp_app *app);
 
-/* --- what is known of the lattice (hosts.c, view.c) --- */
+/* --- what is known of the lattice (hosts.c, events.c, view.c) --- */
 
 struct wisp_app_known_host {
     struct wisp_str id;
@@ -45,22 +51,38 @@ struct wisp_app_known_host {
     json_t *labels, *components, *providers; /* by id: {reference, annotations, count | health, trouble} */
     char *friendly_name;
     uint64_t heard_ms, beat_ms; /* beat: of a manager like this one; 0: none yet */
+    uint64_t ask_ms;            /* when to ask for its inventory again, while there is none */
     bool has_inventory, is_unknown, is_draining;
+    bool is_asking, asks_again; /* its inventory; and again after that */
     struct wisp_app_known_host *next;
 };
 
-void wisp_app_hosts_on_event(struct wisp_app *app, const struct wisp_bus_message *message);
+struct wisp_app_known_host *wisp_app_host_find(const struct wisp_app *app, struct wisp_str id);
+/* NULL when the id can't be one, or there are too many. */
+struct wisp_app_known_host *wisp_app_host_need(struct wisp_app *app, struct wisp_str id);
+/* It is there. */
+void wisp_app_host_heard(struct wisp_app *app, struct wisp_app_known_host *host);
+void wisp_app_host_forget(struct wisp_app *app, struct wisp_app_known_host *host);
+/* Asks it what it runs. */
+void wisp_app_host_ask(struct wisp_app *app, struct wisp_app_known_host *host);
+/* `is_heartbeat`: which may leave out annotations. */
+void wisp_app_host_take(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *inventory,
+                        bool is_heartbeat);
 void wisp_app_hosts_on_beat(struct wisp_app *app, const struct wisp_bus_message *message);
 /* An answer to a ping of all hosts. */
 void wisp_app_hosts_on_pong(struct wisp_app *app, const struct wisp_bus_message *message);
-/* Asks all hosts who they are and what they run. */
-void wisp_app_hosts_ask(struct wisp_app *app);
+/* The bus is back: everybody's silence begins now, and all are asked who they are and what they run. */
+void wisp_app_hosts_begin(struct wisp_app *app);
 /* Those that were silent for too long are unknown, then gone. When to look again. */
 uint64_t wisp_app_hosts_tick(struct wisp_app *app);
+void wisp_app_hosts_say_draining(struct wisp_app *app);
 void wisp_app_hosts_deinit(struct wisp_app *app);
+json_t *wisp_app_unit_json(struct wisp_str reference, const json_t *annotations, uint64_t count);
+
+void wisp_app_on_event(struct wisp_app *app, const struct wisp_bus_message *message);
 
 void wisp_app_view_on_state(struct wisp_app *app, int bucket, struct wisp_str key, const struct wisp_str *value);
-void wisp_app_view_deinit(struct wisp_app *app);
+void wisp_app_view_clear(struct wisp_app *app);
 
 /* --- applications as they are stored (store.c) --- */
 
@@ -73,14 +95,19 @@ struct wisp_app_version {
 
 struct wisp_app_record {
     char *name;
-    json_t *json; /* {"manifests": {version: manifest, ...}, "deployed_version", ...} */
+    json_t *json; /* as stored */
     uint64_t revision;
-    struct wisp_app_version *versions; /* in the order in which they were put */
-    struct wisp_app_version *deployed; /* one of them; NULL: none */
+    struct wisp_app_version *versions; /* in the order in which they were put; none: it was deleted */
+    struct wisp_app_version *removed;  /* what they made is still to be cleared away */
+    struct wisp_app_version *deployed; /* one of `versions`; NULL: none */
     struct wisp_app_version *last_deployed;
-    bool is_deleting;  /* goes when nothing of it is left */
-    bool is_lost;      /* was deleted by nobody: to be put back */
-    char *status_told; /* published last */
+    char *trouble;     /* why the deployed version can't be understood */
+    bool is_ours;      /* not of another lattice whose name begins as ours does */
+    bool is_missing;   /* it is not in the state any more, perhaps because that was lost */
+    bool is_lost;      /* because it was, and it is to be put back */
+    bool is_unplanned; /* changed after the plan at hand was made */
+    uint64_t told;     /* hash of the status that was published last; 0: none was */
+    json_t *since;     /* id of a scaler to [state, text of the time] */
     struct wisp_app_record *next;
 };
 
@@ -88,66 +115,140 @@ struct wisp_app_record *wisp_app_record_find(const struct wisp_app *app, struct 
 struct wisp_app_version *wisp_app_version_find(const struct wisp_app_record *record, struct wisp_str version);
 void wisp_app_store_on_state(struct wisp_app *app, struct wisp_str key, const struct wisp_str *value,
                              uint64_t revision);
-/* A leader's: puts back what was lost, and the index when it is not what it should be. */
-void wisp_app_store_repair(struct wisp_app *app);
+void wisp_app_store_on_loaded(struct wisp_app *app);
+void wisp_app_store_on_opened(struct wisp_app *app);
+/* The new content of a record (NULL: none), as it was accepted by the state. */
+void wisp_app_store_adopt(struct wisp_app *app, struct wisp_str name, const json_t *json, uint64_t revision);
+/* Puts back what was lost; a leader also puts the index right. When to try again. */
+uint64_t wisp_app_store_tick(struct wisp_app *app);
 struct wisp_str wisp_app_store_key(struct wisp_app *app, struct wisp_str name, struct wisp_buf *out);
+/* Names of all that are not deleted, ascending; a new array of borrowed texts. */
+const char **wisp_app_store_names(const struct wisp_app *app, size_t *ret_n);
+/* Frees what only the plan at hand still pointed to. */
+void wisp_app_store_collect(struct wisp_app *app);
 void wisp_app_store_deinit(struct wisp_app *app);
 
 /* --- the lease (lease.c) --- */
 
 struct wisp_app_lease {
     uint64_t revision;   /* of the key; 0: it is not there */
-    uint64_t seen_ms;    /* when it changed last, by our clock */
-    uint64_t renewed_ms; /* when the last renewal that succeeded was sent; 0: we don't hold it */
+    uint64_t free_ms;    /* when it may be taken, unless it changes until then */
+    uint64_t renewed_ms; /* when the last renewal that succeeded was sent */
     uint64_t next_ms;    /* to renew, or to try */
     bool is_writing, is_held;
+    bool was_others;  /* who held it last did not end in order */
+    char epoch[17];   /* of the state: another one, and it was lost in between; empty: there is none */
+    uint64_t began_s; /* when the epoch did, since 1970 */
 };
 void wisp_app_lease_on_state(struct wisp_app *app, const struct wisp_str *value, uint64_t revision);
+/* The state is another one, perhaps without a lease. */
+void wisp_app_lease_reset(struct wisp_app *app);
 uint64_t wisp_app_lease_tick(struct wisp_app *app);
-void wisp_app_lease_drop(struct wisp_app *app);
+void wisp_app_lease_release(struct wisp_app *app);
 bool wisp_app_lease_is_valid(const struct wisp_app *app);
+/* The state is so new that it may have been another one which knew more. */
+bool wisp_app_lease_is_young(const struct wisp_app *app);
 
-/* --- commands (run.c) --- */
+/* --- commands (items.c, observe.c, run.c) --- */
 
-/* A command that is under way, or that failed. */
+enum wisp_app_item_state { WISP_APP_ITEM_SENT, WISP_APP_ITEM_ACCEPTED, WISP_APP_ITEM_HELD, WISP_APP_ITEM_DONE };
+
+/* A command that is under way, failed, or was done a while ago. */
 struct wisp_app_item {
     char *key;
-    enum { WISP_APP_ITEM_SENT, WISP_APP_ITEM_ACCEPTED, WISP_APP_ITEM_HELD, WISP_APP_ITEM_DONE } state;
-    bool was_looked_at; /* since it was due */
+    enum wisp_app_item_state state;
+    enum wisp_app_command_kind kind;
+    char *host;       /* NULL: none in particular */
+    char *app;        /* for which it was sent last */
+    uint64_t sure_ms; /* from then on it has no effect any more that can't be seen */
+    json_t *payload;  /* of the command */
+    uint64_t serial;  /* a new one each time that it is sent */
+    uint32_t plan;    /* number of the last plan that wanted it */
     uint32_t tries;
     uint64_t due_ms; /* SENT, ACCEPTED: an outcome must be there by then; HELD, DONE: may be sent again */
+    bool was_due;    /* HELD, DONE: and that was looked at */
     char *cause;
     struct wisp_app_item *next;
 };
 
-/* Something is different: plan soon. */
-void wisp_app_touch(struct wisp_app *app);
-void wisp_app_run_tick(struct wisp_app *app);
-uint64_t wisp_app_run_next(const struct wisp_app *app);
-/* The outcome of a command came by an event, or can be seen. NULL cause: success. */
-void wisp_app_item_outcome(struct wisp_app *app, struct wisp_str key, const char *cause);
-void wisp_app_items_forget(struct wisp_app *app);
+/* What an event says of a command's outcome. */
+struct wisp_app_outcome {
+    struct wisp_str host, unit, reference;
+    uint64_t count;      /* SCALE */
+    struct wisp_str why; /* of a failure */
+    bool is_failure;
+};
+
+struct wisp_app_item *wisp_app_item_find(const struct wisp_app *app, struct wisp_str key);
+bool wisp_app_item_is_under_way(const struct wisp_app_item *item);
+/* Sends it, unless it is under way, or was sent a short while ago, or there are too many. */
+void wisp_app_item_send(struct wisp_app *app, const struct wisp_app_command *command);
+/* True: such a command was under way, and this is what came of it. */
+bool wisp_app_item_outcome(struct wisp_app *app, enum wisp_app_command_kind kind,
+                           const struct wisp_app_outcome *outcome);
+/* When nothing that was sent to the state for this application can come into effect unseen any more; 0: now. */
+uint64_t wisp_app_items_sure_ms(const struct wisp_app *app, const char *name);
+/* Accepted ones that the last plan does not want any more have had their effect. */
+void wisp_app_items_settle(struct wisp_app *app);
+/* Of this host, which has begun anew or is gone; NULL: all. */
+void wisp_app_items_forget(struct wisp_app *app, const char *host);
+/* When the next one is due. */
+uint64_t wisp_app_items_tick(struct wisp_app *app);
+void wisp_app_items_deinit(struct wisp_app *app);
+
 /* A plan for what is stored, with `changed` in the place of its application (NULL: as it is stored). To be deinited. */
 void wisp_app_make_plan(struct wisp_app *app, const struct wisp_app_desired *changed, struct wisp_app_plan *ret_plan);
+struct wisp_app_desired wisp_app_desire(struct wisp_arena *arena, const struct wisp_app_record *record);
+
+/* Something is different: plan soon. */
+void wisp_app_touch(struct wisp_app *app);
+/* There may be room for more commands of the plan at hand. */
+void wisp_app_send_more(struct wisp_app *app);
+/* When there is something to do next. */
+uint64_t wisp_app_run_tick(struct wisp_app *app);
 void wisp_app_run_deinit(struct wisp_app *app);
 
 /* --- status (status.c) --- */
 
-/* Of one application, from the plan at hand; a new reference. */
+/* Of one application, from a plan; a new reference. */
 json_t *wisp_app_status_json(const struct wisp_app *app, const struct wisp_app_record *record,
                              const struct wisp_app_plan *plan);
+/* Those that are different now. */
 void wisp_app_status_publish(struct wisp_app *app);
+/* "2026-01-02T03:04:05Z" */
+json_t *wisp_app_time_json(uint64_t seconds);
 
 /* --- the API (api.c, api_write.c) --- */
 
 struct wisp_app_asked {
     struct wisp_str op, name, reply, payload, content_type;
 };
+/* One that waits for its turn. */
+struct wisp_app_waiting {
+    struct wisp_app_asked asked;
+    struct wisp_arena arena;
+    struct wisp_app_waiting *next;
+};
+
 void wisp_app_api_on_message(struct wisp_app *app, const struct wisp_bus_message *message);
+/* One after the other, as long as none of them writes. */
+void wisp_app_api_go_on(struct wisp_app *app);
+/* The lease is lost: those that wait are told. */
+void wisp_app_api_refuse_all(struct wisp_app *app);
+void wisp_app_api_deinit(struct wisp_app *app);
 void wisp_app_answer(struct wisp_app *app, struct wisp_str reply, json_t *answer_taken);
 /* {"result": "error", "message"} */
 void wisp_app_answer_error(struct wisp_app *app, struct wisp_str reply, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The record, unless it is deleted or another lattice's. */
+struct wisp_app_record *wisp_app_asked_record(struct wisp_app *app, const struct wisp_app_asked *asked);
+/* The request, {"version": "v"} or nothing. False, and answered: it can't be understood. */
+bool wisp_app_asked_json(struct wisp_app *app, const struct wisp_app_asked *asked, json_t **ret_request);
+/* Empty and `latest`: the newest. NULL: there is no such version. */
+const struct wisp_app_version *wisp_app_asked_version(const struct wisp_app_record *record, struct wisp_str version);
+/* Why this manifest can't be deployed now: shared applications and ids. */
+int wisp_app_check_deployable(const struct wisp_app *app, const struct wisp_app_manifest *manifest,
+                              struct wisp_err *err);
 void wisp_app_api_put(struct wisp_app *app, const struct wisp_app_asked *asked);
 void wisp_app_api_deploy(struct wisp_app *app, const struct wisp_app_asked *asked);
 void wisp_app_api_undeploy(struct wisp_app *app, const struct wisp_app_asked *asked);
@@ -168,25 +269,50 @@ struct wisp_app {
     struct wisp_map calls;                        /* by id, to struct call of output.c */
     uint64_t next_id;
 
-    bool is_connected, is_reachable, is_loaded, is_stopped, has_subscribed;
+    bool is_connected; /* to the bus */
+    bool is_current;   /* the state is reachable, and everything in it was told */
+    bool was_current, is_stopped, has_subscribed;
     struct wisp_app_lease lease;
 
     struct wisp_map hosts; /* by id */
     struct wisp_app_known_host *first_host;
-    uint64_t asked_ms, beat_ms;             /* when hosts were asked; when we beat next */
+    uint64_t hosts_ms, beat_ms;             /* when to look at hosts; when to beat */
+    uint64_t settled_ms;                    /* by then all hosts have answered */
     struct wisp_map specs;                  /* source id to links, a json_t * array */
     struct wisp_map configs;                /* name to json_t * */
     struct wisp_map spec_keys, config_keys; /* what the keys of these two are */
 
     struct wisp_map records; /* by name */
     struct wisp_app_record *first_record;
-    json_t *index; /* as stored; NULL: none */
+    struct wisp_app_version *retired; /* still pointed to by the plan at hand */
+    json_t *index;                    /* as stored; NULL: none */
     uint64_t index_revision;
+    uint64_t store_ms;   /* when to put right what is stored */
+    uint64_t patient_ms; /* until then that is the leader's business */
+    char epoch[17];      /* of the state, as last seen */
+
+    struct wisp_app_waiting *first_waiting, *last_waiting;
+    uint32_t n_waiting;
+    bool is_writing; /* for the API */
 
     struct wisp_map items; /* by key */
     struct wisp_app_item *first_item;
-    bool is_dirty, was_settled;
-    uint64_t items_ms;         /* when an item changes */
+    uint32_t n_sent; /* items in that state */
+    uint64_t items_ms, next_serial;
+    uint64_t sure_ms; /* until then an earlier leader's commands may come into effect unseen */
+    bool is_dirty;
     uint64_t plan_ms, full_ms; /* not before; at the latest */
     struct wisp_app_plan plan; /* the last one made as a leader */
+    uint32_t plan_number;
+    size_t next_command; /* of the plan, to be sent */
+    json_t *preparing;   /* applications whose configs and links are on their way */
 };
+
+/* xorshift-like; not for secrets. */
+static inline uint64_t wisp_app_random(struct wisp_app *app)
+{
+    app->random = app->random * 6364136223846793005u + 1442695040888963407u;
+    return app->random >> 33;
+}
+
+static inline uint64_t wisp_app_sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }

@@ -1,32 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who leads: whoever holds the lease, a key that is written anew every third of its time. Nobody compares clocks of
- * different hosts: a follower waits from when it saw the last change, a leader counts from when it asked for it, which
- * was earlier, and stops at two thirds. */
+/* Who leads: whoever holds the lease, a key that is written anew every third of its time.
+ *
+ *     wisp.{lattice}.lease   {"host": "N...", "epoch": "...", "began": 1767225600, "released": true if given up}
+ *
+ * Nobody compares clocks of different hosts: a follower waits from when it saw the last change, a leader counts from
+ * when it asked for it, which was earlier, and stops at two thirds. A lease that vanishes was lost with the state: who
+ * held it stops at once, and nobody takes it before its time would have been over.
+ *
+ * The epoch is made with the first lease and handed on: who finds another one than it remembers knows that the state
+ * was lost in between, and that what is missing was deleted by nobody. */
 #include "app/app_priv.h"
 
 #include "base/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-static struct wisp_str key_of(struct wisp_app *app, struct wisp_buf *out)
-{
-    wisp_buf_printf(out, "wisp.%s.lease", app->lattice);
-    return wisp_buf_str(out);
-}
+enum { YOUNG_S = 600, JITTER_MS = 100, OTHERS_DOUBT_MS = 15000 };
 
 bool wisp_app_lease_is_valid(const struct wisp_app *app)
 {
     const struct wisp_app_lease *lease = &app->lease;
-    return lease->is_held && app->is_connected && app->is_reachable &&
+    return lease->is_held && app->is_connected && app->is_current &&
            app->now.now_ms - lease->renewed_ms < app->lease_ms * 2 / 3;
+}
+
+static uint64_t wall_s(const struct wisp_app *app) { return (uint64_t)(app->now.wall_ns / 1000000000); }
+
+bool wisp_app_lease_is_young(const struct wisp_app *app)
+{
+    uint64_t now_s = wall_s(app);
+    return now_s < app->lease.began_s || now_s - app->lease.began_s < YOUNG_S;
 }
 
 static void lost(struct wisp_app *app, const char *why)
 {
     if (!app->lease.is_held) return;
     app->lease.is_held = false;
-    wisp_app_items_forget(app);
-    wisp_app_log(app, WISP_LOG_WARN, "applications are managed by another host now: %s", why);
+    app->lease.was_others = true; /* what was under way is forgotten */
+    wisp_app_items_forget(app, NULL);
+    wisp_app_api_refuse_all(app);
+    wisp_app_log(app, WISP_LOG_WARN, "this host does not manage the applications any more: %s", why);
 }
 
 static void won(struct wisp_app *app)
@@ -34,89 +48,128 @@ static void won(struct wisp_app *app)
     if (app->lease.is_held) return;
     app->lease.is_held = true;
     wisp_app_log(app, WISP_LOG_INFO, "this host manages the applications of lattice `%s`", app->lattice);
-    wisp_app_items_forget(app);
-    wisp_app_hosts_ask(app);
-    wisp_app_store_repair(app);
-    wisp_app_touch(app);
+    app->full_ms = app->store_ms = 0;
+    if (app->lease.was_others) app->sure_ms = app->now.now_ms + OTHERS_DOUBT_MS;
+    app->lease.was_others = false;
 }
 
-struct writing {
-    uint64_t sent_ms;
-};
+/* --- writing --- */
 
-static void on_written(struct wisp_app *app, const struct wisp_app_done *done, void *env)
+static json_t *make_value(struct wisp_app *app)
 {
-    struct writing *writing = env;
     struct wisp_app_lease *lease = &app->lease;
-    uint64_t sent_ms = writing->sent_ms;
-    free(writing);
+    if (!lease->epoch[0]) {
+        uint64_t random = wisp_app_random(app) << 32 ^ wisp_app_random(app);
+        snprintf(lease->epoch, sizeof lease->epoch, "%016llx", (unsigned long long)random);
+        lease->began_s = wall_s(app);
+    }
+    return json_pack("{s:s, s:s, s:I}", "host", app->host_id, "epoch", lease->epoch, "began",
+                     (json_int_t)lease->began_s);
+}
+
+static struct wisp_str key_of(struct wisp_app *app, struct wisp_buf *out)
+{
+    wisp_buf_printf(out, "wisp.%s.lease", app->lattice);
+    return wisp_buf_str(out);
+}
+
+/* `number`: when it was sent. */
+static void on_written(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note)
+{
+    struct wisp_app_lease *lease = &app->lease;
     lease->is_writing = false;
     lease->next_ms = app->now.now_ms + app->lease_ms / 3;
-    if (done->err.kind == WISP_ERR_NONE) {
-        lease->renewed_ms = sent_ms;
-        if (done->revision > lease->revision) lease->revision = done->revision;
-        lease->seen_ms = app->now.now_ms;
-        if (!app->is_stopped) won(app);
-    } else if (done->err.kind == WISP_ERR_EXISTS) {
-        lost(app, "it has taken the lease");
-        lease->next_ms = app->now.now_ms + 50; /* by then its change has come */
-    }
+    if (done->err.kind == WISP_ERR_EXISTS) lost(app, "another one has taken that over");
+    if (done->err.kind || app->is_stopped || !app->is_current) return;
+    if (done->revision > lease->revision) lease->revision = done->revision;
+    lease->renewed_ms = note->number;
+    lease->next_ms = note->number + app->lease_ms / 3;
+    snprintf(app->epoch, sizeof app->epoch, "%s", lease->epoch);
+    won(app);
 }
 
 static void write_lease(struct wisp_app *app)
 {
     struct wisp_app_lease *lease = &app->lease;
-    struct writing *writing = wisp_mem_calloc(1, sizeof *writing);
     WISP_CLEANUP_BUF struct wisp_buf key = {0};
-    WISP_CLEANUP_JSON json_t *value = json_pack("{s:s}", "host", app->host_id);
-    writing->sent_ms = app->now.now_ms;
+    WISP_CLEANUP_JSON json_t *value = make_value(app);
     lease->is_writing = true;
-    wisp_app_write(app, key_of(app, &key), value, (int64_t)lease->revision, on_written, writing);
+    wisp_app_write(app, key_of(app, &key), value, lease->revision, on_written,
+                   (struct wisp_app_note){.number = app->now.now_ms});
+}
+
+static void on_released(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note)
+{
+    (void)app;
+    (void)done;
+    (void)note;
+}
+
+void wisp_app_lease_release(struct wisp_app *app)
+{
+    if (!wisp_app_lease_is_valid(app)) return;
+    WISP_CLEANUP_BUF struct wisp_buf key = {0};
+    WISP_CLEANUP_JSON json_t *value = make_value(app);
+    json_object_set_new(value, "released", json_true());
+    app->lease.is_held = false;
+    wisp_app_write(app, key_of(app, &key), value, app->lease.revision, on_released, (struct wisp_app_note){0});
+}
+
+/* --- what the state says --- */
+
+static void take_value(struct wisp_app *app, const json_t *value)
+{
+    struct wisp_app_lease *lease = &app->lease;
+    struct wisp_str epoch = wisp_json_str(value, "epoch");
+    bool is_ours = wisp_str_is(wisp_json_str(value, "host"), app->host_id),
+         is_released = wisp_json_bool(value, "released", false);
+    snprintf(lease->epoch, sizeof lease->epoch, "%.*s", WISP_STR_ARG(epoch));
+    lease->began_s = wisp_json_u64(value, "began", 0);
+    if (app->is_current) snprintf(app->epoch, sizeof app->epoch, "%s", lease->epoch);
+    if (!is_ours) lost(app, "another one has taken that over");
+    if (!is_ours) lease->was_others = !is_released;
+    /* Ours: of an earlier life of this host, or a moment ago; nobody else can have it. */
+    if (is_ours || is_released)
+        lease->free_ms = app->now.now_ms + (is_ours ? 0 : wisp_app_random(app) % JITTER_MS);
+    else
+        lease->free_ms = app->now.now_ms + app->lease_ms;
+}
+
+void wisp_app_lease_reset(struct wisp_app *app)
+{
+    struct wisp_app_lease *lease = &app->lease;
+    lost(app, "the lease has vanished with the state");
+    lease->revision = 0;
+    lease->epoch[0] = '\0';
+    lease->free_ms = app->now.now_ms + app->lease_ms + wisp_app_random(app) % JITTER_MS;
 }
 
 void wisp_app_lease_on_state(struct wisp_app *app, const struct wisp_str *value, uint64_t revision)
 {
     struct wisp_app_lease *lease = &app->lease;
     WISP_CLEANUP_JSON json_t *json = NULL;
-    if (value && revision <= lease->revision) return; /* our own, known already */
-    lease->revision = value ? revision : 0;
-    lease->seen_ms = app->now.now_ms;
-    bool is_ours =
-        value && wisp_json_parse(*value, &json, NULL) == 0 && wisp_str_is(wisp_json_str(json, "host"), app->host_id);
-    if (value && !is_ours) lost(app, "it has taken the lease");
-    if (!value) { /* given up, or lost with the bucket: not all at once */
-        app->random = app->random * 6364136223846793005u + 1442695040888963407u;
-        lease->seen_ms = 0;
-        lease->next_ms = app->now.now_ms + (app->random >> 33) % 100;
+    bool is_old = app->is_current && revision && revision <= lease->revision;
+    if (is_old) return;
+    if (!value) {
+        wisp_app_lease_reset(app);
+        return;
     }
+    lease->revision = revision;
+    if (wisp_json_parse(*value, &json, NULL) < 0) json = json_null();
+    take_value(app, json);
 }
+
+/* --- time --- */
 
 uint64_t wisp_app_lease_tick(struct wisp_app *app)
 {
     struct wisp_app_lease *lease = &app->lease;
     if (lease->is_held && !wisp_app_lease_is_valid(app)) lost(app, "the lease could not be renewed in time");
-    if (app->is_passive || app->is_stopped || !app->is_loaded || !app->is_connected || !app->is_reachable)
-        return UINT64_MAX;
-    if (lease->is_writing) return lease->is_held ? lease->renewed_ms + app->lease_ms * 2 / 3 : UINT64_MAX;
-    uint64_t due = lease->next_ms;
-    if (!lease->is_held && lease->revision && lease->seen_ms + app->lease_ms > due)
-        due = lease->seen_ms + app->lease_ms;
-    if (app->now.now_ms < due) return due;
+    if (app->is_passive || app->is_stopped || !app->is_connected || !app->is_current) return UINT64_MAX;
+    uint64_t end = lease->is_held ? lease->renewed_ms + app->lease_ms * 2 / 3 : UINT64_MAX;
+    if (lease->is_writing) return end;
+    uint64_t due = lease->is_held || lease->next_ms > lease->free_ms ? lease->next_ms : lease->free_ms;
+    if (app->now.now_ms < due) return wisp_app_sooner(due, end);
     write_lease(app);
-    return UINT64_MAX;
-}
-
-static void on_dropped(struct wisp_app *app, const struct wisp_app_done *done, void *env)
-{
-    (void)app;
-    (void)done;
-    (void)env;
-}
-
-void wisp_app_lease_drop(struct wisp_app *app)
-{
-    if (!app->lease.is_held) return;
-    WISP_CLEANUP_BUF struct wisp_buf key = {0};
-    app->lease.is_held = false;
-    wisp_app_write(app, key_of(app, &key), NULL, (int64_t)app->lease.revision, on_dropped, NULL);
+    return end;
 }

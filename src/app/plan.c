@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static char present; /* what sets hold */
+
 /* --- small things --- */
 
 struct wisp_str wisp_app_printf(struct wisp_app_planner *planner, const char *format, ...)
@@ -19,6 +21,13 @@ struct wisp_str wisp_app_printf(struct wisp_app_planner *planner, const char *fo
     va_end(args);
     if (n < 0) wisp_mem_out(0);
     return wisp_arena_str(&planner->plan->arena, (struct wisp_str){text, (size_t)n});
+}
+
+uint64_t wisp_app_hash(struct wisp_str text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < text.len; i++) hash = (hash ^ (unsigned char)text.ptr[i]) * 0x100000001b3u;
+    return (hash ^ hash >> 30) * 0x94d049bb133111ebu;
 }
 
 struct wisp_str wisp_app_scaler_id(struct wisp_arena *arena, const struct wisp_str *parts, size_t n)
@@ -86,17 +95,28 @@ void wisp_app_status_set(struct wisp_app_planner *planner, struct wisp_app_scale
     status->state = state;
 }
 
+void wisp_app_is_moving(struct wisp_app_planner *planner, struct wisp_str app)
+{
+    json_object_setn_new_nocheck(planner->plan->unsettled, app.ptr, app.len, json_true());
+    if (!wisp_map_get(&planner->moving, app))
+        wisp_map_add(&planner->moving, wisp_arena_str(&planner->plan->arena, app), &present);
+}
+
+static bool is_same(const json_t *a, const json_t *b) { return a == b || (a && b && json_equal(a, b)); }
+
 bool wisp_app_command_add(struct wisp_app_planner *planner, enum wisp_app_phase phase,
                           const struct wisp_app_command *command, json_t *payload_taken,
                           struct wisp_app_scaler_status *status)
 {
     const struct wisp_app_held *held = wisp_map_get(&planner->held, command->key);
-    if (held || !planner->observed->is_connected) {
+    if (held && !is_same(held->payload, payload_taken)) held = NULL;
+    json_object_setn_new_nocheck(planner->plan->unsettled, command->app.ptr, command->app.len, json_true());
+    if (command->kind >= WISP_APP_SCALE) wisp_app_is_moving(planner, command->app);
+    if (held && status)
+        wisp_app_status_set(planner, status, WISP_APP_FAILED_STATE, "%.*s (tried %u times)", WISP_STR_ARG(held->cause),
+                            held->tries);
+    if ((held && !held->is_under_way) || !planner->observed->is_connected) {
         json_decref(payload_taken);
-        json_object_setn_new_nocheck(planner->plan->blocked, command->app.ptr, command->app.len, json_true());
-        if (held && status)
-            wisp_app_status_set(planner, status, WISP_APP_FAILED_STATE, "%.*s (tried again in %llu s)",
-                                WISP_STR_ARG(held->cause), (unsigned long long)(held->retry_in_ms + 999) / 1000);
         return false;
     }
     struct wisp_app_list *list = &planner->phases[phase];
@@ -106,8 +126,12 @@ bool wisp_app_command_add(struct wisp_app_planner *planner, enum wisp_app_phase 
         if (list->n) memcpy(more, list->commands, list->n * sizeof *more);
         list->commands = more;
     }
-    list->commands[list->n] = *command;
-    list->commands[list->n++].payload = payload_taken;
+    struct wisp_app_command *added = &list->commands[list->n++];
+    *added = *command;
+    added->payload = payload_taken;
+    /* A plan outlives what was observed. */
+    struct wisp_str *texts[] = {&added->app, &added->scaler_id, &added->host, &added->name};
+    for (size_t i = 0; i < WISP_COUNT(texts); i++) *texts[i] = wisp_arena_str(&planner->plan->arena, *texts[i]);
     if (payload_taken) json_array_append_new(planner->plan->kept, payload_taken);
     return true;
 }
@@ -163,19 +187,17 @@ static void add_place(struct wisp_app_planner *planner, struct wisp_map *map, co
                       const struct wisp_app_instance *instance)
 {
     struct wisp_app_place *place = WISP_NEW(&planner->plan->arena, struct wisp_app_place);
-    *place = (struct wisp_app_place){host, instance, NULL};
-    struct wisp_app_place *first = wisp_map_get(map, instance->id);
-    if (!first) {
-        wisp_map_add(map, instance->id, place);
-        return;
-    }
-    while (first->next) first = first->next;
-    first->next = place;
+    *place = (struct wisp_app_place){.host = host, .instance = instance};
+    place->next = wisp_map_remove(map, instance->id);
+    wisp_map_add(map, instance->id, place);
 }
 
 static void index_hosts(struct wisp_app_planner *planner)
 {
-    for (size_t i = 0; i < planner->observed->n_hosts; i++) {
+    uint64_t *hashes = WISP_NEW_ARRAY(&planner->plan->arena, uint64_t, planner->observed->n_hosts);
+    planner->host_hashes = hashes;
+    for (size_t i = 0; i < planner->observed->n_hosts; i++) hashes[i] = wisp_app_hash(planner->observed->hosts[i].id);
+    for (size_t i = planner->observed->n_hosts; i-- > 0;) {
         const struct wisp_app_host *host = &planner->observed->hosts[i];
         for (size_t k = 0; k < host->n_components; k++)
             if (host->components[k].count) add_place(planner, &planner->components, host, &host->components[k]);
@@ -197,8 +219,6 @@ static void index_links(struct wisp_app_planner *planner)
         wisp_map_add(&planner->links, identity, node);
     }
 }
-
-static char present; /* what sets hold */
 
 static void want_id(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str id)
 {
@@ -286,9 +306,15 @@ static void plan_all(struct wisp_app_planner *planner)
         wisp_app_plan_links(planner, &wishes->apps[i]);
     }
     wisp_app_plan_garbage(planner);
-    for (size_t i = 0; i < wishes->n_apps; i++) wisp_app_plan_unlink(planner, &wishes->apps[i]);
-    if (planner->phases[WISP_APP_PHASE_DOWN].n || planner->phases[WISP_APP_PHASE_UP].n) return;
-    for (size_t i = 0; i < wishes->n_apps; i++) wisp_app_plan_forget(planner, &wishes->apps[i]);
+    for (size_t i = 0; i < wishes->n_apps; i++) {
+        const struct wisp_app_desired *desired = &wishes->apps[i];
+        struct wisp_str name = desired->manifest->name;
+        /* While anything of it starts or stops, what that needs stays. */
+        if (!wisp_map_get(&planner->moving, name)) {
+            wisp_app_plan_unlink(planner, desired);
+            wisp_app_plan_forget(planner, desired);
+        }
+    }
 }
 
 static void join(struct wisp_app_planner *planner)
@@ -310,16 +336,17 @@ static void join(struct wisp_app_planner *planner)
 void wisp_app_plan_make(struct wisp_app_plan *ret_plan, const struct wisp_app_wishes *wishes,
                         const struct wisp_app_observed *observed)
 {
-    *ret_plan = (struct wisp_app_plan){.kept = json_array(), .blocked = json_object()};
+    *ret_plan = (struct wisp_app_plan){.kept = json_array(), .unsettled = json_object()};
     struct wisp_app_planner planner = {.plan = ret_plan, .wishes = wishes, .observed = observed};
     index_apps(&planner);
     index_hosts(&planner);
     index_links(&planner);
     plan_all(&planner);
     join(&planner);
-    struct wisp_map *maps[] = {&planner.components,     &planner.providers,      &planner.links,
-                               &planner.held,           &planner.apps,           &planner.wanted_links,
-                               &planner.wanted_configs, &planner.coming_configs, &planner.wanted_ids};
+    ret_plan->is_complete = observed->is_complete;
+    struct wisp_map *maps[] = {
+        &planner.components,   &planner.providers,      &planner.links,          &planner.held,       &planner.apps,
+        &planner.wanted_links, &planner.wanted_configs, &planner.coming_configs, &planner.wanted_ids, &planner.moving};
     for (size_t i = 0; i < WISP_COUNT(maps); i++) wisp_map_deinit(maps[i]);
 }
 
@@ -327,6 +354,6 @@ void wisp_app_plan_deinit(struct wisp_app_plan *plan)
 {
     wisp_arena_deinit(&plan->arena);
     json_decref(plan->kept);
-    json_decref(plan->blocked);
+    json_decref(plan->unsettled);
     *plan = (struct wisp_app_plan){0};
 }

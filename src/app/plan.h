@@ -30,6 +30,7 @@ struct wisp_app_instance {
     struct wisp_str id, reference;
     json_t *annotations; /* object of strings; may be NULL */
     uint32_t count;      /* components: max instances; providers: 1 */
+    bool is_coming;      /* was commanded and accepted, is not seen yet: nothing is put elsewhere in its place */
     /* Providers: what their health checks say. */
     enum { WISP_APP_PENDING, WISP_APP_HEALTHY, WISP_APP_UNHEALTHY, WISP_APP_FAILED } health;
     struct wisp_str trouble; /* last cause of a failure, for people; may be empty */
@@ -69,11 +70,13 @@ struct wisp_app_desired {
     size_t n_others;
 };
 
-/* What failed before and is not to be tried again yet, by item key (below); told by the manager. */
+/* What failed before and is not to be tried again yet; told by the manager. */
 struct wisp_app_held {
-    struct wisp_str key;
+    struct wisp_str key;   /* of the command */
+    const json_t *payload; /* and its content: another one is not held back */
     struct wisp_str cause; /* "image not found" */
-    uint64_t retry_in_ms;
+    uint32_t tries;
+    bool is_under_way; /* it is being tried again: not held back, but told until it succeeds */
 };
 
 struct wisp_app_wishes {
@@ -82,6 +85,9 @@ struct wisp_app_wishes {
     const struct wisp_app_held *held;
     size_t n_held;
     uint32_t updates_max; /* hosts on which one component is updated at a time; 0: 1 */
+    const struct wisp_map
+        *spared;         /* names of applications that can't be understood: what runs for them stays; or NULL */
+    bool spares_unknown; /* so does what runs for those that are not known at all */
 };
 
 /* --- what to do --- */
@@ -126,7 +132,8 @@ struct wisp_app_scaler_status {
 struct wisp_app_plan {
     struct wisp_arena arena; /* everything else lives here */
     json_t *kept;            /* payloads */
-    json_t *blocked;         /* object: applications with commands that are not in the list, since they are held back */
+    json_t *unsettled;       /* object: applications that need something done, be it held back or on a silent host */
+    bool is_complete;        /* as it was observed */
     const struct wisp_app_command *commands; /* in the order in which they should be sent */
     size_t n_commands;
     const struct wisp_app_scaler_status *scalers; /* by application, in the manifest's order */

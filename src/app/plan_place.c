@@ -17,6 +17,7 @@ static bool has_labels(const struct wisp_app_host *host, const json_t *requireme
 {
     const char *key;
     json_t *value;
+    if (!json_object_size(requirements)) return true;
     json_object_foreach((json_t *)(uintptr_t)requirements, key, value)
     {
         const json_t *label = json_object_get(host->labels, key);
@@ -30,9 +31,8 @@ static bool may_take(const struct wisp_app_target *target, const struct wisp_app
 {
     const struct wisp_app_host *host = target->host;
     if (!has_labels(host, spread->requirements)) return false;
-    bool is_mine = target->instance && wisp_app_is_mine(target->instance, subject->manifest->name);
-    if (target->instance && !is_mine && !subject->component->is_provider) return false; /* somebody else's */
-    return !host->is_draining || is_mine;
+    if (target->instance && !target->is_mine && !subject->component->is_provider) return false; /* somebody else's */
+    return !host->is_draining || target->is_mine;
 }
 
 static void tell_no_host(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
@@ -98,10 +98,10 @@ struct spread_state {
     uint32_t wanted, n_hosts, n_possible;
 };
 
-static struct wisp_str spread_of(const struct wisp_app_target *target, const struct wisp_app_subject *subject)
+static struct wisp_str spread_of(const struct wisp_app_target *target)
 {
     struct wisp_str none = {0};
-    if (!target->instance || !wisp_app_is_mine(target->instance, subject->manifest->name)) return none;
+    if (!target->is_mine) return none;
     return wisp_json_str(target->instance->annotations, "wasmcloud.dev/spread_name");
 }
 
@@ -109,7 +109,7 @@ static struct wisp_str spread_of(const struct wisp_app_target *target, const str
 static struct spread_state *choose(const struct wisp_app_target *target, const struct wisp_app_subject *subject,
                                    struct spread_state *spreads, size_t n)
 {
-    struct wisp_str current = spread_of(target, subject);
+    struct wisp_str current = spread_of(target);
     struct spread_state *best = NULL;
     for (size_t i = 0; i < n; i++) {
         if (!spreads[i].wanted || !may_take(target, subject, spreads[i].spread)) continue;
@@ -167,10 +167,43 @@ static uint32_t count_now(const struct wisp_app_target *target)
     return target->instance ? target->instance->count : 0;
 }
 
+struct liked {
+    struct wisp_app_target *target;
+    uint64_t liking;
+};
+
+static int by_liking(const void *a_, const void *b_)
+{
+    const struct liked *a = a_, *b = b_;
+    if (a->liking != b->liking) return a->liking < b->liking ? 1 : -1;
+    return a->target < b->target ? -1 : 1;
+}
+
+/* Gives one more to hosts of the spread that have `now`, until `left` is used up; what is left of it. Which hosts are
+ * the first is another order for each id, so that not everything goes to the same ones. */
+static uint32_t add_some(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
+                         struct wisp_app_target *targets, const struct wisp_app_spread *spread, uint32_t now,
+                         uint32_t left)
+{
+    size_t n_targets = planner->observed->n_hosts, n = 0;
+    struct liked *list = WISP_NEW_ARRAY(&planner->plan->arena, struct liked, left ? n_targets : 0);
+    uint64_t id_hash = wisp_app_hash(subject->component->id);
+    for (size_t i = 0; left && i < n_targets; i++) {
+        bool fits = targets[i].spread == spread && !targets[i].host->is_unknown && targets[i].wanted == now;
+        uint64_t hash = (planner->host_hashes[i] ^ id_hash) * 0xbf58476d1ce4e5b9u;
+        if (fits) list[n++] = (struct liked){&targets[i], hash ^ hash >> 31};
+    }
+    if (n) qsort(list, n, sizeof *list, by_liking);
+    for (size_t i = 0; left && i < n; i++, left--) list[i].target->wanted++;
+    return left;
+}
+
 /* A silent host keeps what it has; the others share the rest equally, those that have more now get what is left over.
  */
-static void fill(struct wisp_app_target *targets, size_t n_targets, const struct spread_state *spread)
+static void fill(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
+                 struct wisp_app_target *targets, const struct spread_state *spread)
 {
+    size_t n_targets = planner->observed->n_hosts;
     uint32_t left = spread->wanted, n = 0;
     for (size_t i = 0; i < n_targets; i++) {
         if (targets[i].spread != spread->spread) continue;
@@ -181,37 +214,32 @@ static void fill(struct wisp_app_target *targets, size_t n_targets, const struct
     }
     if (!n) return;
     uint32_t each = left / n, more = left % n;
-    for (size_t i = 0; i < n_targets; i++)
-        if (targets[i].spread == spread->spread && !targets[i].host->is_unknown) targets[i].wanted = each;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; more && i < n_targets; i++) {
-            struct wisp_app_target *target = &targets[i];
-            if (target->spread != spread->spread || target->host->is_unknown || target->wanted > each) continue;
-            if (pass == 0 && count_now(target) <= each) continue;
-            target->wanted++;
-            more--;
-        }
+    for (size_t i = 0; i < n_targets; i++) {
+        if (targets[i].spread != spread->spread || targets[i].host->is_unknown) continue;
+        bool keeps_more = more && count_now(&targets[i]) > each;
+        targets[i].wanted = each + keeps_more;
+        more -= keeps_more;
+    }
+    add_some(planner, subject, targets, spread->spread, each, more);
+}
+
+/* Providers: one on a host. First those that run already. */
+static void fill_providers(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
+                           struct wisp_app_target *targets, struct spread_state *spread)
+{
+    uint32_t left = spread->wanted;
+    for (size_t i = 0; left && i < planner->observed->n_hosts; i++) {
+        if (targets[i].spread != spread->spread || !targets[i].instance) continue;
+        targets[i].wanted = 1;
+        left--;
+    }
+    spread->wanted = add_some(planner, subject, targets, spread->spread, 0, left); /* that found no host */
 }
 
 static void fill_daemon(struct wisp_app_target *targets, size_t n_targets, uint32_t instances)
 {
     for (size_t i = 0; i < n_targets; i++)
         if (targets[i].spread) targets[i].wanted = targets[i].host->is_unknown ? count_now(&targets[i]) : instances;
-}
-
-/* Providers: one on a host. First those that run already. */
-static void fill_providers(struct wisp_app_target *targets, size_t n_targets, struct spread_state *spread)
-{
-    uint32_t left = spread->wanted;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; left && i < n_targets; i++) {
-            struct wisp_app_target *target = &targets[i];
-            bool fits = pass == 0 ? target->instance != NULL : !target->instance && !target->host->is_unknown;
-            if (target->spread != spread->spread || target->wanted || !fits) continue;
-            target->wanted = 1;
-            left--;
-        }
-    spread->wanted = left; /* that found no host */
 }
 
 static struct wisp_app_target *make_targets(struct wisp_app_planner *planner, const struct wisp_app_subject *subject)
@@ -224,6 +252,7 @@ static struct wisp_app_target *make_targets(struct wisp_app_planner *planner, co
         targets[i].host = &observed->hosts[i];
         for (; place && place->host <= targets[i].host; place = place->next)
             if (place->host == targets[i].host) targets[i].instance = place->instance;
+        targets[i].is_mine = targets[i].instance && wisp_app_is_mine(targets[i].instance, subject->manifest->name);
     }
     return targets;
 }
@@ -243,11 +272,11 @@ struct wisp_app_target *wisp_app_place_instances(struct wisp_app_planner *planne
     give_hosts(planner, subject, targets, spreads);
     for (size_t i = 0; i < n && !scaler->is_daemon; i++) {
         if (!subject->component->is_provider) {
-            fill(targets, n_hosts, &spreads[i]);
+            fill(planner, subject, targets, &spreads[i]);
             continue;
         }
         uint32_t wanted = spreads[i].wanted;
-        fill_providers(targets, n_hosts, &spreads[i]);
+        fill_providers(planner, subject, targets, &spreads[i]);
         if (spreads[i].wanted && spreads[i].n_hosts)
             wisp_app_status_set(planner, subject->status, WISP_APP_FAILED_STATE,
                                 "spread `%.*s`: %u hosts are wanted, and %u fit", WISP_STR_ARG(spreads[i].spread->name),

@@ -42,12 +42,14 @@ struct wisp_app_planner {
     struct wisp_app_list phases[WISP_APP_PHASE_COUNT];
     struct wisp_app_scaler_status *scalers;
     uint32_t n_scalers, scalers_capacity;
+    const uint64_t *host_hashes;           /* of their ids */
     struct wisp_map components, providers; /* observed: id to struct wisp_app_place, hosts ascending */
     struct wisp_map links;                 /* observed: identity to struct wisp_app_link_node */
     struct wisp_map held;                  /* key to struct wisp_app_held */
     struct wisp_map apps;                  /* name to struct wisp_app_desired */
     struct wisp_map wanted_links, wanted_configs, wanted_ids; /* of deployed applications */
     struct wisp_map coming_configs;                           /* that this plan puts */
+    struct wisp_map moving; /* applications of which something starts, stops, or should */
 };
 
 /* The scaler at hand, or NULL. */
@@ -63,6 +65,7 @@ struct wisp_app_subject {
 
 struct wisp_str wisp_app_printf(struct wisp_app_planner *planner, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+uint64_t wisp_app_hash(struct wisp_str text);
 /* A new line of the status; valid until the next one. */
 struct wisp_app_scaler_status *wisp_app_status_add(struct wisp_app_planner *planner, struct wisp_str app,
                                                    struct wisp_str id, const char *kind, struct wisp_str name);
@@ -80,6 +83,8 @@ json_t *wisp_app_names(struct wisp_app_planner *planner, const struct wisp_app_m
 /* The id of a component, also of another application's. Empty, and *ret_problem is set, when that is not there. */
 struct wisp_str wisp_app_id_of(struct wisp_app_planner *planner, const struct wisp_app_component *component,
                                const char **ret_problem);
+/* Something of the application starts or stops, or should. */
+void wisp_app_is_moving(struct wisp_app_planner *planner, struct wisp_str app);
 /* It was started for this application. */
 bool wisp_app_is_mine(const struct wisp_app_instance *instance, struct wisp_str app);
 
@@ -101,6 +106,7 @@ struct wisp_app_target {
     const struct wisp_app_spread *spread; /* NULL: none */
     uint32_t wanted;
     const struct wisp_app_instance *instance; /* what is there now; NULL: nothing */
+    bool is_mine;                             /* it was started for this application */
 };
 
 /* One for each host, ascending. The subject's status tells what can't be. */

@@ -4,6 +4,8 @@
 
 #include "base/json.h"
 
+#include <stdio.h>
+
 static bool stop(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str scaler_id,
                  const struct wisp_app_host *host, struct wisp_str id, const char *reason,
                  struct wisp_app_scaler_status *status)
@@ -29,8 +31,10 @@ static struct wisp_str without_scheme(struct wisp_str reference)
     return (struct wisp_str){rest.ptr + 2, rest.len - 2};
 }
 
+/* The id of the scaler that started it is made of the image too; hosts may show references in another form. */
 static bool is_current(const struct wisp_app_target *target, const struct wisp_app_subject *subject)
 {
+    if (wisp_str_equal(wisp_json_str(target->instance->annotations, "wasmcloud.dev/scaler"), subject->id)) return true;
     return wisp_str_equal(without_scheme(target->instance->reference), without_scheme(subject->component->image));
 }
 
@@ -76,12 +80,11 @@ static bool raise(struct wisp_app_planner *planner, const struct wisp_app_subjec
 {
     const struct wisp_app_instance *instance = target->instance;
     if (!target->wanted || target->host->is_unknown) return false;
-    if (!instance) {
+    if (!instance || instance->is_coming) {
         start(planner, subject, target);
         return true;
     }
-    bool is_mine = wisp_app_is_mine(instance, subject->manifest->name);
-    if (!is_mine || is_current(target, subject)) return false;
+    if (!target->is_mine || is_current(target, subject)) return false;
     if (!*updates_left || !planner->observed->is_complete) return true;
     --*updates_left;
     stop(planner, subject->manifest->name, subject->id, target->host, subject->component->id,
@@ -100,8 +103,8 @@ void wisp_app_plan_provider(struct wisp_app_planner *planner, const struct wisp_
     for (size_t i = 0; i < n; i++) {
         const struct wisp_app_target *target = &targets[i];
         status->wanted += subject->scaler->is_daemon ? target->wanted : 0;
-        if (target->wanted && target->instance) {
-            bool is_old = wisp_app_is_mine(target->instance, subject->manifest->name) && !is_current(target, subject);
+        if (target->wanted && target->instance && !target->instance->is_coming) {
+            bool is_old = target->is_mine && !is_current(target, subject);
             status->found += !is_old;
             tell_health(planner, subject, target);
         }
@@ -116,7 +119,7 @@ void wisp_app_plan_provider(struct wisp_app_planner *planner, const struct wisp_
     for (size_t i = 0; i < n; i++) {
         const struct wisp_app_target *target = &targets[i];
         bool is_spare = target->instance && !target->wanted && !target->host->is_unknown;
-        if (is_spare && planner->observed->is_complete && wisp_app_is_mine(target->instance, subject->manifest->name))
+        if (is_spare && planner->observed->is_complete && target->is_mine)
             stop(planner, subject->manifest->name, subject->id, target->host, subject->component->id,
                  "no spread wants it on this host", status);
     }
@@ -137,7 +140,7 @@ static void drop_component(struct wisp_app_planner *planner, const struct wisp_a
         .app = app,
         .scaler_id = wisp_json_str(instance->annotations, "wasmcloud.dev/scaler"),
         .host = host->id,
-        .reason = wisp_app_printf(planner, "application `%.*s` does not want it", WISP_STR_ARG(app)).ptr,
+        .reason = "its application does not want it",
     };
     wisp_app_command_add(planner, WISP_APP_PHASE_DOWN, &command, payload, NULL);
 }
@@ -152,26 +155,39 @@ static struct wisp_str owner_of(const struct wisp_app_instance *instance)
 /* "APP/ID" of what a deployed application wants is in wanted_ids. */
 static bool is_wanted(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str id)
 {
-    struct wisp_str key = wisp_app_printf(planner, "%.*s/%.*s", WISP_STR_ARG(app), WISP_STR_ARG(id));
-    return wisp_map_get(&planner->wanted_ids, key);
+    const struct wisp_app_wishes *wishes = planner->wishes;
+    if (wishes->spared && wisp_map_get(wishes->spared, app)) return true;
+    if (wishes->spares_unknown && !wisp_map_get(&planner->apps, app)) return true;
+    char key[1024]; /* ids are shorter; what is not is wanted by nobody */
+    int n = snprintf(key, sizeof key, "%.*s/%.*s", WISP_STR_ARG(app), WISP_STR_ARG(id));
+    return n > 0 && (size_t)n < sizeof key && wisp_map_get(&planner->wanted_ids, (struct wisp_str){key, (size_t)n});
+}
+
+static void clear_host(struct wisp_app_planner *planner, const struct wisp_app_host *host)
+{
+    for (size_t i = 0; i < host->n_components; i++) {
+        const struct wisp_app_instance *instance = &host->components[i];
+        struct wisp_str app = owner_of(instance);
+        if (!app.len || !instance->count || is_wanted(planner, app, instance->id)) continue;
+        if (host->is_unknown)
+            wisp_app_is_moving(planner, app);
+        else
+            drop_component(planner, host, instance, app);
+    }
+    for (size_t i = 0; i < host->n_providers; i++) {
+        const struct wisp_app_instance *instance = &host->providers[i];
+        struct wisp_str app = owner_of(instance);
+        if (!app.len || is_wanted(planner, app, instance->id)) continue;
+        if (host->is_unknown)
+            wisp_app_is_moving(planner, app);
+        else
+            stop(planner, app, wisp_json_str(instance->annotations, "wasmcloud.dev/scaler"), host, instance->id,
+                 "its application does not want it", NULL);
+    }
 }
 
 void wisp_app_plan_garbage(struct wisp_app_planner *planner)
 {
     const struct wisp_app_observed *observed = planner->observed;
-    for (size_t i = 0; observed->is_complete && i < observed->n_hosts; i++) {
-        const struct wisp_app_host *host = &observed->hosts[i];
-        for (size_t k = 0; k < host->n_components && !host->is_unknown; k++) {
-            struct wisp_str app = owner_of(&host->components[k]);
-            if (app.len && host->components[k].count && !is_wanted(planner, app, host->components[k].id))
-                drop_component(planner, host, &host->components[k], app);
-        }
-        for (size_t k = 0; k < host->n_providers && !host->is_unknown; k++) {
-            const struct wisp_app_instance *instance = &host->providers[k];
-            struct wisp_str app = owner_of(instance);
-            if (!app.len || is_wanted(planner, app, instance->id)) continue;
-            stop(planner, app, wisp_json_str(instance->annotations, "wasmcloud.dev/scaler"), host, instance->id,
-                 wisp_app_printf(planner, "application `%.*s` does not want it", WISP_STR_ARG(app)).ptr, NULL);
-        }
-    }
+    for (size_t i = 0; observed->is_complete && i < observed->n_hosts; i++) clear_host(planner, &observed->hosts[i]);
 }

@@ -28,7 +28,7 @@ static struct {
     size_t n_apps;
     struct wisp_app_held held[8];
     size_t n_held;
-    bool is_complete, is_connected;
+    bool is_complete, is_connected, spares_unknown;
     json_t *kept;              /* all JSON that the rest points to */
     struct wisp_app_plan plan; /* the last one */
     size_t n_commands;         /* all so far */
@@ -213,8 +213,12 @@ static inline const struct wisp_app_plan *rig_plan(void)
                                          .configs = &rig.configs,
                                          .is_complete = rig.is_complete,
                                          .is_connected = rig.is_connected};
-    struct wisp_app_wishes wishes = {
-        .apps = rig.apps, .n_apps = rig.n_apps, .held = rig.held, .n_held = rig.n_held, .updates_max = 1};
+    struct wisp_app_wishes wishes = {.apps = rig.apps,
+                                     .n_apps = rig.n_apps,
+                                     .held = rig.held,
+                                     .n_held = rig.n_held,
+                                     .updates_max = 1,
+                                     .spares_unknown = rig.spares_unknown};
     wisp_app_plan_deinit(&rig.plan);
     wisp_app_plan_make(&rig.plan, &wishes, &observed);
     return &rig.plan;

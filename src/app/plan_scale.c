@@ -43,9 +43,10 @@ static bool is_current(const struct wisp_app_target *target, const struct wisp_a
 static bool raise(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
                   const struct wisp_app_target *target, uint32_t *updates_left)
 {
-    uint32_t now = target->instance ? target->instance->count : 0;
+    bool is_there = target->instance && !target->instance->is_coming;
+    uint32_t now = is_there ? target->instance->count : 0;
     if (target->host->is_unknown || !target->wanted) return false;
-    if (target->instance && !is_current(target, subject)) {
+    if (is_there && !is_current(target, subject)) {
         if (!*updates_left) return true;
         --*updates_left;
         scale(planner, subject, WISP_APP_PHASE_UP, target, target->wanted,
@@ -64,7 +65,7 @@ static void lower(struct wisp_app_planner *planner, const struct wisp_app_subjec
                   const struct wisp_app_target *target)
 {
     if (!target->instance || target->host->is_unknown || !planner->observed->is_complete) return;
-    if (!wisp_app_is_mine(target->instance, subject->manifest->name)) return;
+    if (!target->is_mine) return;
     if (target->instance->count <= target->wanted && target->spread) return;
     if (target->spread && target->wanted && !is_current(target, subject)) return; /* the update comes first */
     scale(planner, subject, WISP_APP_PHASE_DOWN, target, target->wanted,
@@ -82,8 +83,8 @@ void wisp_app_plan_component(struct wisp_app_planner *planner, const struct wisp
     bool is_waiting = false;
     for (size_t i = 0; i < n; i++) {
         const struct wisp_app_target *target = &targets[i];
-        bool counts = target->instance && target->spread && is_current(target, subject) &&
-                      wisp_app_is_mine(target->instance, subject->manifest->name);
+        bool counts = target->instance && !target->instance->is_coming && target->spread &&
+                      is_current(target, subject) && target->is_mine;
         status->wanted += subject->scaler->is_daemon ? target->wanted : 0;
         if (counts) status->found += target->instance->count;
         n_silent += counts && target->host->is_unknown;

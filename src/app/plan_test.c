@@ -88,10 +88,16 @@ TEST(why_not_is_told)
     CHECK_INT(status->state, WISP_APP_FAILED_STATE);
     CHECK_STR(status->message, "spread `east`: no host that takes it has label `zone=east`");
     rig.hosts[0].host.labels = rig_json("{\"zone\": \"east\"}");
-    rig.held[rig.n_held++] = (struct wisp_app_held){WISP_STR("scale/A/s-c"), WISP_STR("image not found"), 4200};
+    const json_t *payload = rig_keep(rig_plan()->commands[0].payload);
+    rig.held[rig.n_held++] = (struct wisp_app_held){
+        .key = WISP_STR("scale/A/s-c"), .payload = payload, .cause = WISP_STR("image not found"), .tries = 3};
     CHECK_INT(rig_plan()->n_commands, 0);
-    CHECK_STR(rig_status("SpreadScaler", "s-c")->message, "image not found (tried again in 5 s)");
+    CHECK_STR(rig_status("SpreadScaler", "s-c")->message, "image not found (tried 3 times)");
     CHECK_INT(rig_status("SpreadScaler", "s-c")->state, WISP_APP_FAILED_STATE);
+    CHECK(json_object_get(rig.plan.unsettled, "s"));
+    /* Another image is not held back. */
+    rig_deploy(0, APP("s", COMPONENT("c", "i:2", SPREAD("1", ZONE("east", "1")))));
+    CHECK_INT(rig_plan()->n_commands, 1);
     rig_reset();
 }
 
@@ -163,8 +169,8 @@ TEST(a_host_that_is_gone_is_replaced)
     rig_add_host("C", "{}");
     rig_deploy(0, APP("s", COMPONENT("c", "i", SPREAD("5", ""))));
     rig_converge();
-    CHECK_INT(rig_count("A", "s-c"), 2);
-    CHECK_INT(rig_count("C", "s-c"), 1);
+    for (size_t i = 0; i < 3; i++) CHECK(rig_count(rig.hosts[i].host.id.ptr, "s-c") >= 1);
+    CHECK_INT(rig_count("A", "s-c") + rig_count("B", "s-c") + rig_count("C", "s-c"), 5);
     rig.n_hosts = 2;
     rig_converge();
     CHECK_INT(rig_count("A", "s-c") + rig_count("B", "s-c"), 5);
@@ -243,14 +249,17 @@ TEST(providers_run_once_on_a_host)
     rig_add_host("B", "{}");
     rig_deploy(0, APP("s", PROVIDER("p", "file:///bin/p1", SPREAD("1", "")) PROVIDER("d", "q", DAEMON("1", ""))));
     rig_converge();
-    CHECK(rig_provider_at("A", "s-p") && !rig_provider_at("B", "s-p"));
+    CHECK(!rig_provider_at("A", "s-p") != !rig_provider_at("B", "s-p"));
     CHECK(rig_provider_at("A", "s-d") && rig_provider_at("B", "s-d"));
-    rig.hosts[0].providers[0].reference = WISP_STR("/bin/p1"); /* as inventories have it */
+    const char *first = rig_provider_at("A", "s-p") ? "A" : "B";
+    struct rig_host *host = rig_host(wisp_str_from(first));
+    struct wisp_app_instance *unit = rig_unit(host->providers, host->host.n_providers, WISP_STR("s-p"));
+    unit->reference = WISP_STR("/bin/p1"); /* as inventories have it */
     CHECK_INT(rig_plan()->n_commands, 0);
     rig_deploy(0, APP("s", PROVIDER("p", "file:///bin/p2", SPREAD("3", "")) PROVIDER("d", "q", DAEMON("1", ""))));
     rig_converge();
     CHECK_STR(rig_provider_at("A", "s-p")->reference, "file:///bin/p2");
-    CHECK(rig_provider_at("B", "s-p"));
+    CHECK_STR(rig_provider_at("B", "s-p")->reference, "file:///bin/p2");
     CHECK_STR(rig_status("SpreadScaler", "s-p")->message, "spread `default`: 3 hosts are wanted, and 2 fit");
     rig.hosts[0].providers[0].health = WISP_APP_FAILED;
     rig.hosts[0].providers[0].trouble = WISP_STR("exit status 1");
@@ -306,6 +315,57 @@ TEST(a_shared_provider_stays_while_it_is_used)
     rig_converge();
     CHECK(!rig_provider_at("A", "the-kv"));
     CHECK_INT(rig.n_links, 0);
+    rig_reset();
+}
+
+TEST(what_is_on_its_way_is_waited_for_and_not_put_elsewhere)
+{
+    rig_add_host("A", "{}");
+    rig_deploy(0, APP("s", COMPONENT("c", "i", SPREAD("1", "")) PROVIDER("p", "q", "")));
+    rig_converge();
+    rig.hosts[0].components[0].is_coming = rig.hosts[0].providers[0].is_coming = true;
+    rig_add_host("B", "{}");
+    rig_add_host("C", "{}");
+    const struct wisp_app_plan *plan = rig_plan();
+    CHECK_INT(plan->n_commands, 2);
+    for (size_t i = 0; i < plan->n_commands; i++) CHECK_STR(plan->commands[i].host, "A");
+    CHECK_INT(rig_status("SpreadScaler", "s-c")->found, 0);
+    CHECK_INT(rig_status("SpreadScaler", "s-c")->state, WISP_APP_RECONCILING);
+    rig_reset();
+}
+
+TEST(one_thing_each_is_spread_over_hosts)
+{
+    static const char *const names[] = {"A", "B", "C", "D"};
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    for (size_t i = 0; i < WISP_COUNT(names); i++) rig_add_host(names[i], "{}");
+    wisp_buf_printf(&text, "%s",
+                    "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: s, annotations: "
+                    "{}}\nspec:\n  components:\n");
+    for (int i = 0; i < 40; i++)
+        wisp_buf_printf(&text,
+                        "  - {name: c%d, type: component, properties: {image: i}, traits: [" SPREAD("1", "") "]}\n", i);
+    wisp_buf_append_char(&text, 0);
+    rig_deploy(0, text.data);
+    rig_converge();
+    for (size_t i = 0; i < WISP_COUNT(names); i++) CHECK(rig.hosts[i].host.n_components >= 4);
+    rig_reset();
+}
+
+TEST(what_nobody_knows_is_spared_while_it_may_be_that_the_state_was_lost)
+{
+    rig_add_host("A", "{}");
+    rig_deploy(0, APP("s", COMPONENT("c", "i", SPREAD("1", ""))));
+    rig_converge();
+    rig.n_apps = 0;
+    rig.spares_unknown = true;
+    CHECK_INT(rig_plan()->n_commands, 0);
+    rig.spares_unknown = false;
+    CHECK_INT(rig_plan()->n_commands, 1);
+    rig.hosts[0].host.is_unknown = true;
+    CHECK_INT(rig_plan()->n_commands, 0);
+    CHECK(json_object_get(rig.plan.unsettled, "s"));
+    wisp_app_manifest_deinit(&rig.manifests[0]);
     rig_reset();
 }
 

@@ -4,13 +4,16 @@
  *     {lattice}          ["counter", "shop"]
  *     {lattice}-{name}   {"manifests": {"v1": {...}, ...}, "deployed_version": "v1" or null}
  *
- * Ours adds to a record "last_deployed" and "is_deleting": an undeploy or delete that was interrupted goes on, since
- * the record stays until nothing of the application is left. */
+ * Ours adds to a record: "lattice", since names of lattices may hold a `-` too; "last_deployed"; "created", times of
+ * versions; and "removed", manifests that were deleted while something of them may be left. A record goes when it has
+ * no manifests of either sort: so an undeploy or delete that was interrupted goes on. */
 #include "app/app_priv.h"
 
 #include "base/log.h"
 
 #include <stdlib.h>
+
+enum { PATIENCE_MS = 3000 }; /* of followers, until they put back what the leader does not */
 
 struct wisp_str wisp_app_store_key(struct wisp_app *app, struct wisp_str name, struct wisp_buf *out)
 {
@@ -30,19 +33,57 @@ struct wisp_app_version *wisp_app_version_find(const struct wisp_app_record *rec
     return NULL;
 }
 
-/* --- records --- */
+/* --- versions --- */
 
-static void versions_free(struct wisp_app_record *record)
+static void version_free(struct wisp_app_version *version)
 {
-    while (record->versions) {
-        struct wisp_app_version *version = record->versions;
-        record->versions = version->next;
-        wisp_app_manifest_deinit(&version->manifest);
-        wisp_arena_deinit(&version->arena);
-        free(version);
-    }
-    record->deployed = record->last_deployed = NULL;
+    wisp_app_manifest_deinit(&version->manifest);
+    wisp_arena_deinit(&version->arena);
+    free(version);
 }
+
+void wisp_app_store_collect(struct wisp_app *app)
+{
+    while (app->retired) {
+        struct wisp_app_version *version = app->retired;
+        app->retired = version->next;
+        version_free(version);
+    }
+}
+
+static void retire(struct wisp_app *app, struct wisp_app_version *list)
+{
+    while (list) {
+        struct wisp_app_version *version = list;
+        list = version->next;
+        version->next = app->retired;
+        app->retired = version;
+    }
+}
+
+static void retire_all(struct wisp_app *app, struct wisp_app_record *record)
+{
+    retire(app, record->versions);
+    retire(app, record->removed);
+    record->versions = record->removed = record->deployed = record->last_deployed = NULL;
+    free(WISP_TAKE(record->trouble));
+}
+
+/* Appends it; NULL, and `err` says why, when it can't be understood. */
+static struct wisp_app_version *read_version(struct wisp_app_version **list, const char *name, const json_t *json,
+                                             struct wisp_err *err)
+{
+    struct wisp_app_version *version = wisp_mem_calloc(1, sizeof *version);
+    version->version = wisp_arena_str(&version->arena, wisp_str_from(name));
+    if (wisp_app_manifest_from_json(&version->manifest, &version->arena, json, err) < 0) {
+        version_free(version);
+        return NULL;
+    }
+    while (*list) list = &(*list)->next;
+    return *list = version;
+}
+
+/* --- records --- */
 
 static void record_free(struct wisp_app *app, struct wisp_app_record *record)
 {
@@ -50,55 +91,70 @@ static void record_free(struct wisp_app *app, struct wisp_app_record *record)
     while (*at != record) at = &(*at)->next;
     *at = record->next;
     wisp_map_remove(&app->records, wisp_str_from(record->name));
-    /* The plan at hand points to its manifests. */
-    wisp_app_plan_deinit(&app->plan);
-    versions_free(record);
+    retire_all(app, record);
     json_decref(record->json);
-    free(record->status_told);
+    json_decref(record->since);
     free(record->name);
     free(record);
 }
 
-static void read_version(struct wisp_app *app, const struct wisp_app_record *record, struct wisp_app_version ***end,
-                         const char *name, const json_t *json)
+static void read_trouble(struct wisp_app *app, struct wisp_app_record *record, const char *version,
+                         const struct wisp_err *err)
 {
-    struct wisp_app_version *version = wisp_mem_calloc(1, sizeof *version);
-    struct wisp_err err = {0};
-    version->version = wisp_arena_str(&version->arena, wisp_str_from(name));
-    if (wisp_app_manifest_from_json(&version->manifest, &version->arena, json, &err) < 0) {
-        wisp_app_log(app, WISP_LOG_WARN, "application `%s`: version `%s` as it is stored can't be understood: %s",
-                     record->name, name, err.text);
-        wisp_app_manifest_deinit(&version->manifest);
-        wisp_arena_deinit(&version->arena);
-        free(version);
-        return;
-    }
-    **end = version;
-    *end = &version->next;
+    wisp_app_log(app, WISP_LOG_WARN, "application `%s`: version `%s` as it is stored can't be understood: %s",
+                 record->name, version, err->text);
+    if (!wisp_str_is(wisp_json_str(record->json, "deployed_version"), version)) return;
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    wisp_buf_printf(&text, "version `%s` as it is stored can't be understood: %s", version, err->text);
+    free(record->trouble);
+    record->trouble = wisp_mem_dup(wisp_buf_str(&text));
 }
 
 static void read_record(struct wisp_app *app, struct wisp_app_record *record)
 {
-    wisp_app_plan_deinit(&app->plan);
-    versions_free(record);
-    struct wisp_app_version **end = &record->versions;
     const char *name;
     json_t *json;
+    const json_t *removed = json_object_get(record->json, "removed");
+    struct wisp_err err = {0};
+    retire_all(app, record);
     json_object_foreach(json_object_get(record->json, "manifests"), name, json)
     {
-        read_version(app, record, &end, name, json);
+        if (!read_version(&record->versions, name, json, &err)) read_trouble(app, record, name, &err);
     }
+    for (size_t i = 0; i < json_array_size(removed); i++)
+        (void)!read_version(&record->removed, "", json_array_get(removed, i), &err);
     struct wisp_str deployed = wisp_json_str(record->json, "deployed_version");
     struct wisp_str last = wisp_json_str(record->json, "last_deployed");
     if (deployed.len) record->deployed = wisp_app_version_find(record, deployed);
     record->last_deployed = record->deployed ? record->deployed : wisp_app_version_find(record, last);
-    record->is_deleting = wisp_json_bool(record->json, "is_deleting", false);
+    record->is_unplanned = true;
+}
+
+static bool is_in_index(const struct wisp_app *app, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(app->index); i++)
+        if (wisp_str_is(wisp_str_from(json_string_value(json_array_get(app->index, i))), name)) return true;
+    return false;
+}
+
+/* What the original wrote does not name its lattice: then the index does. */
+static void find_owner(struct wisp_app *app, struct wisp_app_record *record)
+{
+    struct wisp_str lattice = wisp_json_str(record->json, "lattice");
+    bool is_ours = lattice.len ? wisp_str_is(lattice, app->lattice) : is_in_index(app, record->name);
+    if (is_ours != record->is_ours) wisp_app_touch(app);
+    record->is_ours = is_ours;
 }
 
 static struct wisp_app_record *need_record(struct wisp_app *app, struct wisp_str name)
 {
     struct wisp_app_record *record = wisp_app_record_find(app, name);
-    if (record || app->records.count >= app->apps_max) return record;
+    if (record) return record;
+    if (app->records.count >= app->apps_max) {
+        wisp_app_log(app, WISP_LOG_ERROR, "there are more than %u applications: `%.*s` is left alone", app->apps_max,
+                     WISP_STR_ARG(name));
+        return NULL;
+    }
     record = wisp_mem_calloc(1, sizeof *record);
     record->name = wisp_mem_dup(name);
     record->next = app->first_record;
@@ -107,104 +163,175 @@ static struct wisp_app_record *need_record(struct wisp_app *app, struct wisp_str
     return record;
 }
 
-static void take_record(struct wisp_app *app, struct wisp_str name, const struct wisp_str *value, uint64_t revision)
+void wisp_app_store_adopt(struct wisp_app *app, struct wisp_str name, const json_t *json, uint64_t revision)
 {
-    struct wisp_app_record *record = wisp_app_record_find(app, name);
-    if (!value) {
-        /* While the state could not be reached, deletions may have been made by nobody. */
-        bool is_doubtful = record && !record->is_deleting && (!app->is_loaded || !app->is_reachable);
-        if (is_doubtful) {
-            record->is_lost = true;
-            record->revision = 0;
-        } else if (record) {
-            record_free(app, record);
-        }
-        wisp_app_touch(app);
-        return;
-    }
-    json_t *json = NULL;
-    struct wisp_err err = {0};
-    if (record && revision && revision <= record->revision) return;
-    if (wisp_json_parse(*value, &json, &err) < 0) {
-        wisp_app_log(app, WISP_LOG_WARN, "application `%.*s` as it is stored can't be understood: %s",
-                     WISP_STR_ARG(name), err.text);
-        return;
-    }
-    record = need_record(app, name);
-    if (!record) {
-        wisp_app_log(app, WISP_LOG_ERROR, "there are more than %u applications: `%.*s` is left alone", app->apps_max,
-                     WISP_STR_ARG(name));
-        json_decref(json);
+    struct wisp_app_record *record = json ? need_record(app, name) : wisp_app_record_find(app, name);
+    app->store_ms = 0;
+    wisp_app_touch(app);
+    if (!record) return;
+    if (!json) {
+        record_free(app, record);
         return;
     }
     json_decref(record->json);
-    record->json = json;
+    record->json = json_incref((json_t *)(uintptr_t)json);
     record->revision = revision;
-    record->is_lost = false;
+    record->is_lost = record->is_missing = false;
     read_record(app, record);
-    wisp_app_touch(app);
+    find_owner(app, record);
+}
+
+/* --- what the state says --- */
+
+static void take_record(struct wisp_app *app, struct wisp_str name, const struct wisp_str *value, uint64_t revision)
+{
+    struct wisp_app_record *record = wisp_app_record_find(app, name);
+    /* Our own writes are known already when they are told. While it is read anew, what is told counts. */
+    bool is_old = app->is_current && record && revision && revision <= record->revision;
+    if (is_old || (!value && !record)) return;
+    if (!value && !app->is_current) {
+        record->is_missing = true;
+        record->revision = 0;
+        return;
+    }
+    WISP_CLEANUP_JSON json_t *json = NULL;
+    struct wisp_err err = {0};
+    if (value && wisp_json_parse(*value, &json, &err) == 0 && !json_is_object(json_object_get(json, "manifests")))
+        wisp_err_set(&err, WISP_ERR_INVALID, "there is no object `manifests`");
+    if (!err.kind) {
+        wisp_app_store_adopt(app, name, json, revision);
+        return;
+    }
+    /* Perhaps the index of another lattice whose name begins as ours does; what was known of ours stays. */
+    wisp_app_log(app, WISP_LOG_DEBUG, "`%.*s` as it is stored can't be understood: %s", WISP_STR_ARG(name), err.text);
+    if (record) record->revision = revision;
+}
+
+static void take_index(struct wisp_app *app, const struct wisp_str *value, uint64_t revision)
+{
+    bool is_old = app->is_current && revision && revision <= app->index_revision;
+    if (is_old) return;
+    json_decref(WISP_TAKE(app->index));
+    app->index_revision = value ? revision : 0;
+    if (value && wisp_json_parse(*value, &app->index, NULL) < 0) app->index = NULL;
+    for (struct wisp_app_record *record = app->first_record; record; record = record->next) find_owner(app, record);
+    app->store_ms = 0;
 }
 
 void wisp_app_store_on_state(struct wisp_app *app, struct wisp_str key, const struct wisp_str *value, uint64_t revision)
 {
     struct wisp_str lattice = wisp_str_from(app->lattice);
-    if (wisp_str_starts_with(key, WISP_STR("wisp."))) {
-        if (wisp_str_ends_with(key, WISP_STR(".lease"))) wisp_app_lease_on_state(app, value, revision);
-    } else if (wisp_str_equal(key, lattice)) {
-        json_decref(WISP_TAKE(app->index));
-        app->index_revision = value ? revision : 0;
-        if (value && wisp_json_parse(*value, &app->index, NULL) < 0) app->index = NULL;
-    } else if (key.len > lattice.len + 1) {
+    if (wisp_str_starts_with(key, WISP_STR("wisp.")))
+        wisp_app_lease_on_state(app, value, revision);
+    else if (wisp_str_equal(key, lattice))
+        take_index(app, value, revision);
+    else if (wisp_str_starts_with(key, lattice) && key.len > lattice.len + 1 && key.ptr[lattice.len] == '-')
         take_record(app, (struct wisp_str){key.ptr + lattice.len + 1, key.len - lattice.len - 1}, value, revision);
+}
+
+void wisp_app_store_on_opened(struct wisp_app *app)
+{
+    for (struct wisp_app_record *record = app->first_record; record; record = record->next) {
+        record->is_missing = true; /* unless it is told again */
+        record->revision = 0;
     }
+    app->index_revision = 0;
+    json_decref(WISP_TAKE(app->index));
+}
+
+void wisp_app_store_on_loaded(struct wisp_app *app)
+{
+    bool is_same_state = app->lease.epoch[0] && wisp_str_is(wisp_str_from(app->epoch), app->lease.epoch);
+    for (struct wisp_app_record *record = app->first_record, *after; record; record = after) {
+        after = record->next;
+        if (!record->is_missing) continue;
+        if (is_same_state || !record->is_ours)
+            record_free(app, record); /* somebody deleted it meanwhile */
+        else
+            record->is_lost = true;
+    }
+    memcpy(app->epoch, app->lease.epoch, sizeof app->epoch);
+    app->store_ms = 0;
+    app->patient_ms = app->now.now_ms + PATIENCE_MS;
+    wisp_app_touch(app);
 }
 
 /* --- putting right --- */
-
-static void on_repaired(struct wisp_app *app, const struct wisp_app_done *done, void *env)
-{
-    (void)env;
-    if (done->err.kind && done->err.kind != WISP_ERR_EXISTS)
-        wisp_app_log(app, WISP_LOG_WARN, "the list of applications could not be stored: %s", done->err.text);
-}
 
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static json_t *make_index(const struct wisp_app *app)
+const char **wisp_app_store_names(const struct wisp_app *app, size_t *ret_n)
 {
     size_t n = 0;
     const char **names = wisp_mem_calloc(app->records.count + 1, sizeof *names);
     for (const struct wisp_app_record *record = app->first_record; record; record = record->next)
-        names[n++] = record->name;
+        if (record->is_ours && json_object_size(json_object_get(record->json, "manifests"))) names[n++] = record->name;
     qsort(names, n, sizeof *names, compare_names);
-    json_t *index = json_array();
-    for (size_t i = 0; i < n; i++) json_array_append_new(index, json_string(names[i]));
-    free(names);
-    return index;
+    *ret_n = n;
+    return names;
 }
 
-void wisp_app_store_repair(struct wisp_app *app)
+static void on_index(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note)
 {
-    if (!wisp_app_lease_is_valid(app)) return;
-    for (struct wisp_app_record *record = app->first_record; record; record = record->next) {
-        if (!record->is_lost) continue;
-        WISP_CLEANUP_BUF struct wisp_buf key = {0};
-        wisp_app_log(app, WISP_LOG_WARN, "application `%s` was lost from the state and is put back", record->name);
-        record->is_lost = false;
-        wisp_app_write(app, wisp_app_store_key(app, wisp_str_from(record->name), &key), record->json, 0, on_repaired,
-                       NULL);
+    if (done->err.kind) app->store_ms = wisp_app_sooner(app->store_ms, app->now.now_ms + PATIENCE_MS);
+    if (done->err.kind || done->revision <= app->index_revision) return;
+    json_decref(app->index);
+    app->index = WISP_TAKE(note->json);
+    app->index_revision = done->revision;
+}
+
+static void put_index(struct wisp_app *app)
+{
+    size_t n = 0;
+    WISP_CLEANUP_FREE const char **names = wisp_app_store_names(app, &n);
+    WISP_CLEANUP_JSON json_t *index = json_array();
+    for (size_t i = 0; i < n; i++) json_array_append_new(index, json_string(names[i]));
+    if ((app->index && json_equal(app->index, index)) || (!app->index && !n)) return;
+    wisp_app_write(app, wisp_str_from(app->lattice), index, app->index_revision, on_index,
+                   (struct wisp_app_note){.json = json_incref(index)});
+}
+
+static void on_put_back(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note)
+{
+    struct wisp_app_record *record = wisp_app_record_find(app, wisp_str_from(note->text));
+    if (!done->err.kind && (!record || !record->revision)) {
+        wisp_app_store_adopt(app, wisp_str_from(note->text), note->json, done->revision);
+    } else if (done->err.kind && done->err.kind != WISP_ERR_EXISTS && record && !record->revision) {
+        record->is_lost = true;
+        app->store_ms = app->now.now_ms + PATIENCE_MS;
     }
-    WISP_CLEANUP_JSON json_t *index = make_index(app);
-    if ((app->index && json_equal(app->index, index)) || (!app->index && !json_array_size(index))) return;
-    wisp_app_write(app, wisp_str_from(app->lattice), index, (int64_t)app->index_revision, on_repaired, NULL);
+}
+
+static void put_back(struct wisp_app *app, struct wisp_app_record *record)
+{
+    WISP_CLEANUP_BUF struct wisp_buf key = {0};
+    record->is_lost = false; /* until that fails; if there is another one by now, it is told */
+    wisp_app_log(app, WISP_LOG_WARN, "application `%s` was lost with the state and is put back", record->name);
+    wisp_app_write(
+        app, wisp_app_store_key(app, wisp_str_from(record->name), &key), record->json, 0, on_put_back,
+        (struct wisp_app_note){.text = wisp_mem_dup(wisp_str_from(record->name)), .json = json_incref(record->json)});
+}
+
+uint64_t wisp_app_store_tick(struct wisp_app *app)
+{
+    bool is_leading = wisp_app_lease_is_valid(app);
+    if (!app->is_current || app->is_stopped) return UINT64_MAX;
+    if (!is_leading && app->store_ms < app->patient_ms) app->store_ms = app->patient_ms;
+    if (app->now.now_ms < app->store_ms) return app->store_ms;
+    app->store_ms = UINT64_MAX;
+    for (struct wisp_app_record *record = app->first_record; record; record = record->next)
+        if (record->is_lost) put_back(app, record);
+    if (is_leading) put_index(app);
+    return app->store_ms;
 }
 
 void wisp_app_store_deinit(struct wisp_app *app)
 {
     while (app->first_record) record_free(app, app->first_record);
+    wisp_app_store_collect(app);
     wisp_map_deinit(&app->records);
     json_decref(app->index);
 }

@@ -21,13 +21,14 @@ static void set(struct wisp_map *map, struct wisp_map *keys, struct wisp_str key
     free(wisp_map_remove(keys, key));
 }
 
-static void deinit(struct wisp_map *map, struct wisp_map *keys)
+static void clear(struct wisp_map *map, struct wisp_map *keys)
 {
     for (size_t i = 0; i < map->capacity; i++)
         if (map->slots[i].value) json_decref(map->slots[i].value);
     for (size_t i = 0; i < keys->capacity; i++) free(keys->slots[i].value);
     wisp_map_deinit(map);
     wisp_map_deinit(keys);
+    *map = *keys = (struct wisp_map){0};
 }
 
 void wisp_app_view_on_state(struct wisp_app *app, int bucket, struct wisp_str key, const struct wisp_str *value)
@@ -53,8 +54,8 @@ void wisp_app_view_on_state(struct wisp_app *app, int bucket, struct wisp_str ke
     if (!is_same) wisp_app_touch(app);
 }
 
-void wisp_app_view_deinit(struct wisp_app *app)
+void wisp_app_view_clear(struct wisp_app *app)
 {
-    deinit(&app->specs, &app->spec_keys);
-    deinit(&app->configs, &app->config_keys);
+    clear(&app->specs, &app->spec_keys);
+    clear(&app->configs, &app->config_keys);
 }

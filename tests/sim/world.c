@@ -104,9 +104,15 @@ static uint64_t cpu_ns(const struct world *world)
 
 static uint64_t delay(struct world *world) { return 1 + world_random(world, world->weather.delay_max_ms + 1); }
 
+static struct wisp_app_now app_now_of(const struct world *world)
+{
+    return (struct wisp_app_now){world->now_ms, now_of(world).wall_ns};
+}
+
 static void arm_tick(struct host *host)
 {
     uint64_t at_ms = wisp_lattice_next_tick_ms(host->lattice);
+    if (host->app && wisp_app_next_tick_ms(host->app) < at_ms) at_ms = wisp_app_next_tick_ms(host->app);
     if (at_ms == UINT64_MAX || (host->tick_at_ms && host->tick_at_ms <= at_ms)) return;
     host->tick_at_ms = at_ms;
     push(host->world, EV_TICK, host, at_ms > host->world->now_ms ? at_ms : host->world->now_ms);
@@ -129,11 +135,29 @@ static void deliver(struct world *world, struct host *host, struct wisp_str subj
     }
 }
 
-static const struct route *find_route(const struct host *host, struct wisp_str subject)
+static const struct route *find_route(const struct host *host, struct wisp_str subject, bool is_app)
 {
     for (const struct route *route = host->routes; route; route = route->next)
-        if (wisp_bus_pattern_matches(wisp_str_from(route->pattern), subject)) return route;
+        if (route->is_app == is_app && wisp_bus_pattern_matches(wisp_str_from(route->pattern), subject)) return route;
     return NULL;
+}
+
+/* To a manager: in order, perhaps not at all. `id`: of the request that this answers. */
+static void deliver_to_app(struct host *host, uint64_t id, struct wisp_str subject, struct wisp_str reply,
+                           struct wisp_str payload)
+{
+    struct world *world = host->world;
+    if (world_random(world, 1000) < world->weather.lost) return;
+    uint64_t at_ms = world->now_ms + delay(world);
+    if (at_ms < host->heard_until_ms) at_ms = host->heard_until_ms;
+    host->heard_until_ms = at_ms;
+    struct event *event = push(world, id ? EV_DONE : EV_MESSAGE, host, at_ms);
+    event->is_app = true;
+    event->id = id;
+    event->subject = copy_text(subject);
+    event->reply = copy_text(reply);
+    event->text = copy_text(payload);
+    event->text_len = payload.len;
 }
 
 /* To every subscriber, and to one of each queue group. */
@@ -143,7 +167,9 @@ static void publish(struct world *world, struct wisp_str subject, struct wisp_st
     uint64_t n_in_group = 0;
     for (size_t i = 0; i < world->n_hosts; i++) {
         struct host *host = &world->hosts[i];
-        const struct route *route = host->lattice && host->is_connected ? find_route(host, subject) : NULL;
+        const struct route *route = host->lattice && host->is_connected ? find_route(host, subject, false) : NULL;
+        if (host->app && host->is_connected && find_route(host, subject, true))
+            deliver_to_app(host, 0, subject, reply, payload);
         if (!route) continue;
         if (!route->queue)
             deliver(world, host, subject, reply, payload);
@@ -186,21 +212,20 @@ static json_t *as_running(const struct wisp_lattice_component *component)
     return json_pack("{s:I,s:o,s:o}", "count", (json_int_t)component->instances_max, "config", config, "links", links);
 }
 
-static void write_state(struct host *host, const struct wisp_lattice_action *action)
+static struct event *write_state(struct host *host, uint64_t id, int bucket, struct wisp_str key,
+                                 const struct wisp_str *value, int64_t expected)
 {
     struct world *world = host->world;
-    if (!host->is_connected) {
-        done_later(host, action->id, WISP_ERR_UNAVAILABLE, 1);
-        return;
-    }
+    if (!host->is_connected) return done_later(host, id, WISP_ERR_UNAVAILABLE, 1);
     struct event *event = push(world, EV_WRITE, host, world->now_ms + delay(world));
-    event->subject = copy_text(action->key);
-    event->text = copy_text(action->value);
-    event->text_len = action->value.len;
-    event->has_text = action->has_value;
-    event->bucket = action->bucket;
-    event->expected = action->expected;
-    event->id = action->id;
+    event->subject = copy_text(key);
+    event->text = value ? copy_text(*value) : NULL;
+    event->text_len = value ? value->len : 0;
+    event->has_text = value;
+    event->bucket = bucket;
+    event->expected = expected;
+    event->id = id;
+    return event;
 }
 
 /* --- answers to clients --- */
@@ -225,6 +250,18 @@ static void on_answer(struct host *host, struct request *request, struct wisp_st
     if (request->on_answer) request->on_answer(world, host, envelope, request->env);
 }
 
+/* Whatever answers: to the manager whose request this was. */
+static void answer_app(struct world *world, struct wisp_str subject, struct wisp_str payload)
+{
+    unsigned long long index, life, id;
+    char text[80];
+    snprintf(text, sizeof text, "%.*s", WISP_STR_ARG(subject));
+    if (sscanf(text, "manager.%llu.%llu.%llu", &index, &life, &id) != 3) return;
+    struct host *host = &world->hosts[index];
+    const struct wisp_str none = {0};
+    if (host->app && host->life == life && host->is_connected) deliver_to_app(host, id, subject, none, payload);
+}
+
 /* --- processes of providers --- */
 
 enum { START_MAX_MS = 300 };
@@ -232,7 +269,7 @@ enum { START_MAX_MS = 300 };
 static struct process *process_of(struct host *host, struct wisp_str id)
 {
     struct process *free_one = NULL;
-    for (size_t i = 0; i < PROVIDERS_MAX; i++) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
         struct process *process = &host->processes[i];
         if (wisp_str_is(id, process->id)) return process;
         if (!process->id[0] && !free_one) free_one = process;
@@ -293,7 +330,7 @@ void world_live(struct world *world, void *env)
 {
     for (size_t i = 0; i < world->n_hosts; i++) {
         struct host *host = &world->hosts[i];
-        for (size_t k = 0; host->lattice && k < PROVIDERS_MAX; k++) {
+        for (size_t k = 0; host->lattice && k < PROCESSES_MAX; k++) {
             live(host, &host->processes[k]);
             settle(host);
         }
@@ -305,7 +342,7 @@ void world_live(struct world *world, void *env)
 static void answer_request(struct host *host, const struct wisp_lattice_action *action)
 {
     struct event *event = done_later(host, action->id, WISP_ERR_UNAVAILABLE, 1);
-    for (size_t i = 0; i < PROVIDERS_MAX; i++) {
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
         const struct process *process = &host->processes[i];
         char subject[64];
         snprintf(subject, sizeof subject, "wasmbus.rpc.default.%s.health", process->id);
@@ -352,6 +389,8 @@ static void perform(struct host *host, const struct wisp_lattice_action *action)
         host->n_out++;
         if ((request = request_of(world, action->subject)))
             on_answer(host, request, action->payload);
+        else if (wisp_str_starts_with(action->subject, WISP_STR("manager.")) && host->is_connected)
+            answer_app(world, action->subject, action->payload);
         else if (host->is_connected)
             publish(world, action->subject, action->reply, action->payload);
         break;
@@ -359,7 +398,8 @@ static void perform(struct host *host, const struct wisp_lattice_action *action)
         answer_request(host, action);
         break;
     case WISP_LATTICE_STATE_WRITE:
-        write_state(host, action);
+        write_state(host, action->id, action->bucket, action->key, action->has_value ? &action->value : NULL,
+                    action->expected);
         break;
     case WISP_LATTICE_FETCH:
         done_later(host, action->id, WISP_ERR_NONE, 1 + world_random(world, 500))->is_fetch = true;
@@ -401,6 +441,68 @@ static void perform(struct host *host, const struct wisp_lattice_action *action)
     }
 }
 
+/* --- a manager's actions --- */
+
+static void request_for_app(struct host *host, const struct wisp_app_action *action)
+{
+    struct world *world = host->world;
+    char reply[80];
+    WISP_CLEANUP_JSON json_t *payload = NULL;
+    if (action->payload.len && wisp_json_parse(action->payload, &payload, NULL) < 0)
+        world_fail(world, "host %zu asks for something that is not JSON", host->index);
+    if (world->on_command) world->on_command(world, host, action->subject, payload);
+    snprintf(reply, sizeof reply, "manager.%zu.%u.%llu", host->index, host->life, (unsigned long long)action->id);
+    if (host->is_connected) publish(world, action->subject, wisp_str_from(reply), action->payload);
+    done_later(host, action->id, WISP_ERR_TIMEOUT, action->timeout_ms)->is_app = true;
+}
+
+static void publish_for_app(struct host *host, const struct wisp_app_action *action)
+{
+    struct world *world = host->world;
+    struct request *request = request_of(world, action->subject);
+    WISP_CLEANUP_JSON json_t *answer = NULL;
+    if (!host->is_connected) return;
+    if (!request) {
+        publish(world, action->subject, action->reply, action->payload);
+        return;
+    }
+    if (wisp_json_parse(action->payload, &answer, NULL) < 0)
+        world_fail(world, "an answer to `%s` that is none", request->subject);
+    if (request->on_answer) request->on_answer(world, host, answer, request->env);
+}
+
+static void perform_for_app(struct host *host, const struct wisp_app_action *action)
+{
+    switch (action->kind) {
+    case WISP_APP_SUBSCRIBE:
+        subscribe(host, &(struct wisp_lattice_action){.subject = action->subject, .queue = action->queue});
+        host->routes->is_app = true;
+        break;
+    case WISP_APP_PUBLISH:
+        publish_for_app(host, action);
+        break;
+    case WISP_APP_REQUEST:
+        request_for_app(host, action);
+        break;
+    case WISP_APP_STATE_WRITE:
+        write_state(host, action->id, action->bucket, action->key, action->has_value ? &action->value : NULL,
+                    action->expected)
+            ->is_app = true;
+        break;
+    case WISP_APP_LOG:
+        if (host->world->is_verbose)
+            fprintf(stderr, "%llu manager %zu: %.*s\n", (unsigned long long)host->world->now_ms, host->index,
+                    WISP_STR_ARG(action->text));
+        break;
+    }
+}
+
+static void settle_app(struct host *host)
+{
+    struct wisp_app_action action;
+    while (host->app && wisp_app_next_action(host->app, &action)) perform_for_app(host, &action);
+}
+
 static void count_action(struct host *host)
 {
     uint64_t window_ms = host->world->now_ms / 1000;
@@ -421,6 +523,7 @@ static void settle(struct host *host)
         count_action(host);
         perform(host, &action);
     }
+    settle_app(host);
     arm_tick(host);
 }
 
@@ -451,7 +554,11 @@ static void on_told(struct world *world, struct event *event)
     else
         json_object_del(host->view[event->bucket], event->subject);
     host->n_in++;
-    wisp_lattice_on_state(host->lattice, now_of(world), event->bucket, wisp_str_from(event->subject),
+    if (event->bucket < WISP_LATTICE_BUCKET_COUNT)
+        wisp_lattice_on_state(host->lattice, now_of(world), event->bucket, wisp_str_from(event->subject),
+                              event->has_text ? &text : NULL, event->revision);
+    if (host->app)
+        wisp_app_on_state(host->app, app_now_of(world), event->bucket, wisp_str_from(event->subject),
                           event->has_text ? &text : NULL, event->revision);
 }
 
@@ -472,7 +579,7 @@ static void catch_up(struct host *host)
     struct world *world = host->world;
     const char *key;
     json_t *value;
-    for (int bucket = 0; bucket < WISP_LATTICE_BUCKET_COUNT; bucket++) {
+    for (int bucket = 0; bucket < WORLD_BUCKETS; bucket++) {
         json_object_foreach(world->store[bucket], key, value)
         {
             uint64_t revision = revision_in(world->store[bucket], key);
@@ -518,8 +625,9 @@ static void perform_write(struct world *world, struct event *event)
     }
     if (host->life != event->life) return;
     /* Cut off meanwhile: it never learns what came of it. */
-    done_later(host, event->id, is_cut ? WISP_ERR_UNAVAILABLE : err, is_cut ? 1 : delay(world))->revision =
-        world->revision;
+    struct event *done = done_later(host, event->id, is_cut ? WISP_ERR_UNAVAILABLE : err, is_cut ? 1 : delay(world));
+    done->revision = world->revision;
+    done->is_app = event->is_app;
 }
 
 static void resume(struct world *world, void *env)
@@ -528,22 +636,36 @@ static void resume(struct world *world, void *env)
     if (!host->lattice || !host->is_connected) return;
     host->told_until_ms = world->now_ms;
     wisp_lattice_on_state_reachable(host->lattice, now_of(world), true);
+    if (host->app) wisp_app_on_state_reachable(host->app, app_now_of(world), true);
     settle(host);
     catch_up(host);
 }
 
+/* Numbers begin anew: what is the same number is another value. */
+static void forget_revisions(struct host *host)
+{
+    const char *key;
+    json_t *value;
+    for (int bucket = 0; bucket < WORLD_BUCKETS; bucket++) json_object_foreach(host->view[bucket], key, value)
+        {
+            json_integer_set(value, 0);
+        }
+}
+
 void world_wipe(struct world *world)
 {
-    for (int i = 0; i < WISP_LATTICE_BUCKET_COUNT; i++) {
+    for (int i = 0; i < WORLD_BUCKETS; i++) {
         json_object_clear(world->store[i]);
         json_object_clear(world->markers[i]);
     }
     world->revision = 0;
     for (size_t i = 0; i < world->n_hosts; i++) {
         struct host *host = &world->hosts[i];
+        forget_revisions(host);
         if (!host->lattice || !host->is_connected) continue;
         host->link_no++; /* what was on its way to it is lost as well */
         wisp_lattice_on_state_reachable(host->lattice, now_of(world), false);
+        if (host->app) wisp_app_on_state_reachable(host->app, app_now_of(world), false);
         settle(host);
         world_at(world, 10 + world_random(world, 2000), resume, host);
     }
@@ -580,7 +702,13 @@ void host_start(struct host *host)
     host->is_connected = true;
     host->tick_at_ms = 0;
     host->told_until_ms = world->now_ms;
-    for (int i = 0; i < WISP_LATTICE_BUCKET_COUNT; i++) json_object_clear(host->view[i]);
+    for (int i = 0; i < WORLD_BUCKETS; i++) json_object_clear(host->view[i]);
+    host->heard_until_ms = world->now_ms;
+    if (world->has_apps) {
+        struct wisp_app_options app_options = {.host_id = host->id, .seed = world_random(world, 0)};
+        if (wisp_app_new(&host->app, &app_options, app_now_of(world), &err) < 0) world_fail(world, "%s", err.text);
+        wisp_app_on_bus(host->app, app_now_of(world), true);
+    }
     if (host->saved && wisp_lattice_restore(host->lattice, wisp_str_from(host->saved), &err) < 0)
         world_fail(world, "host %zu can't restore: %s", host->index, err.text);
     settle(host);
@@ -606,7 +734,9 @@ void host_crash(struct host *host)
 {
     if (!host->lattice) return;
     wisp_lattice_free(host->lattice);
+    wisp_app_free(host->app);
     host->lattice = NULL;
+    host->app = NULL;
     host->life++;
     json_object_clear(host->running);
     memset(host->processes, 0, sizeof host->processes);
@@ -620,6 +750,10 @@ void host_cut(struct host *host)
     host->is_connected = false;
     host->link_no++;
     wisp_lattice_on_bus(host->lattice, now_of(host->world), false);
+    if (host->app) {
+        wisp_app_on_bus(host->app, app_now_of(host->world), false);
+        wisp_app_on_state_reachable(host->app, app_now_of(host->world), false);
+    }
     settle(host);
 }
 
@@ -630,6 +764,10 @@ void host_join(struct host *host)
     host->link_no++;
     host->told_until_ms = host->world->now_ms;
     wisp_lattice_on_bus(host->lattice, now_of(host->world), true);
+    if (host->app) {
+        wisp_app_on_bus(host->app, app_now_of(host->world), true);
+        wisp_app_on_state_reachable(host->app, app_now_of(host->world), true);
+    }
     settle(host);
     catch_up(host);
 }
@@ -681,6 +819,10 @@ static void on_message(struct world *world, struct event *event)
     struct wisp_bus_message message = {.subject = wisp_str_from(event->subject),
                                        .reply = wisp_str_from(event->reply),
                                        .payload = {event->text, event->text_len}};
+    if (event->is_app) {
+        wisp_app_on_message(host->app, app_now_of(world), &message);
+        return;
+    }
     if (request) request->n_delivered[host->index]++;
     host->n_in++;
     wisp_lattice_on_message(host->lattice, now_of(world), &message);
@@ -690,6 +832,12 @@ static void on_done(struct world *world, struct event *event)
 {
     struct wisp_lattice_done done = {.revision = event->revision};
     if (event->err) wisp_err_set(&done.err, event->err, "simulated");
+    if (event->is_app) {
+        struct wisp_app_done outcome = {
+            .err = done.err, .revision = event->revision, .reply.payload = {event->text, event->text_len}};
+        wisp_app_on_done(event->host->app, app_now_of(world), event->id, &outcome);
+        return;
+    }
     if (event->is_fetch) {
         done.artifact.path = WISP_STR("/path");
         done.artifact.digest = WISP_STR("sha256:0");
@@ -717,11 +865,13 @@ static bool enter_host(struct world *world, struct event *event)
         break;
     case EV_LOADED:
         wisp_lattice_on_state_loaded(host->lattice, now_of(world));
+        if (host->app) wisp_app_on_state_loaded(host->app, app_now_of(world));
         break;
     case EV_TICK:
         if (host->tick_at_ms > world->now_ms) return false;
         host->tick_at_ms = 0;
         wisp_lattice_on_tick(host->lattice, now_of(world));
+        if (host->app) wisp_app_on_tick(host->app, app_now_of(world));
         break;
     default:
         break;
@@ -755,10 +905,10 @@ void world_run(struct world *world, uint64_t until_ms)
 
 void world_init(struct world *world, uint64_t seed, size_t n_hosts)
 {
-    *world = (struct world){.random = seed, .now_ms = 1000, .n_hosts = n_hosts};
+    *world = (struct world){.seed = seed, .random = seed, .now_ms = 1000, .n_hosts = n_hosts};
     world->weather.delay_max_ms = 5;
     world->hosts = wisp_mem_calloc(n_hosts, sizeof *world->hosts);
-    for (int i = 0; i < WISP_LATTICE_BUCKET_COUNT; i++) {
+    for (int i = 0; i < WORLD_BUCKETS; i++) {
         world->store[i] = json_object();
         world->markers[i] = json_object();
     }
@@ -766,7 +916,7 @@ void world_init(struct world *world, uint64_t seed, size_t n_hosts)
         struct host *host = &world->hosts[i];
         struct wisp_nkey key = {.kind = WISP_NKEY_SERVER};
         *host = (struct host){.world = world, .index = i, .running = json_object(), .expected = json_object()};
-        for (int b = 0; b < WISP_LATTICE_BUCKET_COUNT; b++) host->view[b] = json_object();
+        for (int b = 0; b < WORLD_BUCKETS; b++) host->view[b] = json_object();
         for (size_t k = 0; k < sizeof key.seed; k++) key.seed[k] = (uint8_t)world_random(world, 256);
         wisp_nkey_seed_text(&key, host->seed);
     }
@@ -777,10 +927,11 @@ void world_deinit(struct world *world)
     for (size_t i = 0; i < world->n_hosts; i++) {
         struct host *host = &world->hosts[i];
         wisp_lattice_free(host->lattice);
+        wisp_app_free(host->app);
         forget_routes(host);
         json_decref(host->running);
         json_decref(host->expected);
-        for (int b = 0; b < WISP_LATTICE_BUCKET_COUNT; b++) json_decref(host->view[b]);
+        for (int b = 0; b < WORLD_BUCKETS; b++) json_decref(host->view[b]);
         free(host->saved);
     }
     for (size_t i = 0; i < world->n_requests; i++) {
@@ -789,7 +940,7 @@ void world_deinit(struct world *world)
         free(request->n_delivered);
         free(request->n_answered);
     }
-    for (int i = 0; i < WISP_LATTICE_BUCKET_COUNT; i++) {
+    for (int i = 0; i < WORLD_BUCKETS; i++) {
         json_decref(world->store[i]);
         json_decref(world->markers[i]);
     }

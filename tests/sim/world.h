@@ -7,6 +7,7 @@
  * saved. The store can be wiped. Processes of providers die, hang, and are started again as src/supervise does it. */
 #pragma once
 
+#include "app/app.h"
 #include "lattice/lattice.h"
 
 #include "base/json.h"
@@ -16,6 +17,8 @@
 
 struct world;
 
+enum { WORLD_BUCKETS = WISP_APP_BUCKET_MANIFESTS + 1 };
+
 /* In per mille of messages, and ms. */
 struct weather {
     uint32_t lost, doubled;
@@ -24,17 +27,18 @@ struct weather {
 
 struct route {
     char *pattern, *queue;
+    bool is_app; /* of the manager of applications */
     struct route *next;
 };
 
-enum { PROVIDERS_MAX = 4 };
+enum { PROCESSES_MAX = 16, PROVIDERS_MAX = 4 };
 
 /* A provider's process on a host. */
 struct process {
     char id[16];
     enum { GONE, UP, AWAY, DUE } state;
-    bool is_deaf;    /* does not answer to health checks */
-    bool is_born;    /* its being up is still to be told */
+    bool is_deaf;     /* does not answer to health checks */
+    bool is_born;     /* its being up is still to be told */
     uint64_t due_ms;  /* AWAY */
     uint64_t told_ms; /* UP: by then whoever started it knows; it does not die before */
     uint32_t failures;
@@ -44,17 +48,19 @@ struct host {
     struct world *world;
     size_t index;
     struct wisp_lattice *lattice; /* NULL: down */
+    struct wisp_app *app;         /* when the world has applications */
+    uint64_t heard_until_ms;      /* what the manager hears next comes no earlier: a bus keeps the order */
     uint32_t life;                /* a new number at every start: what was meant for an earlier one is dropped */
     uint32_t link_no;             /* a new number whenever the connection changes */
     bool is_connected;
     char seed[64];
     char id[64];
     struct route *routes;
-    json_t *view[WISP_LATTICE_BUCKET_COUNT]; /* key to revision, as told */
-    uint64_t told_until_ms;                  /* what is told next comes no earlier */
-    json_t *running;                         /* component id to {count, config, links}: what the workers run */
-    json_t *expected;                        /* component id to count: the last accepted scale */
-    struct process processes[PROVIDERS_MAX];
+    json_t *view[WORLD_BUCKETS]; /* key to revision, as told */
+    uint64_t told_until_ms;      /* what is told next comes no earlier */
+    json_t *running;             /* component id to {count, config, links}: what the workers run */
+    json_t *expected;            /* component id to count: the last accepted scale */
+    struct process processes[PROCESSES_MAX];
     char *saved;
     uint64_t tick_at_ms;
     uint64_t n_actions_in_window, window_ms, n_actions_most; /* actions in one second */
@@ -74,7 +80,7 @@ struct event {
     int bucket;
     int64_t expected;
     enum wisp_err_kind err;
-    bool has_text, is_fetch;
+    bool has_text, is_fetch, is_app;
     void (*call)(struct world *world, void *env);
     void *env;
 };
@@ -94,13 +100,16 @@ struct world {
     size_t n_hosts;
     struct event **heap;
     size_t n_events, capacity;
-    json_t *store[WISP_LATTICE_BUCKET_COUNT];   /* key to [value, revision] */
-    json_t *markers[WISP_LATTICE_BUCKET_COUNT]; /* deleted key to revision */
+    json_t *store[WORLD_BUCKETS];   /* key to [value, revision] */
+    json_t *markers[WORLD_BUCKETS]; /* deleted key to revision */
     uint64_t revision;
     struct request *requests;
     size_t n_requests, requests_capacity;
     bool is_verbose, is_timed;
     bool kills_processes;
+    bool has_apps;
+    /* What a manager asks of a host; may be NULL. */
+    void (*on_command)(struct world *world, struct host *host, struct wisp_str subject, const json_t *payload);
     uint64_t n_deaths, n_hangs, n_restarts;
     uint64_t n_events_done;
 };
