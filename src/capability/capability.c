@@ -37,6 +37,8 @@ const size_t wisp_capability_n_interfaces = WISP_COUNT(wisp_capability_interface
 
 const struct wisp_inside *const wisp_capability_insides[] = {
     &wisp_messaging_inside_handler,
+    &wisp_keyvalue_inside_on_set,
+    &wisp_keyvalue_inside_on_delete,
 };
 const size_t wisp_capability_n_insides = WISP_COUNT(wisp_capability_insides);
 

@@ -16,6 +16,7 @@ extern const struct wisp_host_interface wisp_keyvalue_guest_store, wisp_keyvalue
 extern const struct wisp_host_interface wisp_blobstore_guest_blobstore, wisp_blobstore_guest_container,
     wisp_blobstore_guest_types;
 extern const struct wisp_host_interface wisp_http_guest_outgoing_handler;
-extern const struct wisp_inside wisp_messaging_inside_handler;
+extern const struct wisp_inside wisp_messaging_inside_handler, wisp_keyvalue_inside_on_set,
+    wisp_keyvalue_inside_on_delete;
 extern const struct wisp_host_interface wisp_messaging_guest_types, wisp_messaging_guest_producer,
     wisp_messaging_guest_request;

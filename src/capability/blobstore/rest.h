@@ -135,7 +135,6 @@ struct wisp_rest_call {
     uv_timer_t timer;
     unsigned n_attempts;
     bool has_begun;
-    struct wisp_err error;
 };
 
 /* "/container" or "/container/object". INVALID for names that can't be. */

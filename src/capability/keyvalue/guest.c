@@ -2,10 +2,11 @@
 /* wasi:keyvalue as guests see it: buckets are objects. A bucket is a name and nothing else; whether there is such a
  * store shows when it is used. Both drafts are here; what the second has and wrpc:keyvalue has not (compare-and-swap,
  * counting down) answers with an error. Whatever goes wrong on the way is the guest's `other`, never a trap. */
-#include "capability/keyvalue/keyvalue.h"
+#include "capability/keyvalue/watch.h"
 #include "capability/kinds.h"
 
 #include "base/parse.h"
+#include "provider/inside.h"
 #include "provider/outside.h"
 
 #include <stdio.h>
@@ -34,17 +35,21 @@ struct open_result {
     };
 };
 
+static struct bucket *bucket_new(struct wisp_str name)
+{
+    struct bucket *bucket = wisp_mem_alloc(sizeof *bucket + name.len);
+    if (name.len) memcpy(bucket + 1, name.ptr, name.len);
+    bucket->name = (struct wisp_str){(char *)(bucket + 1), name.len};
+    return bucket;
+}
+
 static int open_bucket(struct wisp_call *call, const void *args, void *result)
 {
     (void)call;
     const struct wisp_str *name = args;
     struct open_result *opened = result;
     *opened = (struct open_result){.is_err = 1, .error.tag = WISP_KEYVALUE_NO_SUCH_STORE};
-    if (name->len > WISP_KEYVALUE_BUCKET_MAX) return 0;
-    struct bucket *bucket = wisp_mem_alloc(sizeof *bucket + name->len);
-    if (name->len) memcpy(bucket + 1, name->ptr, name->len);
-    bucket->name = (struct wisp_str){(char *)(bucket + 1), name->len};
-    *opened = (struct open_result){.bucket = bucket};
+    if (name->len <= WISP_KEYVALUE_BUCKET_MAX) *opened = (struct open_result){.bucket = bucket_new(*name)};
     return 0;
 }
 
@@ -366,3 +371,71 @@ INTERFACE(wisp_keyvalue_guest_batch, "batch", "0.2.0-draft", batch_funcs, BUCKET
 INTERFACE(wisp_keyvalue_guest_store_2, "store", "0.2.0-draft2", store_2_funcs, BUCKET_ONLY);
 INTERFACE(wisp_keyvalue_guest_atomics_2, "atomics", "0.2.0-draft2", atomics_2_funcs, BUCKET_AND_CAS);
 INTERFACE(wisp_keyvalue_guest_batch_2, "batch", "0.2.0-draft2", batch_funcs, BUCKET_ONLY);
+
+/* --- changes for components: wasi:keyvalue/watcher --- */
+
+struct on_set_args {
+    struct bucket *bucket;
+    struct wisp_str key;
+    struct wisp_bytes value;
+};
+
+/* (own<bucket>, string[, list<u8>]) */
+static bool is_on_delete(const struct wisp_func_type *type)
+{
+    return type->n_params >= 2 && !type->result && wisp_inside_is_own(type->params[0].type, &resources[0]) &&
+           type->params[1].type->kind == WISP_TYPE_STRING;
+}
+
+static bool is_on_delete_alone(const struct wisp_func_type *type) { return type->n_params == 2 && is_on_delete(type); }
+
+static bool is_on_set(const struct wisp_func_type *type)
+{
+    if (type->n_params != 3 || !is_on_delete(type)) return false;
+    const struct wisp_type *value = type->params[2].type;
+    return value->kind == WISP_TYPE_LIST && value->element->kind == WISP_TYPE_U8;
+}
+
+static int enter_on_delete(const void *args, struct wisp_arena *arena, void *ret_args, struct wisp_err *err)
+{
+    const struct wisp_keyvalue_on_delete_args *wire = args;
+    (void)arena;
+    if (wire->bucket.len > WISP_KEYVALUE_BUCKET_MAX)
+        return wisp_err_set(err, WISP_ERR_LIMIT, "the bucket's name is too long");
+    /* The arguments of on-set begin like this. */
+    struct {
+        struct bucket *bucket;
+        struct wisp_str key;
+    } guest = {bucket_new(wire->bucket), wire->key};
+    memcpy(ret_args, &guest, sizeof guest);
+    return 0;
+}
+
+static int enter_on_set(const void *args, struct wisp_arena *arena, void *ret_args, struct wisp_err *err)
+{
+    const struct wisp_keyvalue_on_set_args *wire = args;
+    struct on_set_args *guest = ret_args;
+    guest->value = wire->value;
+    return enter_on_delete(&(struct wisp_keyvalue_on_delete_args){wire->bucket, wire->key}, arena, guest, err);
+}
+
+static void drop_change(void *args) { free(*(struct bucket **)args); }
+
+const struct wisp_inside wisp_keyvalue_inside_on_set = {
+    .interface = &wisp_keyvalue_watcher,
+    .func = &wisp_keyvalue_watcher_funcs[WISP_KEYVALUE_ON_SET],
+    .guest_interface = "wasi:keyvalue/watcher@0.2.0-draft",
+    .guest_func = "on-set",
+    .fits = is_on_set,
+    .enter = enter_on_set,
+    .drop = drop_change,
+};
+const struct wisp_inside wisp_keyvalue_inside_on_delete = {
+    .interface = &wisp_keyvalue_watcher,
+    .func = &wisp_keyvalue_watcher_funcs[WISP_KEYVALUE_ON_DELETE],
+    .guest_interface = "wasi:keyvalue/watcher@0.2.0-draft",
+    .guest_func = "on-delete",
+    .fits = is_on_delete_alone,
+    .enter = enter_on_delete,
+    .drop = drop_change,
+};

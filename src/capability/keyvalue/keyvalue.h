@@ -150,8 +150,7 @@ struct wisp_keyvalue_kind {
     void (*run)(struct wisp_provider_call *call, enum wisp_keyvalue_verb verb, const void *args);
 };
 
-/* UNSUPPORTED for a link that wants the provider to call a component: nothing here watches keys
- * (wasi:keyvalue/watcher). */
+/* UNSUPPORTED for a link that wants the provider to call a component: for kinds that watch no keys (watch.h). */
 int wisp_keyvalue_check_link(const struct wisp_provider_link *link, struct wisp_err *err)
     __attribute__((warn_unused_result));
 

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "capability/keyvalue/keyvalue.h"
-#include "capability/keyvalue/redis_client.h"
+#include "capability/keyvalue/redis_watch.h"
 #include "capability/kinds.h"
 
 #include <inttypes.h>
@@ -27,7 +27,8 @@ struct state {
 
 struct link_state {
     struct connection *connection;
-    bool was_warned; /* about buckets */
+    struct wisp_redis_watch *watch; /* of a link to a component; NULL: none, or another worker does it */
+    bool was_warned;                /* about buckets */
 };
 
 struct asking {
@@ -310,14 +311,22 @@ static void close_kind(struct wisp_provider *provider) { free(WISP_TAKE(provider
 
 static int put_link(struct wisp_provider *provider, struct wisp_provider_link *link, struct wisp_err *err)
 {
-    int r = wisp_keyvalue_check_link(link, err);
+    bool is_watched = link->is_source && wisp_provider_link_has(link, "watcher");
+    int r = is_watched ? 0 : wisp_keyvalue_check_link(link, err);
     if (r < 0) return r;
     struct wisp_str url = wisp_settings_get(&link->settings, "url");
     struct connection *connection;
-    r = connection_get(provider->state, provider->loop, url.len ? url : wisp_str_from(default_url), &connection, err);
+    if (!url.len) url = wisp_str_from(default_url);
+    r = connection_get(provider->state, provider->loop, url, &connection, err);
     if (r < 0) return r;
     struct link_state *state = wisp_mem_alloc(sizeof *state);
     *state = (struct link_state){.connection = connection};
+    if (is_watched && provider->is_first) r = wisp_redis_watch_new(&state->watch, link, connection->redis, url, err);
+    if (r < 0) {
+        connection_put(provider->state, connection);
+        free(state);
+        return r;
+    }
     link->state = state;
     return 0;
 }
@@ -325,6 +334,7 @@ static int put_link(struct wisp_provider *provider, struct wisp_provider_link *l
 static void del_link(struct wisp_provider *provider, struct wisp_provider_link *link)
 {
     struct link_state *state = WISP_TAKE(link->state);
+    wisp_redis_watch_free(state->watch);
     connection_put(provider->state, state->connection);
     free(state);
 }
@@ -341,11 +351,15 @@ static bool is_healthy(struct wisp_provider *provider, struct wisp_buf *text)
     return is_healthy;
 }
 
+static const struct wisp_provider_interface *const imports[] = {&wisp_keyvalue_watcher};
+
 const struct wisp_provider_kind wisp_keyvalue_redis = {
     .name = "keyvalue-redis",
     .about = "Redis: keys as they are, buckets ignored",
     .exports = wisp_keyvalue_exports,
     .n_exports = WISP_KEYVALUE_EXPORT_COUNT,
+    .imports = imports,
+    .n_imports = WISP_COUNT(imports),
     .open = open_kind,
     .close = close_kind,
     .put_link = put_link,

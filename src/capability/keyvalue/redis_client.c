@@ -49,7 +49,10 @@ struct wisp_redis {
     unsigned n_greetings; /* answers to AUTH, SELECT, PING that are owed */
     bool is_ready, was_told;
     uint64_t retry_ms, heard_ms, retry_at_ms;
-    struct wisp_err reason; /* why there is no connection */
+    struct wisp_err reason;            /* why there is no connection */
+    struct wisp_buf subscription;      /* the command */
+    wisp_redis_on_message *on_message; /* NULL: for requests */
+    void *message_env;
     uv_timer_t timer;
     uv_prepare_t prepare; /* what a turn of the loop asked for goes out in one write */
     unsigned n_handles;
@@ -144,7 +147,27 @@ static void on_greeting(struct wisp_redis *client, const struct redisReply *repl
     client->retry_ms = RETRY_MIN_MS;
     client->was_told = false;
     WISP_LOG(DEBUG, "keyvalue", "connected to Redis", WISP_TEXT("server", client->name));
+    wisp_buf_append_str(&client->out, wisp_buf_str(&client->subscription));
     flush(client);
+}
+
+static struct wisp_str text_at(const struct redisReply *reply, size_t index)
+{
+    const struct redisReply *part =
+        reply->type == REDIS_REPLY_ARRAY && index < reply->elements ? reply->element[index] : NULL;
+    return part && part->type == REDIS_REPLY_STRING ? (struct wisp_str){part->str, part->len} : (struct wisp_str){0};
+}
+
+/* Anything that is no message says that we are subscribed, or not. */
+static void take_message(struct wisp_redis *client, const struct redisReply *reply)
+{
+    struct wisp_err err = {0};
+    if (reply->type == REDIS_REPLY_ERROR) {
+        error_of(reply, &err);
+        lose(client, &err);
+    } else if (wisp_str_is(text_at(reply, 0), "message")) {
+        client->on_message(text_at(reply, 1), text_at(reply, 2), client->message_env);
+    }
 }
 
 static void take_reply(struct wisp_redis *client, const struct redisReply *reply)
@@ -152,6 +175,10 @@ static void take_reply(struct wisp_redis *client, const struct redisReply *reply
     struct wisp_err err = {0};
     if (client->n_greetings) {
         on_greeting(client, reply);
+        return;
+    }
+    if (client->on_message) {
+        take_message(client, reply);
         return;
     }
     struct wisp_redis_request *request = pop(&client->sent);
@@ -437,6 +464,7 @@ static void on_closed(uv_handle_t *handle)
     if (--client->n_handles) return;
     wisp_redis_address_deinit(&client->address);
     wisp_buf_deinit(&client->out);
+    wisp_buf_deinit(&client->subscription);
     free(client->name);
     free(client);
 }
@@ -450,6 +478,20 @@ void wisp_redis_free(struct wisp_redis *client)
     uv_close((uv_handle_t *)&client->timer, on_closed);
     uv_close((uv_handle_t *)&client->prepare, on_closed);
 }
+
+void wisp_redis_subscribe(struct wisp_redis *client, const struct wisp_str *channels, size_t n,
+                          wisp_redis_on_message *on_message, void *env)
+{
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_str *words = WISP_NEW_ARRAY(&arena, struct wisp_str, n + 1);
+    words[0] = WISP_STR("SUBSCRIBE");
+    for (size_t i = 0; i < n; i++) words[i + 1] = channels[i];
+    append_command(&client->subscription, words, n + 1);
+    client->on_message = on_message;
+    client->message_env = env;
+}
+
+uint32_t wisp_redis_db(const struct wisp_redis *client) { return client->address.db; }
 
 bool wisp_redis_is_connected(const struct wisp_redis *client) { return client->is_ready; }
 

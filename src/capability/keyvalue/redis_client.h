@@ -35,3 +35,10 @@ int wisp_redis_send(struct wisp_redis *client, const struct wisp_str *words, siz
                     wisp_redis_on_reply *on_reply, void *env, struct wisp_redis_request **ret_request,
                     struct wisp_err *err) __attribute__((warn_unused_result));
 void wisp_redis_cancel(struct wisp_redis_request *request);
+
+/* Makes it a connection for messages: as often as it is made it subscribes to these channels, and nothing may be sent
+ * over it. Right after wisp_redis_new; the channels are copied. */
+typedef void wisp_redis_on_message(struct wisp_str channel, struct wisp_str message, void *env);
+void wisp_redis_subscribe(struct wisp_redis *client, const struct wisp_str *channels, size_t n,
+                          wisp_redis_on_message *on_message, void *env);
+uint32_t wisp_redis_db(const struct wisp_redis *client);

@@ -549,8 +549,7 @@ static int enter_handler(const void *args, struct wisp_arena *arena, void *ret_a
 {
     struct wisp_messaging_message *message = message_from(args);
     (void)arena;
-    if (!message)
-        return wisp_err_set(err, WISP_ERR_LIMIT, "messages take more than %d MiB", MESSAGES_BYTES_MAX >> 20);
+    if (!message) return wisp_err_set(err, WISP_ERR_LIMIT, "messages take more than %d MiB", MESSAGES_BYTES_MAX >> 20);
     *(struct wisp_messaging_message **)ret_args = message;
     return 0;
 }

@@ -215,6 +215,61 @@ TEST(what_a_message_holds)
     fake_stop();
 }
 
+/* --- messages to components --- */
+
+static struct wisp_messaging_message *enter(const struct wisp_broker_message *wire)
+{
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_messaging_message *message;
+    struct wisp_err err = {0};
+    CHECK_OK(wisp_messaging_inside_handler.enter(wire, &arena, &message, &err), &err);
+    return message;
+}
+
+TEST(a_message_becomes_an_object)
+{
+    begin();
+    const struct wisp_broker_message wire = {
+        .subject = WISP_STR("news"), .body = {(const uint8_t *)"sun", 3}, .reply_to = {1, WISP_STR("inbox")}};
+    struct wisp_messaging_message *message = enter(&wire);
+    struct wisp_messaging_text_option topic;
+    struct wisp_bytes data;
+    struct wisp_messaging_done done;
+    CHECK_INT(INVOKE(wisp_messaging_guest_types, "[method]message.topic", &message, &topic), 0);
+    CHECK_STR(topic.text, "news");
+    CHECK_INT(INVOKE(wisp_messaging_guest_types, "[method]message.data", &message, &data), 0);
+    CHECK_STR(((struct wisp_str){(const char *)data.ptr, data.len}), "sun");
+    struct wisp_messaging_reply_args reply = {message, message_of("thanks")};
+    CHECK_INT(INVOKE(wisp_messaging_guest_request, "reply", &reply, &done), 0);
+    CHECK_TEXT(consumer.subject, "inbox");
+    drop(MESSAGE, message);
+    /* No guest got it. */
+    message = enter(&wire);
+    wisp_messaging_inside_handler.drop(&message);
+    fake_stop();
+}
+
+TEST(what_components_say_of_messages)
+{
+    static const struct {
+        struct wisp_messaging_done done;
+        const char *text;
+    } cases[] = {
+        {{0}, NULL},
+        {{1, {WISP_MESSAGING_ERROR_TIMEOUT, {0}}}, "timeout"},
+        {{1, {WISP_MESSAGING_ERROR_CONNECTION, WISP_STR_INIT("no")}}, "connection: no"},
+        {{1, {WISP_MESSAGING_ERROR_DENIED, WISP_STR_INIT("no")}}, "permission denied: no"},
+        {{1, {WISP_MESSAGING_ERROR_OTHER, WISP_STR_INIT("no")}}, "no"},
+    };
+    for (size_t i = 0; i < WISP_COUNT(cases); i++) {
+        WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+        struct wisp_messaging_result result;
+        wisp_messaging_inside_handler.leave(&cases[i].done, &arena, &result);
+        CHECK_INT(result.is_err, cases[i].text != NULL);
+        if (cases[i].text) CHECK_STR(result.error, cases[i].text);
+    }
+}
+
 /* The host's memory is not the guest's: it ends somewhere, and what is replaced or dropped is free again. */
 TEST(too_much)
 {
