@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `wisp up` for people, `wisp host` for service managers: the same host, started differently. */
+#include "cli/app.h"
 #include "cli/host_options.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "host/paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +17,7 @@ struct values {
     struct wisp_host_values host;
     bool is_detached;
     int output;
+    const char *manifest;
 };
 
 #define FIELD(name) .offset = offsetof(struct values, name)
@@ -33,6 +36,78 @@ static const struct wisp_arg_option up_options[] = {
      .choices = wisp_output_formats,
      .help = "text or json [text]"},
 };
+
+/* What a host says to a process of the same program that waits for it, as it is in memory. */
+struct report {
+    bool is_ready, serves_bus;
+    pid_t pid;
+    struct wisp_err err;
+    char host_id[64], bus_url[256], log_path[512];
+};
+
+static void copy_text(char *to, size_t size, const char *from) { snprintf(to, size, "%s", from); }
+
+static void send_report(int fd, const struct report *report)
+{
+    ssize_t n;
+    do n = write(fd, report, sizeof *report); /* below PIPE_BUF: in one piece */
+    while (n < 0 && errno == EINTR);
+}
+
+static void send_ready(int *fd, const struct wisp_agent_ready *ready)
+{
+    struct report report = {.is_ready = true, .serves_bus = ready->serves_bus, .pid = getpid()};
+    copy_text(report.host_id, sizeof report.host_id, ready->host_id);
+    copy_text(report.bus_url, sizeof report.bus_url, ready->bus_url);
+    copy_text(report.log_path, sizeof report.log_path, ready->log_path ? ready->log_path : "");
+    send_report(*fd, &report);
+    wisp_fd_closep(fd);
+    *fd = -1;
+}
+
+static bool receive_report(int fd, struct report *ret_report)
+{
+    _Static_assert(sizeof *ret_report <= 4096, "a pipe takes it in one piece");
+    ssize_t n;
+    do n = read(fd, ret_report, sizeof *ret_report);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof *ret_report;
+}
+
+/* --- the application --- */
+
+/* As a client of the host that has just come up. */
+static int deploy(const struct wisp_apps_source *source, const struct wisp_agent_options *options,
+                  const struct report *report, bool is_quiet, struct wisp_err *err)
+{
+    const struct wisp_agent_connection *ctl = &options->ctl;
+    struct wisp_paths paths;
+    char local[sizeof paths.socket + 8];
+    struct wisp_connection connection = {.host = report->bus_url,
+                                         .lattice = options->lattice.lattice,
+                                         .topic_prefix = options->lattice.ctl_prefix,
+                                         .jwt = ctl->jwt,
+                                         .seed = ctl->seed,
+                                         .creds_path = ctl->creds_path,
+                                         .token = options->bus_token,
+                                         .tls_ca_path = ctl->tls_ca_path,
+                                         .tls_first = ctl->is_tls_first};
+    int r = report->serves_bus ? wisp_paths_init(&paths, options->state_dir, options->lattice.lattice, err) : 0;
+    if (r < 0) return r;
+    if (report->serves_bus) {
+        snprintf(local, sizeof local, "unix:%s", paths.socket);
+        connection.host = local;
+    }
+    r = wisp_apps_deploy(&connection, source, is_quiet, err);
+    return r < 0 ? wisp_err_wrap(err, "the host is up, but its application is not") : 0;
+}
+
+static int read_manifest(struct wisp_apps_source *source, const char *file, struct wisp_err *err)
+{
+    int r = file ? wisp_apps_source_read(source, file, NULL, false, err) : 0;
+    if (r < 0 || !file || source->file) return r;
+    return wisp_err_set(err, WISP_ERR_NOT_FOUND, "there is no manifest `%s`", file);
+}
 
 /* --- in front of people --- */
 
@@ -57,36 +132,56 @@ static int run_here(const struct wisp_host_values *host, struct wisp_agent_optio
     return wisp_agent_run(options, err);
 }
 
-/* --- in the background --- */
-
-/* What the child says to the waiting parent, as it is in memory: they are the same program. */
-struct report {
-    bool is_ready;
-    pid_t pid;
-    struct wisp_err err;
-    char host_id[64], bus_url[256], log_path[512];
+struct foreground {
+    struct wisp_host_values host;
+    int fd;
 };
 
-static void copy_text(char *to, size_t size, const char *from) { snprintf(to, size, "%s", from); }
-
-static void send_report(int fd, const struct report *report)
+static void on_ready_here(const struct wisp_agent_ready *ready, void *env)
 {
-    ssize_t n;
-    do n = write(fd, report, sizeof *report); /* below PIPE_BUF: in one piece */
-    while (n < 0 && errno == EINTR);
+    struct foreground *foreground = env;
+    print_banner(ready, &foreground->host);
+    send_ready(&foreground->fd, ready);
 }
 
-static void on_ready_detached(const struct wisp_agent_ready *ready, void *env)
+/* Nobody's child, so that the host has no other children than its own. */
+static void deploy_when_ready(const struct wisp_apps_source *source, const struct wisp_agent_options *options, int fd)
+    __attribute__((noreturn));
+static void deploy_when_ready(const struct wisp_apps_source *source, const struct wisp_agent_options *options, int fd)
 {
-    int *fd = env;
-    struct report report = {.is_ready = true, .pid = getpid()};
-    copy_text(report.host_id, sizeof report.host_id, ready->host_id);
-    copy_text(report.bus_url, sizeof report.bus_url, ready->bus_url);
-    copy_text(report.log_path, sizeof report.log_path, ready->log_path);
-    send_report(*fd, &report);
-    wisp_fd_closep(fd);
-    *fd = -1;
+    struct report report;
+    struct wisp_err err = {0};
+    if (fork() != 0) _exit(0);
+    if (!receive_report(fd, &report)) _exit(0); /* it says itself why */
+    int r = deploy(source, options, &report, false, &err);
+    if (r < 0 && r != -WISP_ERR_CANCELLED) wisp_output_error(&err);
+    fflush(stdout);
+    _exit(0);
 }
+
+static int run_here_with(const struct wisp_apps_source *source, const struct wisp_host_values *host,
+                         struct wisp_agent_options *options, struct wisp_err *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return wisp_err_os(err, errno, "make a pipe");
+    pid_t pid = fork();
+    if (pid < 0) return wisp_err_os(err, errno, "fork");
+    if (pid == 0) {
+        close(ends[1]);
+        deploy_when_ready(source, options, ends[0]);
+    }
+    close(ends[0]);
+    waitpid(pid, NULL, 0);
+    struct foreground foreground = {.host = *host, .fd = ends[1]};
+    wisp_log_configure(options->log_level, options->log_format);
+    options->on_ready = on_ready_here;
+    options->env = &foreground;
+    return wisp_agent_run(options, err);
+}
+
+/* --- in the background --- */
+
+static void on_ready_detached(const struct wisp_agent_ready *ready, void *env) { send_ready(env, ready); }
 
 static void run_child(struct wisp_agent_options *options, int fd) __attribute__((noreturn));
 static void run_child(struct wisp_agent_options *options, int fd)
@@ -109,26 +204,27 @@ static void run_child(struct wisp_agent_options *options, int fd)
     _exit(wisp_err_exit_code(report.err.kind));
 }
 
-static int print_report(const struct report *report, int output)
+/* `source`: what it runs besides; without a file nothing. */
+static void print_report(const struct report *report, const struct wisp_apps_source *source, int output)
 {
     const char *address = strstr(report->bus_url, "://");
     address = address ? address + 3 : report->bus_url;
     if (output == WISP_OUTPUT_JSON) {
-        wisp_output_json_take(json_pack("{s:b,s:s,s:s,s:s,s:s,s:I}", "success", 1, "wasmcloud_log", report->log_path,
-                                        "kill_cmd", "wisp down", "nats_url", address, "host_id", report->host_id,
-                                        "pid", (json_int_t)report->pid));
-        return 0;
+        json_t *json =
+            json_pack("{s:b,s:s,s:s,s:s,s:s,s:I}", "success", 1, "wasmcloud_log", report->log_path, "kill_cmd",
+                      "wisp down", "nats_url", address, "host_id", report->host_id, "pid", (json_int_t)report->pid);
+        if (source->file) json_object_set_new(json, "model_name", json_string(source->name));
+        wisp_output_json_take(json);
+        return;
     }
     printf("host %s is up\n  bus   %s\n  log   %s\n  stop  wisp down\n", report->host_id, report->bus_url,
            report->log_path);
-    return 0;
 }
 
-static int run_detached(struct wisp_agent_options *options, int output, struct wisp_err *err)
+/* The host in a process of its own; until it is up, or why it isn't. */
+static int start_detached(struct wisp_agent_options *options, struct report *ret_report, struct wisp_err *err)
 {
     int ends[2];
-    struct report report;
-    _Static_assert(sizeof report <= 4096, "a pipe takes it in one piece");
     if (pipe2(ends, O_CLOEXEC) < 0) return wisp_err_os(err, errno, "make a pipe");
     pid_t pid = fork();
     if (pid < 0) return wisp_err_os(err, errno, "fork");
@@ -137,18 +233,30 @@ static int run_detached(struct wisp_agent_options *options, int output, struct w
         run_child(options, ends[1]);
     }
     close(ends[1]);
-    ssize_t n;
-    do n = read(ends[0], &report, sizeof report);
-    while (n < 0 && errno == EINTR);
+    bool is_told = receive_report(ends[0], ret_report);
     close(ends[0]);
-    if (n != (ssize_t)sizeof report) {
+    if (!is_told) {
         int status = 0;
         waitpid(pid, &status, 0);
         return wisp_err_set(err, WISP_ERR_INTERNAL, "the host ended before it was up (status %d)", status);
     }
-    if (report.is_ready) return print_report(&report, output);
-    *err = report.err;
+    if (ret_report->is_ready) return 0;
+    *err = ret_report->err;
     return -(int)err->kind;
+}
+
+static int run_detached(const struct wisp_apps_source *source, struct wisp_agent_options *options, int output,
+                        struct wisp_err *err)
+{
+    struct report report;
+    bool is_json = output == WISP_OUTPUT_JSON;
+    int r = start_detached(options, &report, err);
+    if (r < 0) return r;
+    if (!is_json) print_report(&report, source, output);
+    fflush(stdout);
+    if (source->file) r = deploy(source, options, &report, is_json, err);
+    if (r == 0 && is_json) print_report(&report, source, output);
+    return r;
 }
 
 /* --- both --- */
@@ -157,28 +265,36 @@ static int run_up(const void *values_, struct wisp_err *err)
 {
     const struct values *values = values_;
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    WISP_CLEANUP_APPS_SOURCE struct wisp_apps_source source = {0};
     struct wisp_agent_options options;
     int r = wisp_host_options_resolve(&values->host, &arena, &options, err);
+    if (r == 0) r = read_manifest(&source, values->manifest, err);
     if (r < 0) return r;
-    return values->is_detached ? run_detached(&options, values->output, err) : run_here(&values->host, &options, err);
+    if (values->is_detached) return run_detached(&source, &options, values->output, err);
+    return source.file ? run_here_with(&source, &values->host, &options, err) : run_here(&values->host, &options, err);
 }
 
+static const struct wisp_arg_operand up_operands[] = {
+    {.name = "FILE",
+     .help = "manifest of an application that it is to run: a file, a URL, or - for standard input",
+     FIELD(manifest),
+     .completion = WISP_COMPLETE_FILES},
+};
 static const struct values up_defaults = {.host = {WISP_HOST_DEFAULTS, .allow_file_load = true}};
 
 const struct wisp_verb wisp_verb_up = {
     .name = "up",
     .summary = "start a host, and the bus if there is none",
-    .text = "The host joins its lattice and waits to be told what to run. Without --nats it brings a bus of its own, at\n"
-            "--nats-host and --nats-port, for processes of this user on this machine; a second `wisp up` joins the\n"
-            "first. What it was told to run is started again after a restart.",
+    .text =
+        "The host joins its lattice and waits to be told what to run. Without --nats it brings a bus of its own, at\n"
+        "--nats-host and --nats-port, for processes of this user on this machine; a second `wisp up` joins the\n"
+        "first. What it was told to run is started again after a restart.\n\n"
+        "With a manifest, its application is deployed when the host is up; `wisp app status` tells how it stands.",
     .example = "wisp up\n"
-               "wisp up -d && wisp start component file://$PWD/hello.wasm hello\n"
+               "wisp up -d shop.yaml\n"
                "wisp up --nats nats://nats.example:4222 --nats-creds host.creds --lattice prod",
-    .options = up_options,
-    .n_options = WISP_COUNT(up_options),
+    WISP_VERB_TABLES(up_options, up_operands, up_defaults),
     .shared = &wisp_host_options,
-    .defaults = &up_defaults,
-    .values_size = sizeof(struct values),
     .run = run_up,
 };
 

@@ -11,7 +11,8 @@
 #define WISP_VERBS_LOCAL(X) X(run) X(inspect) X(compile) X(bindgen)
 #define WISP_VERBS_HOSTS(X) X(up) X(down) X(host)
 #define WISP_VERBS_LATTICE(X)                                                                                          \
-    X(get) X(start) X(stop) X(scale) X(update) X(label) X(link) X(config) X(secrets) X(call) X(spy) X(events) X(logs)
+    X(app) X(get) X(start) X(stop) X(scale) X(update) X(label) X(link) X(config) X(secrets) X(call) X(spy) X(events)   \
+    X(logs)
 #define WISP_VERBS_TOOLS(X) X(ctx) X(keys) X(drain) X(completions) X(help) X(version)
 #define WISP_VERBS_HIDDEN(X) X(worker) /* the control process starts it */
 
