@@ -16,11 +16,12 @@ run: build ## build everything and serve the hello example on 127.0.0.1:8000 (AD
 	@examples/http-hello-rust/build build/guests/http-hello-rust.wasm
 	@exec build/wisp run build/guests/http-hello-rust.wasm --addr $(ADDR) $(RUN_ARGS)
 
-build: ## build the release program at build/wisp
+build: ## build the release program at build/wisp, and the HTTP server as a program in build/providers
 	@tools/bootstrap tools/packages.txt
 	@tools/configure release
-	@cmake --build --preset release --target wisp
+	@cmake --build --preset release --target wisp wisp-http-server
 	@ln -sf release/wisp build/wisp
+	@ln -sfn release/providers build/providers
 
 dev: ## build program and tests with ASan and UBSan in build/dev
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt
@@ -42,11 +43,12 @@ bench: build guests ## the benchmarks, as a table and build/bench.json
 	@cmake --build --preset release --target benches
 	@python3 bench/run.py $(BENCH_ARGS)
 
-sim: ## simulate the lattice with SIM_SEEDS (200) new seeds; a failing one is printed
+sim: ## simulate the lattice, and its applications, with SIM_SEEDS (200) new seeds; a failing one is printed
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt
 	@tools/configure dev
-	@cmake --build --preset dev --target lattice_sim
+	@cmake --build --preset dev --target lattice_sim app_sim
 	@build/dev/tests/sim/lattice_sim --from $${SIM_FROM:-$$(date +%s)} --count $${SIM_SEEDS:-200}
+	@build/dev/tests/sim/app_sim --from $${SIM_FROM:-$$(date +%s)} --count $${SIM_SEEDS:-200}
 
 fuzz: ## run every fuzzer for FUZZ_SECONDS (60) each
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt tools/packages-dev.txt

@@ -25,7 +25,8 @@ def load(doors, config):
     for _ in range(config.rounds):
         for name, path in runs:
             runs[name, path].append(measure.wrk(doors[name], config, connections=32, path=path))
-    return {name: {"no_call": measure.medians(runs[name, "/"]), "one_call": measure.medians(runs[name, ADD])} for name in doors}
+    return {name: {"no_call": measure.medians(runs[name, "/"]), "one_call": measure.medians(runs[name, ADD])}
+            for name in doors}
 
 
 def over_http(config):

@@ -120,6 +120,13 @@ class Door:
                 raise RuntimeError(f"port {self.port} answers {found} to {path}")
             time.sleep(0.01)
 
+    def wait_for_200(self, path, seconds=60):
+        deadline = time.monotonic() + seconds
+        while (found := self.get(path))[0] != 200:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"port {self.port} answers {found} to {path}")
+            time.sleep(0.01)
+
     def get(self, path):
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

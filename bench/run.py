@@ -13,8 +13,10 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import apps as application_manager
 import bus as embedded_bus
 import calls
+import capabilities
 import many as many_components
 import measure
 import servers
@@ -108,13 +110,23 @@ def remote(config):
 
 
 def keyvalue(config):
-    """Gets a second of key-value providers in process: SQLite, and Redis beside hiredis alone."""
-    result = measure.micro(config, "capability_keyvalue_bench")
-    print(f"\nkey-value gets a second, in process: SQLite {result['sqlite_get']:,.0f}")
-    for name, what in (("", "one at a time"), ("_64", "64 at a time")):
-        print(f"  Redis, {what}: {result['redis_get' + name]:,.0f}, with hiredis alone {result['hiredis_get' + name]:,.0f}: "
-              f"{result['redis_ratio' + name]:.2f}×")
-    return result
+    """Key-value stores: gets in the host and by a provider process beside hiredis alone, and a counter over HTTP."""
+    return capabilities.measure_keyvalue(config)
+
+
+def wrpc(config):
+    """A call of a provider process over nats-server, beside a bare request."""
+    return capabilities.measure_wrpc(config)
+
+
+def restart(config):
+    """What clients see when a provider process, or the only worker, is killed."""
+    return capabilities.measure_restart(config)
+
+
+def providers(config):
+    """500 idle provider processes on one host: time to start them, CPU time and memory."""
+    return capabilities.measure_providers(config)
 
 
 def many(config):
@@ -127,8 +139,14 @@ def lattice(config):
     return many_components.measure_lattice(config)
 
 
+def apps(config):
+    """1,000 applications over 100 simulated hosts; five real hosts of which one dies."""
+    return application_manager.measure_apps(config)
+
+
 PARTS = {part.__name__: part for part in (hello, latency, payloads, start, memory, instantiate, instructions, bus, call,
-                                          remote, keyvalue, many, lattice)}
+                                          remote, keyvalue, wrpc, restart, providers, many, lattice,
+                                          apps)}
 
 
 def main():
