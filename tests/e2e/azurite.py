@@ -2,8 +2,10 @@
 """An Azure blob server for tests: Azurite, from npm, installed once into the user's cache."""
 
 import os
+import shutil
 import subprocess
 import tempfile
+import unittest
 import urllib.error
 import urllib.request
 
@@ -16,6 +18,8 @@ KEY = "d2lzcCBrZWVwcyBpdHMgYmxvYnMgaW4gYXp1cml0ZQ=="
 
 def install():
     """The path of azurite-blob. Others may install it at the same time."""
+    if not shutil.which("npm"):
+        raise unittest.SkipTest("npm is not installed")
     cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "wisp", "azurite")
     place = os.path.join(cache, AZURITE)
     if not os.path.exists(os.path.join(place, "complete")):

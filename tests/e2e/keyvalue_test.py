@@ -181,3 +181,75 @@ class KeyvalueTest(wisp.Case):
 
 if __name__ == "__main__":
     wisp.main()
+
+
+class WatcherTest(wisp.Case):
+    """A component is told of changes of keys, with a bucket as an object."""
+
+    def ok(self, *args):
+        done = self.lattice.wisp(*args)
+        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+
+    def start(self, *where):
+        self.redis = RedisServer(self)
+        self.redis.cli("config", "set", "notify-keyspace-events", "K$gx")
+        self.ok("start", "component", "file://" + self.embedded("keyvalue-watcher", "watching"), "watcher",
+                "--max-instances", "20", "--host-id", self.host.id)
+        url = f"url=redis://127.0.0.1:{self.redis.port}/2"
+        self.ok("config", "put", "store", url)
+        self.ok("config", "put", "watch", url, "watch=SET@a:b, DEL@a:b,set@other")
+        self.ok("start", "provider", "wisp://keyvalue-redis", "kv", *where)
+        self.ok("link", "put", "watcher", "kv", "wasi", "keyvalue", "--interface", "store", "--target-config", "store")
+        self.ok("link", "put", "kv", "watcher", "wasi", "keyvalue", "--interface", "watcher", "--source-config",
+                "watch")
+        wisp.wait_for(self.copies, f"the first change; log: {self.host.log[-3000:]}")
+
+    def cli(self, *args):
+        return self.redis.cli("-n", "2", *args)
+
+    def copies(self):
+        self.cli("set", "a:b", "first")
+        return self.cli("get", "copy") == "first"
+
+    def expect(self, copy):
+        wisp.wait_for(lambda: self.cli("get", "copy") == copy, f"the copy {copy!r}; log: {self.host.log[-3000:]}")
+
+    def check(self):
+        self.cli("set", "a:b", "second")
+        self.expect("second")
+        self.cli("set", "unwatched", "x")
+        self.cli("del", "other")
+        for n in range(20):
+            self.cli("set", "other", str(n))
+        self.expect("19")
+        self.cli("del", "a:b")
+        self.expect("")
+        self.cli("set", "a:b", "trap")
+        self.host.wait_for_log("the component trapped")
+        self.cli("incr", "number")
+        self.cli("mset", "a:b", "after it", "more", "x")
+        self.expect("after it")
+        self.cli("pexpire", "a:b", "1")
+        self.expect("")
+
+    def test_redis(self):
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host()
+        self.start()
+        self.check()
+        self.redis.kill()
+        self.redis.start()
+        self.redis.cli("config", "set", "notify-keyspace-events", "K$gx")
+        wisp.wait_for(lambda: self.cli("set", "a:b", "again") and self.cli("get", "copy") == "again",
+                      "the subscription after a restart")
+        self.ok("link", "del", "kv", "wasi", "keyvalue")
+        self.host.stop()
+
+    def test_provider_on_another_host(self):
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host()
+        other = self.lattice.host()
+        self.start("--host-id", other.id)
+        self.check()
+        self.host.stop()
+        other.stop()

@@ -99,21 +99,13 @@ class MessagingTest(wisp.Case):
 class ObjectsTest(wisp.Case):
     """A component of 0.3.0, to which messages are objects: its incoming-handler answers for 0.2.0's handler."""
 
-    def build(self):
-        core, path = self.path("core.wasm"), self.path("objects.wasm")
-        text = self.component("messaging-objects")
-        for args in (["embed", text.replace(".wat", ".wit"), "-w", "objects", text, "-o", core],
-                     ["new", core, "-o", path]):
-            subprocess.run([wisp.wasm_tools(), "component", *args], check=True)
-        return path
-
     def ok(self, *args):
         done = self.lattice.wisp(*args)
         self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
 
     def start(self, *where):
-        self.ok("start", "component", "file://" + self.build(), "talker", "--max-instances", "20", "--host-id",
-                self.host.id)
+        self.ok("start", "component", "file://" + self.embedded("messaging-objects", "objects"), "talker",
+                "--max-instances", "20", "--host-id", self.host.id)
         self.ok("config", "put", "talk", "subscriptions=talk.>")
         self.ok("start", "provider", "wisp://messaging-nats", "messages", *where)
         self.ok("link", "put", "talker", "messages", "wasmcloud", "messaging", "--interface", "consumer")
@@ -153,3 +145,21 @@ class ObjectsTest(wisp.Case):
         self.check(other)
         self.host.stop()
         other.stop()
+
+    def test_a_component_that_never_gets_its_message(self):
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host()
+        path = self.embedded("messaging-objects", "objects", "(func $start unreachable) (start $start)")
+        self.ok("start", "component", "file://" + path, "talker", "--max-instances", "20")
+        self.ok("config", "put", "talk", "subscriptions=talk.>")
+        self.ok("start", "provider", "wisp://messaging-nats", "messages")
+        self.ok("link", "put", "messages", "talker", "wasmcloud", "messaging", "--interface", "handler",
+                "--source-config", "talk")
+        bus = self.lattice.bus()
+
+        def is_tried():
+            bus.publish("talk.now", "x")
+            return "the component trapped" in self.host.log
+
+        wisp.wait_for(is_tried, "the component to be tried")
+        self.host.stop()  # leaks show here, with sanitizers

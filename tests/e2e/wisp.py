@@ -353,6 +353,15 @@ class Case(unittest.TestCase):
         """components/command.wat with its body from components/command-NAME.wat."""
         return self.framed("command", name)
 
+    def embedded(self, name, world, more=""):
+        """components/NAME.wat, a core module, with more in it, as a component of that world of NAME.wit."""
+        core, path, wit = self.path(name + ".core.wasm"), self.path(name + ".wasm"), self.component(name)[:-3] + "wit"
+        with open(self.component(name)) as file:
+            text = self.write(name + ".wat", file.read().rstrip()[:-1] + more + ")")
+        for args in (["embed", wit, "-w", world, text, "-o", core], ["new", core, "-o", path]):
+            subprocess.run([wasm_tools(), "component", *args], check=True)
+        return path
+
     def framed(self, frame, name):
         with open(self.component(frame)) as file:
             text = file.read()

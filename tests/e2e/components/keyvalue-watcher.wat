@@ -1,0 +1,30 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; The code of a component of keyvalue-watcher.wit: what is set is set again as `copy`, and what is deleted takes `copy`
+;; with it; by the bucket that it is given. The value "trap" traps.
+(module
+  (import "wasi:keyvalue/store@0.2.0-draft" "[method]bucket.set" (func $set (param i32 i32 i32 i32 i32 i32)))
+  (import "wasi:keyvalue/store@0.2.0-draft" "[method]bucket.delete" (func $delete (param i32 i32 i32 i32)))
+  (import "wasi:keyvalue/store@0.2.0-draft" "[resource-drop]bucket" (func $drop (param i32)))
+  (memory (export "memory") 1)
+  (global $next (mut i32) (i32.const 4096))
+  (data (i32.const 64) "copy")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+    (global.set $next (i32.add (local.get $at) (local.get 3)))
+    (local.get $at))
+  (func $check
+    (if (i32.load8_u (i32.const 0)) (then unreachable)))
+  (func (export "wasi:keyvalue/watcher@0.2.0-draft#on-set")
+    (param $bucket i32) (param $key i32) (param $key_len i32) (param $value i32) (param $value_len i32)
+    (if (i32.and (i32.eq (local.get $value_len) (i32.const 4))
+                 (i32.eq (i32.load (local.get $value)) (i32.const 0x70617274)))
+      (then unreachable))
+    (call $set (local.get $bucket) (i32.const 64) (i32.const 4) (local.get $value) (local.get $value_len) (i32.const 0))
+    (call $check)
+    (call $drop (local.get $bucket)))
+  (func (export "wasi:keyvalue/watcher@0.2.0-draft#on-delete")
+    (param $bucket i32) (param $key i32) (param $key_len i32)
+    (call $delete (local.get $bucket) (i32.const 64) (i32.const 4) (i32.const 0))
+    (call $check)
+    (call $drop (local.get $bucket))))
