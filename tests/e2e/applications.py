@@ -94,7 +94,7 @@ class Case(wisp.Case):
     def get(self, path="/"):
         """Body of an answer, None while there is none."""
         try:
-            with wisp.Client(self.address, patience=5) as client:
+            with wisp.Client(self.address) as client:
                 response = client.request("GET", path, [("connection", "close")])
                 return response.body.decode() if response.status == 200 else None
         except (OSError, wisp.Broken):
