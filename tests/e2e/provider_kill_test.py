@@ -2,7 +2,7 @@
 """A provider process that is killed again and again while it is called: calls wait for it or fail visibly, what was
 answered is kept, and nobody is forgotten.
 
-    WISP_KILL_SECONDS  how long [20]
+    WISP_KILL_SECONDS  how long [60]
 """
 
 import json
@@ -17,7 +17,7 @@ import urllib.request
 import hosts
 import wisp
 
-SECONDS = float(os.environ.get("WISP_KILL_SECONDS", "20"))
+SECONDS = float(os.environ.get("WISP_KILL_SECONDS", "60"))
 CLIENTS = 4
 
 
