@@ -3,6 +3,8 @@
 #include "cli/app.h"
 
 #include "base/json.h"
+#include "base/nearest.h"
+#include "capability/capability.h"
 #include "web/web.h"
 
 #include <errno.h>
@@ -126,6 +128,33 @@ static int compare_places(const void *a_, const void *b_)
     return a->column < b->column ? -1 : a->column > b->column;
 }
 
+/* A host would find out only when it has stopped what ran before. Newer hosts may know more of them: a warning. */
+static void check_builtins(const struct wisp_app_manifest *manifest, struct wisp_app_problems *problems,
+                           struct wisp_arena *arena)
+{
+    const char **names = WISP_NEW_ARRAY(arena, const char *, wisp_capability_n_kinds + 2);
+    names[0] = "http-server";
+    for (size_t i = 0; i < wisp_capability_n_kinds; i++) names[i + 1] = wisp_capability_kinds[i]->name;
+    for (size_t i = 0; i < manifest->n_components && problems->n < WISP_APP_PROBLEMS_MAX; i++) {
+        const struct wisp_app_component *component = &manifest->components[i];
+        struct wisp_str name = component->image, prefix = WISP_STR("wisp://");
+        bool is_known = !wisp_str_starts_with(name, prefix);
+        if (is_known) continue;
+        name = (struct wisp_str){name.ptr + prefix.len, name.len - prefix.len};
+        for (size_t k = 0; names[k]; k++) is_known |= wisp_str_is(name, names[k]);
+        if (is_known) continue;
+        const char *nearest = wisp_nearest(name, names);
+        problems->list[problems->n++] = (struct wisp_app_problem){
+            .line = component->line,
+            .column = component->column,
+            .path = wisp_arena_printf(arena, "spec.components[%zu].properties.image", i),
+            .text = wisp_arena_printf(arena, "this version knows no provider `%.*s`%s%s%s",
+                                      WISP_STR_ARG(component->image), nearest ? "; did you mean `wisp://" : "",
+                                      nearest ? nearest : "", nearest ? "`?" : ""),
+        };
+    }
+}
+
 int wisp_apps_parse(const char *file, bool is_lenient, struct wisp_arena *arena, struct wisp_app_manifest *ret_manifest,
                     struct wisp_app_problems *problems, struct wisp_err *err)
 {
@@ -138,6 +167,7 @@ int wisp_apps_parse(const char *file, bool is_lenient, struct wisp_arena *arena,
     r = wisp_app_manifest_parse(ret_manifest, arena, wisp_arena_str(arena, wisp_buf_str(&text)),
                                 is_json ? WISP_APP_JSON : WISP_APP_YAML_OR_JSON, is_lenient, problems, err);
     if (r < 0 && !problems->n) add_failure(problems, arena, err);
+    if (r == 0) check_builtins(ret_manifest, problems, arena);
     qsort(problems->list, problems->n, sizeof *problems->list, compare_places);
     return r;
 }

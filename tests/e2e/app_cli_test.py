@@ -87,6 +87,12 @@ class Offline(wisp.Case):
         with self.assertRaises(jsonschema.ValidationError):
             jsonschema.validate(yaml.safe_load(BAD), schema)
 
+    def test_a_provider_that_is_not_built_in_is_noticed(self):
+        text = applications.example("counter").replace("wisp://keyvalue-sqlite", "wisp://keyvalue-sqlit")
+        done = self.wisp("app", "validate", self.write("kv.yaml", text))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout + done.stderr, r"kv.yaml:\d+:\d+: warning: .*did you mean `wisp://keyvalue-sqlite`\?")
+
     def test_examples_are_valid(self):
         self.assertGreaterEqual(len(applications.EXAMPLES), 5)
         done = self.wisp("app", "validate", *applications.EXAMPLES)
