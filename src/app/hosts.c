@@ -276,6 +276,19 @@ void wisp_app_hosts_say_draining(struct wisp_app *app)
 
 /* --- silence --- */
 
+/* Nobody else can say that its processes are gone: calls to them are waiting (wrpc/call.h). */
+static void tell_ended(struct wisp_app *app, json_t *units)
+{
+    const char *id;
+    json_t *unit;
+    json_object_foreach(units, id, unit)
+    {
+        WISP_CLEANUP_BUF struct wisp_buf subject = {0};
+        wisp_buf_printf(&subject, "wisp.ended.%s.%s", app->lattice, id);
+        if (wisp_bus_subject_is_valid(wisp_buf_str(&subject))) wisp_app_publish(app, wisp_buf_str(&subject), NULL);
+    }
+}
+
 /* When its state changes for lack of news. */
 static uint64_t look_at(struct wisp_app *app, struct wisp_app_known_host *host)
 {
@@ -285,6 +298,10 @@ static uint64_t look_at(struct wisp_app *app, struct wisp_app_known_host *host)
     if (silent >= lease) {
         wisp_app_log(app, WISP_LOG_WARN, "host %s was silent for %llu ms: what it ran is started elsewhere",
                      host->id_text, (unsigned long long)silent);
+        if (wisp_app_is_leading(app)) {
+            tell_ended(app, host->components);
+            tell_ended(app, host->providers);
+        }
         wisp_app_host_forget(app, host);
         return UINT64_MAX;
     }
