@@ -243,8 +243,8 @@ static int inspect_file(const struct values *values, struct wisp_err *err)
     enum wisp_inspect_form form = wisp_inspect_form(path);
     if (form == WISP_INSPECT_PROGRAM)
         return wisp_err_set(
-            err, WISP_ERR_UNSUPPORTED,
-            "`%s` is a program, not WebAssembly; if it is a provider, it may itself tell with --describe "
+            err, WISP_ERR_INVALID,
+            "`%s` is not WebAssembly but a program (7f 45 4c 46, or #!); a provider may itself tell with --describe "
             "what it serves",
             path);
     if (form == WISP_INSPECT_OTHER) return inspect_component(values, err);

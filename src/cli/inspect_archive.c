@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,9 @@ struct archive {
 enum wisp_inspect_form wisp_inspect_form(const char *path)
 {
     char start[START_SIZE];
+    struct stat info;
+    /* What a pipe gives can be read once only. */
+    if (stat(path, &info) < 0 || !S_ISREG(info.st_mode)) return WISP_INSPECT_OTHER;
     WISP_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : read(fd, start, sizeof start);
     if (n <= 0) return WISP_INSPECT_OTHER;

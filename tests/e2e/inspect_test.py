@@ -36,7 +36,7 @@ class Inspect(wisp.Case):
         with open(archive, "rb") as file:
             cut = self.write("cut.par.gz", file.read()[:100])
         self.assertRegex(self.fails(wisp.EXIT["invalid"], "inspect", cut), "damaged")
-        self.assertRegex(self.fails(wisp.EXIT["unsupported"], "inspect", wisp.PROGRAM), "is a program, not WebAssembly")
+        self.assertRegex(self.fails(wisp.EXIT["invalid"], "inspect", wisp.PROGRAM), "is not WebAssembly but a program")
 
     def test_text(self):
         text = self.inspect(wisp.guest("http-hello-rust"))
