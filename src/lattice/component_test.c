@@ -331,3 +331,33 @@ TEST(save_and_restore)
     rig_wait(&again, 100000);
     CHECK_INT(rig_count(&again, WISP_LATTICE_FETCH), 1);
 }
+
+TEST(save_and_restore_labels)
+{
+    struct wisp_lattice_label labels[] = {{WISP_STR("zone"), WISP_STR("a")}, {WISP_STR("disk"), WISP_STR("ssd")}};
+    struct wisp_lattice_options options = {.labels = labels, .n_labels = 2, .seed = 5, .keys_from_seed = true};
+    WISP_CLEANUP_RIG struct rig rig, again;
+    rig_new(&rig, &options);
+    rig_send(&rig, "label.put.{H}", "{'key':'zone','value':'b'}");
+    rig_send(&rig, "label.put.{H}", "{'key':'rack','value':'7'}");
+    rig_send(&rig, "label.put.{H}", "{'key':'brief','value':'x'}");
+    rig_send(&rig, "label.del.{H}", "{'key':'disk'}");
+    rig_send(&rig, "label.del.{H}", "{'key':'brief'}");
+    rig_clear(&rig);
+    rig_send(&rig, "host.stop.{H}", "{}");
+    struct wisp_lattice_action *save = rig_take(&rig, WISP_LATTICE_SAVE, NULL);
+    WISP_CLEANUP_JSON json_t *saved = rig_parse(save->payload);
+    CHECK_JSON(&rig, saved, "{'components':[],'providers':[],'labels':{'zone':'b','rack':'7','disk':null}}");
+    struct wisp_err err = {0};
+    rig_new_empty(&again, &options);
+    CHECK_FAILS(wisp_lattice_restore(again.lattice,
+                                     WISP_STR("{\"components\":[],\"providers\":[],\"labels\":{\"a\":7}}"), &err),
+                INVALID);
+    CHECK_OK(wisp_lattice_restore(again.lattice, save->payload, &err), &err);
+    WISP_CLEANUP_JSON json_t *inventory = wisp_lattice_inventory(again.lattice, again.now);
+    const json_t *after = json_object_get(inventory, "labels");
+    CHECK_STR(wisp_json_str(after, "zone"), "b");
+    CHECK_STR(wisp_json_str(after, "rack"), "7");
+    CHECK(!json_object_get(after, "disk"));
+    CHECK(json_equal(after, wisp_lattice_startup_labels(again.lattice)));
+}

@@ -63,12 +63,44 @@ static void tell_labels(struct wisp_lattice *lattice)
                        json_pack("{s:s, s:O}", "host_id", lattice->host_id, "labels", lattice->labels));
 }
 
-/* Events and replies that are queued hold the old set: a new one takes its place. */
-static json_t *new_labels(struct wisp_lattice *lattice)
+/* Events and replies that are queued hold the old set: a new one takes its place. `value` null: without it. */
+static void edit_label(struct wisp_lattice *lattice, struct wisp_str key, json_t *value)
 {
     json_t *labels = json_copy(lattice->labels);
     json_decref(lattice->labels);
-    return lattice->labels = labels;
+    lattice->labels = labels;
+    if (json_is_null(value))
+        json_object_deln(labels, key.ptr, key.len);
+    else
+        json_object_setn_nocheck(labels, key.ptr, key.len, value);
+}
+
+static void change_label(struct wisp_lattice *lattice, struct wisp_str key, json_t *value)
+{
+    edit_label(lattice, key, value);
+    json_object_setn_nocheck(lattice->label_edits, key.ptr, key.len, value);
+    if (json_is_null(value) && !json_object_getn(lattice->startup_labels, key.ptr, key.len))
+        json_object_deln(lattice->label_edits, key.ptr, key.len);
+    wisp_lattice_save_touch(lattice);
+    tell_labels(lattice);
+}
+
+int wisp_lattice_labels_restore(struct wisp_lattice *lattice, json_t *edits, struct wisp_err *err)
+{
+    const char *key;
+    json_t *value;
+    if (edits && (!json_is_object(edits) || json_object_size(edits) > LABELS_MAX))
+        return wisp_err_set(err, WISP_ERR_INVALID, "the labels are no map, or too many");
+    json_object_foreach(edits, key, value) if (!json_is_string(value) && !json_is_null(value)) return wisp_err_set(
+        err, WISP_ERR_INVALID, "label `%s` is no text", key);
+    json_object_foreach(edits, key, value)
+    {
+        edit_label(lattice, wisp_str_from(key), value);
+        json_object_set(lattice->label_edits, key, value);
+    }
+    json_decref(lattice->startup_labels);
+    lattice->startup_labels = json_incref(lattice->labels);
+    return 0;
 }
 
 void wisp_lattice_label_put(struct wisp_lattice *lattice, struct wisp_lattice_command *command)
@@ -88,8 +120,7 @@ void wisp_lattice_label_put(struct wisp_lattice *lattice, struct wisp_lattice_co
         wisp_lattice_refuse(lattice, &command->reply, err.text);
         return;
     }
-    json_object_setn_nocheck(new_labels(lattice), key.ptr, key.len, json_object_get(request, "value"));
-    tell_labels(lattice);
+    change_label(lattice, key, json_object_get(request, "value"));
     wisp_lattice_answer(lattice, &command->reply, "successfully put label", NULL);
 }
 
@@ -110,8 +141,8 @@ void wisp_lattice_label_del(struct wisp_lattice *lattice, struct wisp_lattice_co
         wisp_lattice_answer(lattice, &command->reply, "successfully deleted label (no such label)", NULL);
         return;
     }
-    json_object_deln(new_labels(lattice), key.ptr, key.len);
-    tell_labels(lattice);
+    WISP_CLEANUP_JSON json_t *gone = json_null();
+    change_label(lattice, key, gone);
     wisp_lattice_answer(lattice, &command->reply, "successfully deleted label", NULL);
 }
 

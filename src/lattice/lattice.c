@@ -437,6 +437,7 @@ int wisp_lattice_new(struct wisp_lattice **ret_lattice, const struct wisp_lattic
     lattice->waiting_components = json_object();
     lattice->waiting_providers = json_object();
     lattice->startup_labels = json_incref(lattice->labels);
+    lattice->label_edits = json_object();
     r = make_host_key(lattice, options->host_seed, err);
     if (r < 0) {
         wisp_lattice_free(lattice);
@@ -485,6 +486,7 @@ void wisp_lattice_free(struct wisp_lattice *lattice)
     wisp_nkey_wipe(&lattice->xkey);
     json_decref(lattice->labels);
     json_decref(lattice->startup_labels);
+    json_decref(lattice->label_edits);
     json_decref(lattice->borrowed);
     json_decref(lattice->waiting_components);
     json_decref(lattice->waiting_providers);

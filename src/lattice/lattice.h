@@ -176,7 +176,8 @@ enum wisp_lattice_action_kind {
     WISP_LATTICE_BUILTIN_REMOVE, /* id; builtin.id: done when it takes no more calls */
     WISP_LATTICE_HTTP,           /* routes: all of them, replaces the earlier ones */
     WISP_LATTICE_SAVE, /* payload: JSON of what runs here, to be given to wisp_lattice_restore after a restart; after
-                        * every change of it. A host that was told to stop (host.stop) saves that it runs nothing */
+                        * every change of it, and labels set by command. A host that was told to stop (host.stop)
+                        * saves that it runs nothing */
     WISP_LATTICE_STOP_HOST, /* timeout_ms: finish what is in flight and end */
     WISP_LATTICE_LOG,       /* level, text: something people should know */
 };

@@ -308,6 +308,7 @@ struct wisp_lattice {
     char host_id[WISP_NKEY_PUBLIC_LEN + 1], xkey_text[WISP_NKEY_PUBLIC_LEN + 1];
     char *host_token;
     json_t *labels, *startup_labels;
+    json_t *label_edits; /* what commands made of them: key to text, or to null where it was deleted */
 
     bool is_connected, is_started, is_stopping;
     bool is_unreachable; /* the state says so */
@@ -608,6 +609,9 @@ void wisp_lattice_deliveries_repeat(struct wisp_lattice_unit *unit);
 void wisp_lattice_save_touch(struct wisp_lattice *lattice); /* what runs here has changed */
 void wisp_lattice_save_nothing(struct wisp_lattice *lattice);
 void wisp_lattice_restore_begin(struct wisp_lattice *lattice);
+/* What `label_edits` was. INVALID: nothing of the kind. */
+int wisp_lattice_labels_restore(struct wisp_lattice *lattice, json_t *edits, struct wisp_err *err)
+    __attribute__((warn_unused_result));
 /* It runs, or has been commanded otherwise: no more to be started again. */
 void wisp_lattice_restored(struct wisp_lattice_unit *unit);
 

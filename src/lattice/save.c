@@ -3,9 +3,11 @@
  * secrets are away) stays in the list and is tried again until it runs or somebody commands otherwise.
  *
  *     {"components": [{component_id, component_ref, count, config, annotations}],
- *      "providers": [{provider_id, provider_ref, config, annotations}]}
+ *      "providers": [{provider_id, provider_ref, config, annotations}],
+ *      "labels": {key: text, or null where it was deleted}}
  *
- * The entries are requests as the control subjects take them. */
+ * The entries are requests as the control subjects take them. Labels are those that commands changed; they outlive a
+ * host.stop, as the host's key does. */
 #include "lattice/lattice_priv.h"
 
 #include "base/log.h"
@@ -39,11 +41,12 @@ static json_t *requests_of(const struct wisp_table *table, json_t *waiting)
     return requests;
 }
 
-static void emit(struct wisp_lattice *lattice)
+static void emit(struct wisp_lattice *lattice, json_t *components_take, json_t *providers_take)
 {
     WISP_CLEANUP_JSON json_t *saved = json_object();
-    json_object_set_new(saved, "components", requests_of(&lattice->components, lattice->waiting_components));
-    json_object_set_new(saved, "providers", requests_of(&lattice->providers, lattice->waiting_providers));
+    json_object_set_new(saved, "components", components_take);
+    json_object_set_new(saved, "providers", providers_take);
+    if (json_object_size(lattice->label_edits)) json_object_set(saved, "labels", lattice->label_edits);
     wisp_lattice_emit(lattice, WISP_LATTICE_SAVE)->payload = wisp_lattice_keep_json(lattice, saved);
 }
 
@@ -53,7 +56,8 @@ static void save_due(struct wisp_lattice_timer *timer, void *env)
     struct wisp_lattice *lattice = env;
     size_t pause_ms = (lattice->components.count + lattice->providers.count) / UNITS_PER_PAUSE_MS;
     lattice->save_due_ms = lattice->now.now_ms + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
-    emit(lattice);
+    emit(lattice, requests_of(&lattice->components, lattice->waiting_components),
+         requests_of(&lattice->providers, lattice->waiting_providers));
 }
 
 void wisp_lattice_save_touch(struct wisp_lattice *lattice)
@@ -67,7 +71,7 @@ void wisp_lattice_save_touch(struct wisp_lattice *lattice)
 void wisp_lattice_save_nothing(struct wisp_lattice *lattice)
 {
     wisp_lattice_timer_disarm(lattice, &lattice->save);
-    wisp_lattice_emit(lattice, WISP_LATTICE_SAVE)->payload = WISP_STR("{\"components\":[],\"providers\":[]}");
+    emit(lattice, json_array(), json_array());
 }
 
 /* --- restoring --- */
@@ -89,6 +93,7 @@ int wisp_lattice_restore(struct wisp_lattice *lattice, struct wisp_str saved, st
     const json_t *components = json_object_get(json, "components"), *providers = json_object_get(json, "providers");
     if (!json_is_array(components) || !json_is_array(providers))
         return wisp_err_set(err, WISP_ERR_INVALID, "not a list of components and one of providers");
+    if ((r = wisp_lattice_labels_restore(lattice, json_object_get(json, "labels"), err)) < 0) return r;
     take_entries(lattice->waiting_components, components, "component_id");
     take_entries(lattice->waiting_providers, providers, "provider_id");
     return 0;

@@ -48,6 +48,10 @@ class RealHost(lattice_cli_test.LatticeVerbs):
         self.assertEqual(self.json("get", "inventory", self.id)["inventories"][0]["labels"]["zone"], "eu")
         self.succeeds("label", hosts[0]["friendly_name"], "--delete", "zone")
         self.assertNotIn("zone", self.json("get", "inventory")["inventories"][0]["labels"])
+        self.succeeds("label", self.id, "rack=7")
+        self.succeeds("down")
+        self.succeeds("up", "-d", "--nats-port", self.port, "--label", "rack=8")
+        self.assertEqual(self.json("get", "inventory", self.id)["inventories"][0]["labels"]["rack"], "7")
 
     def test_life_of_a_component(self):
         path = self.built("adder")
