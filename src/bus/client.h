@@ -23,8 +23,8 @@ enum wisp_bus_state {
 };
 
 struct wisp_bus_client_options {
-    /* "nats://[USER[:PASSWORD]@|TOKEN@]HOST[:PORT]", "tls://…", "unix:/PATH", or "HOST[:PORT]"; several, in order of
-     * preference after a shuffle. Servers that a server tells of are added. */
+    /* "nats://[USER[:PASSWORD]@|TOKEN@]HOST[:PORT]", "tls://…", "unix:/PATH", or "HOST[:PORT]"; several are
+     * shuffled, but Unix sockets come first. Servers that a server tells of are added. */
     const char *const *urls;
     size_t n_urls;
     int fd;           /* a connected stream socket, taken over, when there are no urls. Never connected again */

@@ -168,14 +168,20 @@ int wisp_bus_servers_add(struct wisp_bus_servers *servers, struct wisp_str url, 
     return r;
 }
 
+static void swap(struct wisp_bus_server_url *a, struct wisp_bus_server_url *b)
+{
+    struct wisp_bus_server_url moved = *a;
+    *a = *b;
+    *b = moved;
+}
+
 void wisp_bus_servers_shuffle(struct wisp_bus_servers *servers, uint64_t (*random)(void))
 {
-    for (size_t n = servers->count; n > 1; n--) {
-        size_t other = (size_t)(random() % n);
-        struct wisp_bus_server_url moved = servers->list[n - 1];
-        servers->list[n - 1] = servers->list[other];
-        servers->list[other] = moved;
-    }
+    struct wisp_bus_server_url *list = servers->list;
+    size_t n_near = 0; /* nothing is nearer than a Unix socket */
+    for (size_t i = 0; i < servers->count; i++)
+        if (list[i].path) swap(&list[i], &list[n_near++]);
+    for (size_t n = servers->count; n > n_near + 1; n--) swap(&list[n - 1], &list[n_near + random() % (n - n_near)]);
 }
 
 void wisp_bus_servers_put_last(struct wisp_bus_servers *servers, size_t current)

@@ -82,11 +82,9 @@ static int refuse_running_hosts(const struct wisp_paths *paths, struct wisp_err 
     DIR *directory = opendir(base);
     int r = 0;
     for (struct dirent *entry; directory && r == 0 && (entry = readdir(directory));) {
-        char state[WISP_PATH_MAX + NAME_MAX + 2];
         struct wisp_paths lattice;
         if (entry->d_name[0] == '.') continue;
-        snprintf(state, sizeof state, "%s/%s", base, entry->d_name);
-        if (wisp_paths_init(&lattice, state, entry->d_name, NULL) < 0) continue;
+        if (wisp_paths_init(&lattice, base, entry->d_name, NULL) < 0) continue;
         for (uint32_t i = 0; i < WISP_PATHS_HOSTS_MAX && r == 0; i++) {
             int pid = wisp_paths_running_pid(&lattice, i);
             if (pid)

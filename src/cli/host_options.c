@@ -61,7 +61,7 @@ static const struct wisp_arg_option options[] = {
      FIELD(state),
      .env = "WISP_STATE",
      .completion = WISP_COMPLETE_DIRS,
-     .help = "state of this machine's hosts [~/.local/state/wisp/LATTICE]"},
+     .help = "state of this machine's hosts, a directory for each lattice [~/.local/state/wisp]"},
     TEXT("host-seed", "SEED", host_seed, "WISP_HOST_SEED WASMCLOUD_HOST_SEED",
          "the host's nkey seed, SN… [kept in the state]"),
     {.name = "workers",

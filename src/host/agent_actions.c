@@ -434,7 +434,7 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
                    .timeout_ms = options->lattice.policy_timeout_ms},
     };
     static char socket_url[WISP_PATH_MAX + 8], rpc_url[256]; /* one process, one agent */
-    static const char *urls[1];
+    static const char *urls[2];
     const char *const *all = urls;
     snprintf(socket_url, sizeof socket_url, "unix:%s", agent->paths.socket);
     snprintf(rpc_url, sizeof rpc_url, "%s", wisp_bus_client_url(agent->rpc));
@@ -443,8 +443,11 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
         urls[0] = rpc_url;
     else if (options->n_nats_urls)
         all = options->nats_urls, fleet.bus.n_urls = options->n_nats_urls;
+    else if (agent->server ||
+             access(agent->paths.socket, F_OK) == 0) /* the bus may pass to a host of another lattice */
+        urls[0] = socket_url, urls[1] = agent->bus_url, fleet.bus.n_urls = 2;
     else
-        urls[0] = agent->server || access(agent->paths.socket, F_OK) == 0 ? socket_url : agent->bus_url;
+        urls[0] = agent->bus_url;
     fleet.bus.urls = all;
     return wisp_fleet_new(&agent->fleet, &agent->loop, &fleet, err);
 }
@@ -481,8 +484,9 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     options.n_builtin_kinds = wisp_capability_n_kinds;
     int r = wisp_lattice_new(&agent->lattice, &options, wisp_agent_now(agent), err);
     explicit_bzero(seed, sizeof seed);
-    if (r == 0) r = open_fleet(agent, err);
     if (r < 0) return r;
+    restore(agent);
+    if ((r = open_fleet(agent, err)) < 0) return r;
     wisp_providers_set_handler(agent->providers,
                                &(struct wisp_providers_handler){on_provider_done, on_provider_news, on_ended, agent});
     if (agent->admin)
@@ -490,7 +494,6 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
                                                  agent->options->lattice.lattice, wisp_lattice_host_id(agent->lattice),
                                                  agent->fleet, agent->server, agent->telemetry});
     wisp_agent_telemetry_begin(agent);
-    restore(agent);
     wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
     wisp_agent_perform_all(agent);
     return wisp_agent_app_open(agent, err);

@@ -39,22 +39,26 @@ static int base_directory(const char *xdg, const char *fallback, char *out, stru
     return 0;
 }
 
-static int state_directory(struct wisp_paths *paths, const char *state, const char *lattice, struct wisp_err *err)
+/* `--state` or the variable, made absolute, else the user's. */
+static int state_root(const char *state, char out[WISP_PATH_MAX], struct wisp_err *err)
 {
     if (!state) state = variable("WISP_STATE");
-    if (state) {
-        char cwd[WISP_PATH_MAX] = "";
-        if (*state != '/' && !getcwd(cwd, sizeof cwd)) return wisp_err_os(err, errno, "current directory");
-        int n = snprintf(paths->state, sizeof paths->state, "%s%s%s", cwd, *cwd ? "/" : "", state);
-        if (n >= (int)sizeof paths->state) return wisp_err_set(err, WISP_ERR_INVALID, "the path is too long");
-        return 0;
-    }
-    char base[WISP_PATH_MAX];
-    int r = base_directory("XDG_STATE_HOME", ".local/state", base, err);
+    if (!state) return base_directory("XDG_STATE_HOME", ".local/state", out, err);
+    char cwd[WISP_PATH_MAX] = "";
+    if (*state != '/' && !getcwd(cwd, sizeof cwd)) return wisp_err_os(err, errno, "current directory");
+    int n = snprintf(out, WISP_PATH_MAX, "%s%s%s", cwd, *cwd ? "/" : "", state);
+    return n < WISP_PATH_MAX ? 0 : wisp_err_set(err, WISP_ERR_INVALID, "the path is too long");
+}
+
+static int state_directory(struct wisp_paths *paths, const char *state, const char *lattice, struct wisp_err *err)
+{
+    char root[WISP_PATH_MAX];
+    int r = state_root(state, root, err);
     if (r < 0) return r;
-    int n = snprintf(paths->state, sizeof paths->state, "%s/%s", base, lattice);
-    if (n >= (int)sizeof paths->state) return wisp_err_set(err, WISP_ERR_INVALID, "the path is too long");
-    return 0;
+    if (!*lattice || *lattice == '.' || strchr(lattice, '/'))
+        return wisp_err_set(err, WISP_ERR_INVALID, "`%s` can't be the name of a lattice", lattice);
+    int n = snprintf(paths->state, sizeof paths->state, "%s/%s", root, lattice);
+    return n < (int)sizeof paths->state ? 0 : wisp_err_set(err, WISP_ERR_INVALID, "the path is too long");
 }
 
 static void join(char out[WISP_PATH_MAX], const char *directory, const char *name)

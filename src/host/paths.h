@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a host keeps things.
  *
- *     STATE = --state, $WISP_STATE, or $XDG_STATE_HOME/wisp/LATTICE (~/.local/state/wisp/LATTICE)
+ *     STATE = DIR/LATTICE, where DIR is --state, $WISP_STATE, or $XDG_STATE_HOME/wisp (~/.local/state/wisp)
  *
  *     STATE/bus.sock               the embedded bus
  *     STATE/state.db               links, configs, claims of the lattice (the owner's)
  *     STATE/host-N/lock            held by the running host number N of this machine: 0, 1, ...
  *     STATE/host-N/seed            its key
- *     STATE/host-N/running.json    what it ran last
+ *     STATE/host-N/running.json    what it ran last, and labels set by command
  *     STATE/host-N/pid             of its control process
  *     STATE/host-N/wisp.log        its log when detached; wisp.log.1 … are older
  *     STATE/host-N/worker-PID.sock hand-over of listening sockets
@@ -30,7 +30,7 @@ struct wisp_paths {
     uint32_t host_number;
 };
 
-/* Fills in the paths of a lattice; makes nothing. `state` NULL: variables or default. `host` is that of number 0.
+/* Fills in the paths of a lattice; makes nothing. `state` (DIR) NULL: variables or default. `host` is that of number 0.
  * INVALID when HOME is not set or a path would be too long (Unix sockets allow 107 bytes). */
 int wisp_paths_init(struct wisp_paths *paths, const char *state, const char *lattice, struct wisp_err *err)
     __attribute__((warn_unused_result));

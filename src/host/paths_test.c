@@ -55,11 +55,28 @@ TEST(directories_of_others_are_refused)
     struct wisp_paths paths;
     struct wisp_err err = {0};
     char path[64];
-    snprintf(path, sizeof path, "%s/host-0", folder());
+    snprintf(path, sizeof path, "%s/default", folder());
+    CHECK_INT(mkdir(path, 0700), 0);
+    strcat(path, "/host-0");
     CHECK_INT(mkdir(path, 0700), 0);
     CHECK_INT(chmod(path, 0777), 0);
     CHECK_OK(wisp_paths_init(&paths, folder(), "default", &err), &err);
     CHECK_FAILS(wisp_paths_claim_host(&paths, &err), DENIED);
+    remove_folder();
+}
+
+TEST(lattices_share_no_directory)
+{
+    struct wisp_paths first, second;
+    struct wisp_err err = {0};
+    CHECK_OK(wisp_paths_init(&first, folder(), "default", &err), &err);
+    CHECK_OK(wisp_paths_init(&second, folder(), "other", &err), &err);
+    CHECK_OK(wisp_paths_claim_host(&first, &err), &err);
+    CHECK_OK(wisp_paths_claim_host(&second, &err), &err);
+    CHECK_INT(second.host_number, 0);
+    CHECK(strcmp(first.host, second.host) != 0);
+    CHECK_FAILS(wisp_paths_init(&second, folder(), "../default", &err), INVALID);
+    wisp_paths_deinit(&first);
     remove_folder();
 }
 

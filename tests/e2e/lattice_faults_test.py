@@ -218,7 +218,7 @@ class FaultsTest(wisp.Case):
 
     def test_duplicate_host_id_is_told(self):
         host = self.begin()
-        seed_path = os.path.join(self.lattice.state, "host-0", "seed")
+        seed_path = os.path.join(self.lattice.state, "default", "host-0", "seed")
         with open(seed_path) as file:
             seed = file.read().strip()
         twin = self.lattice.host("--heartbeat-interval-seconds", "1", env={"WASMCLOUD_HOST_SEED": seed})
