@@ -236,8 +236,10 @@ static void greet(struct wisp_bus_client *client)
 {
     bool is_offered =
         wisp_json_bool(client->info, "tls_required", false) || wisp_json_bool(client->info, "tls_available", false);
-    bool is_wanted = wisp_json_bool(client->info, "tls_required", false) || client->tls.is_required ||
-                     current_server(client)->wants_tls;
+    /* A Unix socket has none and needs none. */
+    bool is_away = !current_server(client)->path,
+         is_asked = client->tls.is_required || current_server(client)->wants_tls;
+    bool is_wanted = wisp_json_bool(client->info, "tls_required", false) || (is_away && is_asked);
     if (client->link->tls || !is_wanted) {
         log_in(client);
     } else if (!is_offered) {

@@ -279,8 +279,9 @@ static int check_options(const struct wisp_bus_server_options *options, struct w
     if (options->token && !options->token[0]) return wisp_err_set(err, WISP_ERR_INVALID, "the bus's token is empty");
     if (!options->tls.cert_path != !options->tls.key_path)
         return wisp_err_set(err, WISP_ERR_INVALID, "TLS needs a certificate and its key");
-    if (options->tls.client_ca_path && !options->tls.cert_path)
-        return wisp_err_set(err, WISP_ERR_INVALID, "client certificates need TLS: a certificate and its key");
+    if ((options->tls.client_ca_path || options->tls.is_first) && !options->tls.cert_path)
+        return wisp_err_set(err, WISP_ERR_INVALID, "%s TLS: a certificate and its key",
+                            options->tls.is_first ? "TLS before all else needs" : "client certificates need");
     if (options->payload_bytes_max > WISP_BUS_SIDE_PAYLOAD_MAX)
         return wisp_err_set(err, WISP_ERR_INVALID, "messages may have %d bytes at most", WISP_BUS_SIDE_PAYLOAD_MAX);
     return 0;
@@ -354,6 +355,7 @@ static struct wisp_bus_server *new_server(uv_loop_t *loop, const struct wisp_bus
     server->loop = loop;
     server->port = parts->port;
     server->tls = WISP_TAKE(parts->tls);
+    server->is_tls_first = options->tls.is_first;
     server->diag_fd = WISP_TAKE_FD(parts->diag_fd);
     server->checks_owner = server->diag_fd >= 0;
     server->unix_path = dup_or_null(options->unix_path);

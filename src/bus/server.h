@@ -24,6 +24,7 @@ struct wisp_bus_server_options {
     struct {
         const char *cert_path, *key_path; /* NULL: no TLS */
         const char *client_ca_path;       /* clients must have a certificate of this CA */
+        bool is_first;                    /* the handshake comes before INFO */
     } tls;
     size_t payload_bytes_max;   /* 0: WISP_BUS_PAYLOAD_MAX */
     size_t pending_bytes_max;   /* of one client; more: cut off as a slow consumer. 0: 64 MiB */

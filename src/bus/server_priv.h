@@ -31,7 +31,7 @@ struct wisp_bus_socket {
     struct wisp_link scheduled; /* of those to be settled; alone when it is not */
     struct wisp_link stalled;
     bool is_reading, is_shut, is_closing;
-    bool wants_tls; /* the handshake follows INFO */
+    bool wants_tls; /* the handshake follows INFO, if it was not first */
     struct wisp_tls *tls;
     struct wisp_buf sending; /* with libuv until on_written */
     size_t sending_left;     /* when last looked at */
@@ -71,6 +71,7 @@ struct wisp_bus_server {
     uv_prepare_t before_sleep;
     int diag_fd; /* -1: not needed */
     SSL_CTX *tls;
+    bool is_tls_first;
     char *unix_path;
     uint64_t unix_device, unix_inode;
     uint16_t port;

@@ -302,6 +302,7 @@ static void begin(struct wisp_bus_socket *socket, const struct wisp_bus_peer *pe
     wisp_ring_init(&socket->stalled);
     socket->wants_tls = peer->uses_tls;
     wisp_bus_server_look_at_clock(server);
+    if (peer->uses_tls && server->is_tls_first) socket->tls = wisp_tls_new(server->tls);
     wisp_bus_conn_init(&socket->conn, &server->broker, peer);
 }
 

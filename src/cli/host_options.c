@@ -19,6 +19,15 @@ static const char *const booleans[] = {"false", "true", NULL};
 #define FIELD(name) .offset = offsetof(struct wisp_host_values, name)
 #define TEXT(flag, what, field, variable, text)                                                                        \
     {.name = flag, .kind = WISP_ARG_TEXT, .value = what, FIELD(field), .env = variable, .help = text}
+#define FILE_(flag, others, field, variable, text)                                                                     \
+    {.name = flag,                                                                                                     \
+     .aliases = others,                                                                                                \
+     .kind = WISP_ARG_TEXT,                                                                                            \
+     .value = "FILE",                                                                                                  \
+     FIELD(field),                                                                                                     \
+     .env = variable,                                                                                                  \
+     .completion = WISP_COMPLETE_FILES,                                                                                \
+     .help = text}
 #define FLAG(flag, field, variable, text)                                                                              \
     {.name = flag, .kind = WISP_ARG_FLAG, FIELD(field), .env = variable, .help = text}
 #define PORT(flag, field, variable, text)                                                                              \
@@ -105,6 +114,13 @@ static const struct wisp_arg_option options[] = {
      .help = "credentials file"},
     TEXT("nats-jwt", "JWT", nats_jwt, "WASMCLOUD_NATS_JWT", "user JWT, with --nats-seed"),
     TEXT("nats-seed", "SEED", nats_seed, "WASMCLOUD_NATS_SEED", "user nkey seed"),
+    FLAG("nats-tls", nats_tls, "WISP_NATS_TLS", "the bus must have TLS"),
+    FLAG("nats-tls-first", nats_tls_first, "WISP_NATS_TLS_FIRST", "TLS before the server's greeting"),
+    FILE_("nats-tls-ca-file", "nats-tls-ca tlsca", nats_ca, "WISP_NATS_TLS_CA_FILE NATS_CA",
+          "CA of its certificate; TLS is then a must"),
+    FILE_("nats-tls-cert-file", "nats-tls-cert tlscert", nats_cert, "WISP_NATS_TLS_CERT_FILE NATS_CERT",
+          "the host's certificate, for a bus that asks for one; TLS is then a must"),
+    FILE_("nats-tls-key-file", "nats-tls-key tlskey", nats_key, "WISP_NATS_TLS_KEY_FILE NATS_KEY", "its key"),
     {.name = "js-domain",
      .aliases = "wasmcloud-js-domain nats-js-domain",
      .kind = WISP_ARG_TEXT,
@@ -116,6 +132,7 @@ static const struct wisp_arg_option options[] = {
          "of the embedded bus; needed to listen wider than on loopback"),
     TEXT("bus-tls-cert", "FILE", bus_tls_cert, "WISP_BUS_TLS_CERT", "certificate of the embedded bus"),
     TEXT("bus-tls-key", "FILE", bus_tls_key, "WISP_BUS_TLS_KEY", "its key"),
+    FLAG("bus-tls-first", bus_tls_first, "WISP_BUS_TLS_FIRST", "TLS before its greeting"),
     TEXT("bus-tls-client-ca", "FILE", bus_tls_ca, "WISP_BUS_TLS_CLIENT_CA", "clients need a certificate of this CA"),
 
     TEXT("ctl-host", "HOST", ctl_host, "WASMCLOUD_CTL_HOST", "control connection, if other than --nats-host"),
@@ -131,7 +148,9 @@ static const struct wisp_arg_option options[] = {
      .help = "its credentials file"},
     FLAG("ctl-tls", ctl_tls, "WASMCLOUD_CTL_TLS", "it uses TLS"),
     FLAG("ctl-tls-first", ctl_tls_first, "WASMCLOUD_CTL_TLS_FIRST", "TLS before the server's greeting"),
-    TEXT("ctl-tls-ca-file", "FILE", ctl_ca, "WASMCLOUD_CTL_TLS_CA_FILE", "its CA"),
+    FILE_("ctl-tls-ca-file", NULL, ctl_ca, "WASMCLOUD_CTL_TLS_CA_FILE", "its CA"),
+    FILE_("ctl-tls-cert-file", NULL, ctl_cert, "WISP_CTL_TLS_CERT_FILE", "the host's certificate for it"),
+    FILE_("ctl-tls-key-file", NULL, ctl_key, "WISP_CTL_TLS_KEY_FILE", "its key"),
     TEXT("rpc-host", "HOST", rpc_host, "WASMCLOUD_RPC_HOST", "connection of calls, if other than that of control"),
     PORT("rpc-port", rpc_port, "WASMCLOUD_RPC_PORT", "its port"),
     TEXT("rpc-jwt", "JWT", rpc_jwt, "WASMCLOUD_RPC_JWT", "its user JWT"),
@@ -145,7 +164,9 @@ static const struct wisp_arg_option options[] = {
      .help = "its credentials file"},
     FLAG("rpc-tls", rpc_tls, "WASMCLOUD_RPC_TLS", "it uses TLS"),
     FLAG("rpc-tls-first", rpc_tls_first, "WASMCLOUD_RPC_TLS_FIRST", "TLS before the server's greeting"),
-    TEXT("rpc-tls-ca-file", "FILE", rpc_ca, "WASMCLOUD_RPC_TLS_CA_FILE", "its CA"),
+    FILE_("rpc-tls-ca-file", NULL, rpc_ca, "WASMCLOUD_RPC_TLS_CA_FILE", "its CA"),
+    FILE_("rpc-tls-cert-file", NULL, rpc_cert, "WISP_RPC_TLS_CERT_FILE", "the host's certificate for it"),
+    FILE_("rpc-tls-key-file", NULL, rpc_key, "WISP_RPC_TLS_KEY_FILE", "its key"),
     TEXT("ctl-topic-prefix", "PREFIX", topic_prefix, "WASMCLOUD_CTL_TOPIC_PREFIX", "of control subjects [wasmbus.ctl]"),
     MILLISECONDS("rpc-timeout-ms", NULL, rpc_timeout_ms, "WASMCLOUD_RPC_TIMEOUT_MS", "of health checks [2000]"),
     {.name = "heartbeat-interval-seconds",
@@ -380,15 +401,51 @@ static const char *const *split_list(struct wisp_arena *arena, const char *text,
     return items;
 }
 
-static struct wisp_agent_connection connection(const struct wisp_host_values *values, const char *host, uint32_t port,
-                                               const char *jwt, const char *seed, const char *creds)
+/* What a connection has no setting of its own for is that of --nats-*; kinds of credentials are not mixed. */
+static void fall_back(struct wisp_agent_connection *own, const struct wisp_host_values *values)
 {
-    bool has_own = jwt || seed || creds;
-    return (struct wisp_agent_connection){.host = host ? host : values->nats_host,
-                                          .port = port ? port : values->nats_port,
-                                          .jwt = has_own ? jwt : values->nats_jwt,
-                                          .seed = has_own ? seed : values->nats_seed,
-                                          .creds_path = has_own ? creds : values->nats_creds};
+    if (!own->host) own->host = values->nats_host;
+    if (!own->port) own->port = values->nats_port;
+    if (!own->jwt && !own->seed && !own->creds_path) {
+        own->jwt = values->nats_jwt;
+        own->seed = values->nats_seed;
+        own->creds_path = values->nats_creds;
+    }
+    if (!own->tls_ca_path) own->tls_ca_path = values->nats_ca;
+    if (!own->tls_cert_path) {
+        own->tls_cert_path = values->nats_cert;
+        own->tls_key_path = values->nats_key;
+    }
+    own->is_tls = own->is_tls || values->nats_tls || own->tls_ca_path || own->tls_cert_path;
+    own->is_tls_first = own->is_tls_first || values->nats_tls_first;
+}
+
+static void fill_connections(const struct wisp_host_values *values, struct wisp_agent_options *agent)
+{
+    agent->ctl = (struct wisp_agent_connection){.host = values->ctl_host,
+                                                .port = values->ctl_port,
+                                                .jwt = values->ctl_jwt,
+                                                .seed = values->ctl_seed,
+                                                .creds_path = values->ctl_creds,
+                                                .is_tls = values->ctl_tls,
+                                                .is_tls_first = values->ctl_tls_first,
+                                                .tls_ca_path = values->ctl_ca,
+                                                .tls_cert_path = values->ctl_cert,
+                                                .tls_key_path = values->ctl_key};
+    agent->rpc = (struct wisp_agent_connection){.host = values->rpc_host,
+                                                .port = values->rpc_port,
+                                                .jwt = values->rpc_jwt,
+                                                .seed = values->rpc_seed,
+                                                .creds_path = values->rpc_creds,
+                                                .is_tls = values->rpc_tls,
+                                                .is_tls_first = values->rpc_tls_first,
+                                                .tls_ca_path = values->rpc_ca,
+                                                .tls_cert_path = values->rpc_cert,
+                                                .tls_key_path = values->rpc_key};
+    agent->has_own_rpc =
+        values->rpc_host || values->rpc_port || values->rpc_jwt || values->rpc_seed || values->rpc_creds;
+    fall_back(&agent->ctl, values);
+    fall_back(&agent->rpc, values);
 }
 
 /* The flag says no, the variable says whether. */
@@ -416,6 +473,11 @@ static int check(const struct wisp_host_values *values, struct wisp_err *err)
         return wisp_err_set(err, WISP_ERR_USAGE, "flag `--policy-changes-topic` needs --policy-topic");
     if ((values->oci_user || values->oci_password) && !values->oci_registry)
         return wisp_err_set(err, WISP_ERR_USAGE, "flags `--oci-user` and `--oci-password` need --oci-registry");
+    if (!values->nats_cert != !values->nats_key || !values->ctl_cert != !values->ctl_key ||
+        !values->rpc_cert != !values->rpc_key)
+        return wisp_err_set(err, WISP_ERR_USAGE,
+                            "a certificate (--nats-tls-cert-file, --ctl-..., --rpc-...) and its "
+                            "key belong together");
     if (!values->bus_tls_cert != !values->bus_tls_key)
         return wisp_err_set(err, WISP_ERR_USAGE, "flags `--bus-tls-cert` and `--bus-tls-key` belong together");
     return 0;
@@ -501,6 +563,7 @@ int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp
         .bus_tls_cert_path = values->bus_tls_cert,
         .bus_tls_key_path = values->bus_tls_key,
         .bus_tls_client_ca_path = values->bus_tls_ca,
+        .is_bus_tls_first = values->bus_tls_first,
         .n_workers = values->n_workers,
         .memory_bytes_max = values->memory_bytes_max,
         .timeout_ms = values->execution_ms,
@@ -512,14 +575,7 @@ int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp
         .log_format = values->structured_logging ? WISP_LOG_JSON : (enum wisp_log_format)values->log_format,
         .admin_address = values->admin_address,
     };
-    ret_options->ctl =
-        connection(values, values->ctl_host, values->ctl_port, values->ctl_jwt, values->ctl_seed, values->ctl_creds);
-    ret_options->ctl.is_tls = values->ctl_tls;
-    ret_options->ctl.is_tls_first = values->ctl_tls_first;
-    ret_options->ctl.tls_ca_path = values->ctl_ca;
-    ret_options->rpc =
-        (struct wisp_agent_connection){values->rpc_host,  values->rpc_port, values->rpc_jwt,       values->rpc_seed,
-                                       values->rpc_creds, values->rpc_tls,  values->rpc_tls_first, values->rpc_ca};
+    fill_connections(values, ret_options);
     fill_artifacts(values, arena, &ret_options->artifacts);
     r = fill_telemetry(values, arena, ret_options, err);
     if (r < 0) return r;

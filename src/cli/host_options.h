@@ -12,12 +12,13 @@ struct wisp_host_values {
 
     struct wisp_arg_list nats_urls;
     const char *nats_host, *nats_jwt, *nats_seed, *nats_creds;
+    const char *nats_ca, *nats_cert, *nats_key;
     uint32_t nats_port;
     bool connect_only;
-    const char *ctl_host, *ctl_jwt, *ctl_seed, *ctl_creds, *ctl_ca;
-    const char *rpc_host, *rpc_jwt, *rpc_seed, *rpc_creds, *rpc_ca;
+    const char *ctl_host, *ctl_jwt, *ctl_seed, *ctl_creds, *ctl_ca, *ctl_cert, *ctl_key;
+    const char *rpc_host, *rpc_jwt, *rpc_seed, *rpc_creds, *rpc_ca, *rpc_cert, *rpc_key;
     uint32_t ctl_port, rpc_port;
-    bool ctl_tls, ctl_tls_first, rpc_tls, rpc_tls_first;
+    bool nats_tls, nats_tls_first, ctl_tls, ctl_tls_first, rpc_tls, rpc_tls_first, bus_tls_first;
     const char *bus_token, *bus_tls_cert, *bus_tls_key, *bus_tls_ca;
 
     uint64_t rpc_timeout_ms, shutdown_delay_ms, heartbeat_s, policy_timeout_ms;

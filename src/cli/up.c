@@ -91,6 +91,8 @@ static int deploy(const struct wisp_apps_source *source, const struct wisp_agent
                                          .creds_path = ctl->creds_path,
                                          .token = options->bus_token,
                                          .tls_ca_path = ctl->tls_ca_path,
+                                         .tls_cert_path = ctl->tls_cert_path,
+                                         .tls_key_path = ctl->tls_key_path,
                                          .tls_first = ctl->is_tls_first};
     int r = report->serves_bus ? wisp_paths_init(&paths, options->state_dir, options->lattice.lattice, err) : 0;
     if (r < 0) return r;

@@ -24,7 +24,7 @@ struct wisp_agent_connection {
     uint32_t port;    /* 0: 4222 */
     const char *jwt, *seed, *creds_path;
     bool is_tls, is_tls_first;
-    const char *tls_ca_path;
+    const char *tls_ca_path, *tls_cert_path, *tls_key_path;
 };
 
 struct wisp_agent_ready {
@@ -45,8 +45,10 @@ struct wisp_agent_options {
     size_t n_nats_urls;
     bool connect_only; /* never start a bus, join what is at ctl.host and ctl.port */
     struct wisp_agent_connection ctl, rpc;
+    bool has_own_rpc;      /* else calls go over the control connection, and `rpc` does not count */
     const char *bus_token; /* of the embedded bus: needed when it listens wider than on loopback */
     const char *bus_tls_cert_path, *bus_tls_key_path, *bus_tls_client_ca_path;
+    bool is_bus_tls_first;
 
     struct wisp_oci_options artifacts; /* cache_dir NULL: the user's */
 

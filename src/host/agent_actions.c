@@ -425,6 +425,8 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
                 .seed = rpc->seed,
                 .creds_path = rpc->creds_path,
                 .tls_ca_path = rpc->tls_ca_path,
+                .tls_cert_path = rpc->tls_cert_path,
+                .tls_key_path = rpc->tls_key_path,
                 .is_tls = rpc->is_tls,
                 .is_tls_first = rpc->is_tls_first,
                 .token = options->bus_token},
@@ -439,10 +441,10 @@ static int open_fleet(struct wisp_agent *agent, struct wisp_err *err)
     snprintf(socket_url, sizeof socket_url, "unix:%s", agent->paths.socket);
     snprintf(rpc_url, sizeof rpc_url, "%s", wisp_bus_client_url(agent->rpc));
     fleet.bus.n_urls = 1;
-    if (agent->rpc != agent->bus)
-        urls[0] = rpc_url;
-    else if (options->n_nats_urls)
+    if (options->n_nats_urls && (agent->rpc == agent->bus || (!rpc->host && !rpc->port)))
         all = options->nats_urls, fleet.bus.n_urls = options->n_nats_urls;
+    else if (agent->rpc != agent->bus)
+        urls[0] = rpc_url;
     else if (agent->server ||
              access(agent->paths.socket, F_OK) == 0) /* the bus may pass to a host of another lattice */
         urls[0] = socket_url, urls[1] = agent->bus_url, fleet.bus.n_urls = 2;

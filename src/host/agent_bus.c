@@ -42,7 +42,8 @@ static int serve_bus(struct wisp_agent *agent, struct wisp_err *err)
         .unix_path = agent->paths.socket,
         .server_name = "wisp",
         .token = options->bus_token,
-        .tls = {options->bus_tls_cert_path, options->bus_tls_key_path, options->bus_tls_client_ca_path},
+        .tls = {options->bus_tls_cert_path, options->bus_tls_key_path, options->bus_tls_client_ca_path,
+                options->is_bus_tls_first},
     };
     int r = wisp_bus_server_new(&agent->server, &agent->loop, &server, err);
     if (r < 0) return r;
@@ -83,6 +84,8 @@ static void fill_connection(struct wisp_bus_client_options *client, const struct
     client->tls.is_required = connection->is_tls;
     client->tls.is_first = connection->is_tls_first;
     client->tls.ca_path = connection->tls_ca_path;
+    client->tls.cert_path = connection->tls_cert_path;
+    client->tls.key_path = connection->tls_key_path;
 }
 
 /* Over a pair of sockets to our own bus: it is there as long as we are. */
@@ -108,6 +111,7 @@ static int connect_bus(struct wisp_agent *agent, struct wisp_err *err)
     fill_connection(&client, &options->ctl);
     if (agent->server) {
         client.token = NULL;
+        memset(&client.tls, 0, sizeof client.tls);
         return connect_inside(agent, &client, err);
     }
     const char *own[] = {agent->bus_url};
@@ -124,17 +128,20 @@ static void on_rpc_state(enum wisp_bus_state state, const struct wisp_err *reaso
         WISP_LOG(WARN, "host", "the bus of calls can't be reached", WISP_TEXT("error", reason->text));
 }
 
-/* Only when calls have a bus of their own. */
 static int connect_rpc(struct wisp_agent *agent, struct wisp_err *err)
 {
     const struct wisp_agent_connection *rpc = &agent->options->rpc;
     agent->rpc = agent->bus;
-    if (!rpc->host && !rpc->port && !rpc->jwt && !rpc->seed && !rpc->creds_path) return 0;
+    if (!agent->options->has_own_rpc) return 0;
     char url[256];
     const char *urls[] = {url};
     snprintf(url, sizeof url, "nats://%s:%u", rpc->host ? rpc->host : "127.0.0.1", rpc->port ? rpc->port : WISP_BUS_PORT);
     struct wisp_bus_client_options client = {
         .fd = -1, .urls = urls, .n_urls = 1, .name = "wisp host rpc", .on_state = on_rpc_state, .env = agent};
+    if (!rpc->host && !rpc->port && agent->options->n_nats_urls) {
+        client.urls = agent->options->nats_urls;
+        client.n_urls = agent->options->n_nats_urls;
+    }
     fill_connection(&client, rpc);
     return wisp_bus_client_new(&agent->rpc, &agent->loop, &client, err);
 }

@@ -86,15 +86,7 @@ static int make_config(struct wisp_seat *seat, uint32_t n_shared_fds, struct wis
         .lattice = options->lattice,
         .host_id = options->host_id,
         .telemetry = options->telemetry,
-        .bus = {.urls = options->bus.urls,
-                .n_urls = options->bus.n_urls,
-                .jwt = options->bus.jwt,
-                .seed = options->bus.seed,
-                .creds_path = options->bus.creds_path,
-                .token = options->bus.token,
-                .tls_ca_path = options->bus.tls_ca_path,
-                .is_tls = options->bus.is_tls,
-                .is_tls_first = options->bus.is_tls_first},
+        .bus = options->bus,
         .policy = {options->policy.topic, options->policy.changes_topic, labels_text, options->policy.timeout_ms},
     };
     const struct wisp_worker_config config = {

@@ -30,12 +30,7 @@ struct wisp_fleet_options {
     void *telemetry_env;
     void (*on_ended)(struct wisp_str id, void *env); /* a worker that had this component or provider is gone */
     void *ended_env;
-    struct { /* how workers reach the bus */
-        const char *const *urls;
-        size_t n_urls;
-        const char *jwt, *seed, *creds_path, *token, *tls_ca_path;
-        bool is_tls, is_tls_first;
-    } bus;
+    struct wisp_worker_bus bus;
     struct { /* as in struct wisp_worker_policy */
         const char *topic, *changes_topic;
         const json_t *labels;

@@ -53,6 +53,8 @@ static void put_bus(struct wisp_buf *out, const struct wisp_worker_bus *bus)
     put_text(out, bus->creds_path);
     put_text(out, bus->token);
     put_text(out, bus->tls_ca_path);
+    put_text(out, bus->tls_cert_path);
+    put_text(out, bus->tls_key_path);
     put_number(out, bus->is_tls);
     put_number(out, bus->is_tls_first);
 }
@@ -188,6 +190,8 @@ static void get_bus(struct reader *reader, struct wisp_worker_bus *bus)
     bus->creds_path = get_text(reader);
     bus->token = get_text(reader);
     bus->tls_ca_path = get_text(reader);
+    bus->tls_cert_path = get_text(reader);
+    bus->tls_key_path = get_text(reader);
     bus->is_tls = get_number(reader, 1);
     bus->is_tls_first = get_number(reader, 1);
 }

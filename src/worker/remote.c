@@ -410,7 +410,11 @@ int wisp_remote_start(struct wisp_worker *worker, struct wisp_err *err)
         .jwt = bus->jwt,
         .seed = bus->seed,
         .creds_path = bus->creds_path,
-        .tls = {.is_required = bus->is_tls, .is_first = bus->is_tls_first, .ca_path = bus->tls_ca_path},
+        .tls = {.is_required = bus->is_tls,
+                .is_first = bus->is_tls_first,
+                .ca_path = bus->tls_ca_path,
+                .cert_path = bus->tls_cert_path,
+                .key_path = bus->tls_key_path},
         .on_state = on_state,
         .env = remote,
     };

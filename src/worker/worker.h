@@ -71,7 +71,8 @@ struct wisp_worker_component {
 struct wisp_worker_bus {
     const char *const *urls;
     size_t n_urls; /* 0: no bus */
-    const char *jwt, *seed, *creds_path, *token, *tls_ca_path;
+    const char *jwt, *seed, *creds_path, *token;
+    const char *tls_ca_path, *tls_cert_path, *tls_key_path;
     bool is_tls, is_tls_first;
 };
 

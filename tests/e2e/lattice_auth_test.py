@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may reach a bus: NATS with a password, the embedded bus with a token, other users of the machine."""
 
+import glob
 import json
 import os
 import shutil
@@ -11,10 +12,13 @@ import unittest
 import hosts
 import wisp
 
+NEW_NATS = sorted(glob.glob(os.path.expanduser("~/.cache/wisp/interop/nats-server-*/nats-server")))
 PASSWORD = "not-to-be-seen-4711"
 
 
 class AuthTest(wisp.Case):
+    nats_server = "nats-server"
+
     def check_secret_stays_secret(self, host):
         self.assertNotIn(PASSWORD, host.log)
         for pid in [host.pid, *host.workers()]:
@@ -29,17 +33,13 @@ class AuthTest(wisp.Case):
         self.assertTrue(answer["success"], answer)
         events.wait_for("component_scaled", component_id="hello")
 
-    @unittest.skipUnless(shutil.which("nats-server"), "nats-server is not installed")
-    def test_nats_with_a_password(self):
-        lattice = hosts.Lattice(self)
-        config = self.write("nats.conf", f"listen: 127.0.0.1:{lattice.port}\n"
-                                         f"authorization {{ user: joe, password: \"{PASSWORD}\" }}\n"
+    def start_nats(self, lattice, config):
+        config = self.write("nats.conf", f"listen: 127.0.0.1:{lattice.port}\n{config}\n"
                                          f"jetstream {{ store_dir: \"{self.path('js')}\" }}\n")
         with open(self.path("nats.log"), "wb") as log:
-            nats = subprocess.Popen(["nats-server", "-c", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            nats = subprocess.Popen([self.nats_server, "-c", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.addCleanup(nats.wait)
         self.addCleanup(nats.kill)
-        url = f"nats://joe:{PASSWORD}@127.0.0.1:{lattice.port}"
 
         def listens():
             try:
@@ -49,6 +49,89 @@ class AuthTest(wisp.Case):
                 return False
 
         wisp.wait_for(listens, "nats-server")
+
+    def certificates(self, *names):
+        """A CA and what it has signed: NAME.pem and NAME.key, for localhost."""
+        def openssl(*args):
+            subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=self.folder)
+
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=ca")
+        extensions = self.write("extensions", "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        for name in names:
+            openssl("req", *key, "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
+            openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                    "-days", "2", "-extfile", extensions, "-out", name + ".pem")
+
+    def call_hello(self, lattice, *connection):
+        """Start it and call it, by verbs: its worker serves calls over the bus too."""
+        for args in (("start", "component", os.path.abspath(wisp.guest("http-hello-rust")), "hello"),
+                     ("call", "hello", "wasi:http/incoming-handler.handle")):
+            done = lattice.wisp(*args, *connection, "-o", "json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["response"]["body"], "Hello from Rust!\n")
+
+    def check_tls(self, lattice, url, first):
+        """A host, its workers and verbs show their certificates; without one nobody is let in."""
+        files = {"CA": self.path("ca.pem"), "CERT": self.path("client.pem"), "KEY": self.path("client.key")}
+        settings = {f"WISP_{kind}_TLS_{name}_FILE": path for name, path in files.items() for kind in ("NATS", "CTL")}
+        stranger = lattice.host("--nats", url, "--nats-tls-ca-file", files["CA"], *first, wait=False)
+        self.assertNotEqual(stranger.process.wait(wisp.PATIENCE), 0, stranger.log)
+        host = lattice.host("--nats", url, "--nats-tls-ca-file", files["CA"], "--nats-tls-cert", files["CERT"],
+                            "--nats-tls-key", files["KEY"], *first)
+        connection = ("--ctl-host", url, "--ctl-tls-ca-file", files["CA"])
+        done = lattice.wisp("get", "hosts", *connection)
+        self.assertNotEqual(done.returncode, 0)
+        shown = ("--ctl-tls-cert-file", files["CERT"], "--ctl-tls-key-file", files["KEY"])
+        first = ("--ctl-tls-first", "true") if first else ()
+        self.call_hello(lattice, *connection, *shown, *first)
+        lattice.env.update(settings)
+        name = f"secure-{lattice.port}"
+        lattice.wisp("ctx", "new", name, "--ctl-host", url, *first)
+        done = lattice.wisp("get", "hosts", "--context", name)
+        self.assertIn(host.id, done.stdout, done.stderr)
+        host.stop()
+        # The same by variables, and calls over a connection of their own.
+        again = lattice.host("--nats", url, "--rpc-host", "localhost", "--rpc-port", str(lattice.port),
+                             *(("--nats-tls-first",) if first else ()))
+        call = ("call", "hello", "wasi:http/incoming-handler.handle", "--context", name)
+        wisp.wait_for(lambda: lattice.wisp(*call).returncode == 0, "hello to answer again")
+        again.stop()
+
+    @unittest.skipUnless(shutil.which("nats-server"), "nats-server is not installed")
+    def test_nats_with_client_certificates(self):
+        lattice = hosts.Lattice(self)
+        self.certificates("server", "client")
+        self.start_nats(lattice, f'tls {{ cert_file: "{self.path("server.pem")}", key_file: "{self.path("server.key")}", '
+                                 f'ca_file: "{self.path("ca.pem")}", verify: true }}')
+        self.check_tls(lattice, f"nats://localhost:{lattice.port}", ())
+
+    @unittest.skipUnless(NEW_NATS, "only newer servers can: `make interop` installs one")
+    def test_nats_with_tls_before_all_else(self):
+        self.nats_server = NEW_NATS[-1]
+        lattice = hosts.Lattice(self)
+        self.certificates("server", "client")
+        self.start_nats(lattice, f'tls {{ cert_file: "{self.path("server.pem")}", key_file: "{self.path("server.key")}", '
+                                 f'ca_file: "{self.path("ca.pem")}", verify: true, handshake_first: true }}')
+        self.check_tls(lattice, f"nats://localhost:{lattice.port}", ("--nats-tls-first",))
+
+    def test_embedded_bus_with_client_certificates(self):
+        """Of one host of the machine; another one joins it as if from elsewhere."""
+        for first in (), ("--bus-tls-first",):
+            with self.subTest(first=first):
+                lattice = hosts.Lattice(self)
+                self.certificates("server", "client")
+                keeper = lattice.host("--bus-tls-cert", self.path("server.pem"), "--bus-tls-key", self.path("server.key"),
+                                      "--bus-tls-client-ca", self.path("ca.pem"), *first)
+                lattice.env["WISP_STATE"] = self.path("elsewhere" + "-".join(first))
+                self.check_tls(lattice, f"nats://localhost:{lattice.port}", first and ("--nats-tls-first",))
+                keeper.stop()
+
+    @unittest.skipUnless(shutil.which("nats-server"), "nats-server is not installed")
+    def test_nats_with_a_password(self):
+        lattice = hosts.Lattice(self)
+        self.start_nats(lattice, f'authorization {{ user: joe, password: "{PASSWORD}" }}')
+        url = f"nats://joe:{PASSWORD}@127.0.0.1:{lattice.port}"
         host = lattice.host(env={"WISP_NATS": url})
         bus = lattice.bus(user="joe", **{"pass": PASSWORD})
         self.hello(lattice, host, bus)
