@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 const struct wisp_arg_option *wisp_verb_option(const struct wisp_verb *verb, size_t i)
@@ -100,9 +101,14 @@ static int store_flag(bool *field, const char *text, struct wisp_err *err)
     return 0;
 }
 
-static int store(struct parser *parser, const struct wisp_arg_option *option, const char *text)
+/* `name` is what it was given by. */
+static int store(struct parser *parser, const struct wisp_arg_option *option, const char *name, const char *text)
 {
     void *field = parser->values + option->offset;
+    if (option->unused) {
+        fprintf(stderr, "wisp: note: %s means nothing here: %s\n", name, option->unused);
+        return 0;
+    }
     switch (option->kind) {
     case WISP_ARG_FLAG:
         return store_flag(field, text, parser->err);
@@ -123,17 +129,6 @@ static int store(struct parser *parser, const struct wisp_arg_option *option, co
     return wisp_err_set(parser->err, WISP_ERR_INTERNAL, "option `--%s` has no kind", option->name);
 }
 
-/* A variable can also say that a flag is not meant. */
-static int store_variable(struct parser *parser, const struct wisp_arg_option *option, const char *text)
-{
-    if (option->kind != WISP_ARG_FLAG) return store(parser, option, text);
-    bool is_on = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    if (!is_on && strcmp(text, "false") != 0 && strcmp(text, "0") != 0)
-        return wisp_err_set(parser->err, WISP_ERR_USAGE, "`%s` is neither true nor false", text);
-    *(bool *)(void *)(parser->values + option->offset) = is_on;
-    return 0;
-}
-
 static int store_environment(struct parser *parser)
 {
     const struct wisp_arg_option *option;
@@ -142,7 +137,7 @@ static int store_environment(struct parser *parser)
         for (struct wisp_str each; (each = wisp_args_next_word(&names)).len;) {
             const char *name = wisp_arena_cstr(parser->arena, each), *text = getenv(name);
             if (!text || !*text) continue;
-            if (store_variable(parser, option, text) < 0)
+            if (store(parser, option, name, text) < 0)
                 return wisp_err_wrap(parser->err, "environment variable %s", name);
             break;
         }
@@ -184,6 +179,14 @@ static const struct wisp_arg_option *find_option(const struct wisp_verb *verb, s
 
 static bool begins_with_digit(const char *text) { return *text >= '0' && *text <= '9'; }
 
+/* Of an option that needs none. */
+static bool is_value(const struct wisp_arg_option *option, const char *text)
+{
+    for (size_t i = 0; option->choices && option->choices[i]; i++)
+        if (strcmp(option->choices[i], text) == 0) return true;
+    return !option->choices && begins_with_digit(text);
+}
+
 /* `attached` is what follows "=" or the letter; NULL: the value, if it takes one, is the next argument. */
 static int take_option(struct parser *parser, const struct wisp_arg_option *option, const char *attached)
 {
@@ -191,7 +194,7 @@ static int take_option(struct parser *parser, const struct wisp_arg_option *opti
     if (option->kind == WISP_ARG_FLAG) {
         /* --flag, or --flag=false */
     } else if (!text && option->implied &&
-               (parser->at >= parser->argc || !begins_with_digit(parser->argv[parser->at]))) {
+               (parser->at >= parser->argc || !is_value(option, parser->argv[parser->at]))) {
         text = option->implied;
     } else if (!text) {
         if (parser->at >= parser->argc)
@@ -199,7 +202,9 @@ static int take_option(struct parser *parser, const struct wisp_arg_option *opti
                                 option->name, option->value);
         text = parser->argv[parser->at++];
     }
-    if (store(parser, option, text) < 0) return wisp_err_wrap(parser->err, "flag `--%s`", option->name);
+    char name[80];
+    snprintf(name, sizeof name, "--%s", option->name);
+    if (store(parser, option, name, text) < 0) return wisp_err_wrap(parser->err, "flag `%s`", name);
     return 0;
 }
 

@@ -38,7 +38,10 @@ struct wisp_arg_option {
     const char *env;            /* variables, separated by blanks; the first that is set gives the value when the flag
                                  * doesn't; may be NULL */
     const char *implied;        /* what the flag means without a value: "--watch", "--watch=2s". A value that is an
-                                 * argument of its own begins with a digit. NULL: needs its value */
+                                 * argument of its own begins with a digit, or is one of the choices. NULL: needs its
+                                 * value */
+    const char *unused;         /* why it means nothing here: FLAG or TEXT that others' scripts give. Accepted with a
+                                 * note, has no field and no help. NULL: it means something */
     uint32_t max;               /* NUMBER; 0: none */
     bool is_positive;           /* NUMBER, SIZE, DURATION: zero is refused */
     const char *const *choices; /* CHOICE; ends with NULL */

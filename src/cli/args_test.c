@@ -11,13 +11,13 @@ struct values {
     const char *name, *file;
     uint32_t count;
     uint64_t size, time_ms;
-    int colour;
+    int colour, sure;
     struct wisp_arg_list tags, rest, words;
     const char *host;
     uint64_t watch_ms, patience_ms;
 };
 
-static const char *const colours[] = {"red", "green", NULL};
+static const char *const colours[] = {"red", "green", NULL}, *const answers[] = {"no", "yes", NULL};
 
 #define FIELD(field) .offset = offsetof(struct values, field)
 static const struct wisp_arg_option options[] = {
@@ -53,6 +53,15 @@ static const struct wisp_arg_option options[] = {
      .help = "how long",
      .env = "WISP_TEST_FIRST WISP_TEST_SECOND",
      FIELD(patience_ms)},
+    {.name = "sure",
+     .kind = WISP_ARG_CHOICE,
+     .value = "BOOL",
+     .implied = "yes",
+     .choices = answers,
+     .help = "or not",
+     FIELD(sure)},
+    {.name = "old-file", .kind = WISP_ARG_TEXT, .value = "FILE", .env = "WISP_TEST_OLD", .unused = "files are new"},
+    {.name = "old", .kind = WISP_ARG_FLAG, .unused = "nothing is old"},
     {.name = "tag", .kind = WISP_ARG_LIST, .value = "TAG", .help = "what", FIELD(tags)},
 };
 static const struct wisp_arg_operand operands[] = {
@@ -153,6 +162,32 @@ TEST(letters_take_attached_values)
     CHECK(parsed.values.is_loud);
     PARSED with_equals = parse("x.wasm -n=you");
     CHECK_TEXT(with_equals.values.name, "you");
+}
+
+TEST(what_means_nothing_here_is_passed_over)
+{
+    PARSED parsed = parse("--old --old-file a.conf x.wasm --old-file=b.conf");
+    CHECK_OK(parsed.result, &parsed.err);
+    CHECK_TEXT(parsed.values.file, "x.wasm");
+    check_refused("x.wasm --old-file", "needs a value");
+    setenv("WISP_TEST_OLD", "c.conf", 1);
+    PARSED again = parse("x.wasm");
+    unsetenv("WISP_TEST_OLD");
+    CHECK_OK(again.result, &again.err);
+}
+
+TEST(a_choice_may_stand_alone)
+{
+    static const char *const lines[] = {"--sure x.wasm", "--sure yes x.wasm", "--sure=yes x.wasm"};
+    for (size_t i = 0; i < WISP_COUNT(lines); i++) {
+        PARSED parsed = parse(lines[i]);
+        CHECK_OK(parsed.result, &parsed.err);
+        CHECK_INT(parsed.values.sure, 1);
+        CHECK_TEXT(parsed.values.file, "x.wasm");
+    }
+    PARSED parsed = parse("--sure no x.wasm");
+    CHECK_INT(parsed.values.sure, 0);
+    check_refused("--sure=maybe x.wasm", "none of no, yes");
 }
 
 TEST(rest_is_not_ours)

@@ -22,9 +22,11 @@ static const struct wisp_arg_option help_option = {.name = "help", .letter = 'h'
 /* Option i of a verb; --help, which all have, is the last; NULL behind it. */
 static const struct wisp_arg_option *option_at(const struct wisp_verb *verb, size_t i)
 {
-    const struct wisp_arg_option *option = wisp_verb_option(verb, i);
-    if (option) return option;
-    return i == 0 || wisp_verb_option(verb, i - 1) ? &help_option : NULL;
+    const struct wisp_arg_option *option;
+    size_t n_shown = 0;
+    for (size_t j = 0; (option = wisp_verb_option(verb, j)); j++)
+        if (!option->unused && n_shown++ == i) return option;
+    return n_shown == i ? &help_option : NULL;
 }
 
 static void print_words(const char *const *words)

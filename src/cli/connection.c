@@ -114,6 +114,7 @@ static const struct wisp_arg_option options[] = {
      .value = "BOOL",
      FIELD(tls_first),
      .choices = booleans,
+     .implied = "true",
      .env = "WISP_CTL_TLS_FIRST WASH_CTL_TLS_FIRST",
      .help = "TLS before anything else [false]"},
     {.name = "ctl-topic-prefix",

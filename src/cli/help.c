@@ -108,14 +108,23 @@ static void print_flags(FILE *stream, const struct wisp_verb *verb)
     wisp_output_table_print(&table, stream, 2);
 }
 
-/* Many verbs have them, so their variables are told once, in a topic of their own. */
+/* Those of the connection are many verbs', so their variables are told once, in a topic of their own. */
 static void print_shared(FILE *stream, const struct wisp_arg_shared *shared, bool has_variables)
 {
     WISP_CLEANUP_OUTPUT_TABLE struct wisp_output_table table;
     wisp_output_table_init(&table, 2);
-    for (size_t i = 0; i < shared->n_options; i++) add_option(&table, &shared->options[i], has_variables);
+    WISP_CLEANUP_BUF struct wisp_buf unused = {0};
+    for (size_t i = 0; i < shared->n_options; i++) {
+        const struct wisp_arg_option *option = &shared->options[i];
+        if (option->unused)
+            wisp_buf_printf(&unused, " --%s", option->name);
+        else
+            add_option(&table, option, has_variables);
+    }
     heading(stream, shared->heading);
     wisp_output_table_print(&table, stream, 2);
+    if (unused.len)
+        fprintf(stream, "\n  Accepted, but without meaning here:%.*s\n", WISP_STR_ARG(wisp_buf_str(&unused)));
 }
 
 static void print_operands(FILE *stream, const struct wisp_verb *verb)
@@ -153,7 +162,7 @@ void wisp_help_verb(FILE *stream, const struct wisp_verb *verb)
     } else {
         if (verb->n_operands) print_operands(stream, verb);
         print_flags(stream, verb);
-        if (verb->shared) print_shared(stream, verb->shared, false);
+        if (verb->shared) print_shared(stream, verb->shared, verb->shared != &wisp_connection_options);
     }
     heading(stream, "example");
     lines(stream, verb->example);

@@ -30,6 +30,21 @@ static const char *const booleans[] = {"false", "true", NULL};
      .help = text}
 #define FLAG(flag, field, variable, text)                                                                              \
     {.name = flag, .kind = WISP_ARG_FLAG, FIELD(field), .env = variable, .help = text}
+#define BOOL(flag, field, variable, text)                                                                              \
+    {.name = flag,                                                                                                     \
+     .kind = WISP_ARG_CHOICE,                                                                                          \
+     .value = "BOOL",                                                                                                  \
+     .implied = "true",                                                                                                \
+     .choices = booleans,                                                                                              \
+     FIELD(field),                                                                                                     \
+     .env = variable,                                                                                                  \
+     .help = text}
+#define UNUSED(flag, what, variable, text)                                                                             \
+    {.name = flag, .kind = (what) ? WISP_ARG_TEXT : WISP_ARG_FLAG, .value = what, .env = variable, .unused = text}
+#define BUS_IS_BUILT_IN "the bus is built in, or yours with --nats"
+#define HOST_IS_THIS "the host is this program"
+#define CLUSTERS_ARE_GONE "hosts sign nothing for each other"
+#define MANAGER_IS_BUILT_IN "the manager of applications is built in"
 #define PORT(flag, field, variable, text)                                                                              \
     {.name = flag, .kind = WISP_ARG_NUMBER, .value = "PORT", FIELD(field), .max = 65535, .env = variable, .help = text}
 #define MILLISECONDS(flag, others, field, variable, text)                                                              \
@@ -146,8 +161,8 @@ static const struct wisp_arg_option options[] = {
      FIELD(ctl_creds),
      .env = "WASMCLOUD_CTL_CREDS",
      .help = "its credentials file"},
-    FLAG("ctl-tls", ctl_tls, "WASMCLOUD_CTL_TLS", "it uses TLS"),
-    FLAG("ctl-tls-first", ctl_tls_first, "WASMCLOUD_CTL_TLS_FIRST", "TLS before the server's greeting"),
+    BOOL("ctl-tls", ctl_tls, "WASMCLOUD_CTL_TLS", "it uses TLS"),
+    BOOL("ctl-tls-first", ctl_tls_first, "WASMCLOUD_CTL_TLS_FIRST", "TLS before the server's greeting"),
     FILE_("ctl-tls-ca-file", NULL, ctl_ca, "WASMCLOUD_CTL_TLS_CA_FILE", "its CA"),
     FILE_("ctl-tls-cert-file", NULL, ctl_cert, "WISP_CTL_TLS_CERT_FILE", "the host's certificate for it"),
     FILE_("ctl-tls-key-file", NULL, ctl_key, "WISP_CTL_TLS_KEY_FILE", "its key"),
@@ -162,8 +177,8 @@ static const struct wisp_arg_option options[] = {
      FIELD(rpc_creds),
      .env = "WASMCLOUD_RPC_CREDS",
      .help = "its credentials file"},
-    FLAG("rpc-tls", rpc_tls, "WASMCLOUD_RPC_TLS", "it uses TLS"),
-    FLAG("rpc-tls-first", rpc_tls_first, "WASMCLOUD_RPC_TLS_FIRST", "TLS before the server's greeting"),
+    BOOL("rpc-tls", rpc_tls, "WASMCLOUD_RPC_TLS", "it uses TLS"),
+    BOOL("rpc-tls-first", rpc_tls_first, "WASMCLOUD_RPC_TLS_FIRST", "TLS before the server's greeting"),
     FILE_("rpc-tls-ca-file", NULL, rpc_ca, "WASMCLOUD_RPC_TLS_CA_FILE", "its CA"),
     FILE_("rpc-tls-cert-file", NULL, rpc_cert, "WISP_RPC_TLS_CERT_FILE", "the host's certificate for it"),
     FILE_("rpc-tls-key-file", NULL, rpc_key, "WISP_RPC_TLS_KEY_FILE", "its key"),
@@ -251,7 +266,7 @@ static const struct wisp_arg_option options[] = {
     FLAG("allow-latest", allow_latest, "WASMCLOUD_OCI_ALLOW_LATEST", "allow images tagged `latest`"),
     TEXT("allowed-insecure", "A,B", allowed_insecure, "WASMCLOUD_OCI_ALLOWED_INSECURE",
          "registries reached by plain HTTP"),
-    FLAG("allow-file-load", allow_file_load, "WASMCLOUD_ALLOW_FILE_LOAD", "allow file:// references"),
+    BOOL("allow-file-load", allow_file_load, "WASMCLOUD_ALLOW_FILE_LOAD", "allow file:// references"),
     TEXT("oci-registry", "HOST", oci_registry, "WASMCLOUD_OCI_REGISTRY OCI_REGISTRY",
          "registry that the next two are for"),
     TEXT("oci-user", "USER", oci_user, "WASMCLOUD_OCI_USER OCI_REGISTRY_USER", "user there"),
@@ -277,8 +292,20 @@ static const struct wisp_arg_option options[] = {
     MILLISECONDS("grace-ms", NULL, grace_ms, "WISP_GRACE_MS",
                  "workers serve on without the control process for [30000]"),
     MILLISECONDS("drain-ms", NULL, drain_ms, "WISP_DRAIN_MS", "to finish what is in flight when stopping [10000]"),
-    TEXT("feature", "A,B", features, "WASMCLOUD_EXPERIMENTAL_FEATURES",
-         "experimental features of the original; the built-in HTTP server is always on"),
+    UNUSED("feature", "A,B", "WASMCLOUD_EXPERIMENTAL_FEATURES", "what it would turn on is always on"),
+    UNUSED("flame-graph", "FILE", "WASMCLOUD_FLAME_GRAPH", "`perf record` shows a host and its guests"),
+    UNUSED("nats-version", "VERSION", "NATS_VERSION", BUS_IS_BUILT_IN),
+    UNUSED("nats-websocket-port", "PORT", "NATS_WEBSOCKET_PORT", "the embedded bus has no websockets"),
+    UNUSED("nats-config-file", "FILE", "NATS_CONFIG", "start nats-server with it and give its URL with --nats"),
+    UNUSED("wasmcloud-version", "VERSION", "WASMCLOUD_VERSION", HOST_IS_THIS),
+    UNUSED("host-path", "FILE", "WASMCLOUD_HOST_PATH", HOST_IS_THIS),
+    UNUSED("wasmcloud-start-only", NULL, NULL, "nothing is ever downloaded to start a host"),
+    UNUSED("multi-local", NULL, NULL, "a machine may have as many hosts as you start"),
+    UNUSED("cluster-seed", "SEED", "WASMCLOUD_CLUSTER_SEED", CLUSTERS_ARE_GONE),
+    UNUSED("cluster-issuers", "KEYS", "WASMCLOUD_CLUSTER_ISSUERS", CLUSTERS_ARE_GONE),
+    UNUSED("enable-ipv6", NULL, "WASMCLOUD_ENABLE_IPV6", "addresses say it themselves, such as [::]:8000"),
+    UNUSED("wadm-version", "VERSION", "WADM_VERSION", MANAGER_IS_BUILT_IN),
+    UNUSED("wadm-js-domain", "DOMAIN", "WADM_JS_DOMAIN", MANAGER_IS_BUILT_IN),
 
     {.name = "log-level",
      .aliases = "structured-log-level",
@@ -288,6 +315,8 @@ static const struct wisp_arg_option options[] = {
      .choices = log_levels,
      .env = "WISP_LOG_LEVEL WASMCLOUD_LOG_LEVEL",
      .help = "error, warn, info or debug [info]"},
+    FILE_("host-log-path", NULL, log_path, "WISP_HOST_LOG_PATH WASMCLOUD_HOST_LOG_PATH",
+          "log file when detached [host-N/wisp.log in the state]"),
     {.name = "log-format",
      .kind = WISP_ARG_CHOICE,
      .value = "FORMAT",
@@ -574,6 +603,7 @@ int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp
         .log_level = (enum wisp_log_level)values->log_level,
         .log_format = values->structured_logging ? WISP_LOG_JSON : (enum wisp_log_format)values->log_format,
         .admin_address = values->admin_address,
+        .log_path = values->log_path,
     };
     fill_connections(values, ret_options);
     fill_artifacts(values, arena, &ret_options->artifacts);

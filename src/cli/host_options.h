@@ -18,7 +18,8 @@ struct wisp_host_values {
     const char *ctl_host, *ctl_jwt, *ctl_seed, *ctl_creds, *ctl_ca, *ctl_cert, *ctl_key;
     const char *rpc_host, *rpc_jwt, *rpc_seed, *rpc_creds, *rpc_ca, *rpc_cert, *rpc_key;
     uint32_t ctl_port, rpc_port;
-    bool nats_tls, nats_tls_first, ctl_tls, ctl_tls_first, rpc_tls, rpc_tls_first, bus_tls_first;
+    bool nats_tls, nats_tls_first, bus_tls_first;
+    int ctl_tls, ctl_tls_first, rpc_tls, rpc_tls_first; /* 0: false, 1: true */
     const char *bus_token, *bus_tls_cert, *bus_tls_key, *bus_tls_ca;
 
     uint64_t rpc_timeout_ms, shutdown_delay_ms, heartbeat_s, policy_timeout_ms;
@@ -29,13 +30,14 @@ struct wisp_host_values {
     bool config_service;
     int component_auction, provider_auction; /* 0: false, 1: true */
 
-    bool allow_latest, allow_file_load;
+    bool allow_latest;
+    int allow_file_load; /* 0: false, 1: true */
     const char *allowed_insecure, *oci_registry, *oci_user, *oci_password, *tls_ca_paths;
 
     uint32_t n_workers, components_max;
     uint64_t execution_ms, memory_bytes_max, component_bytes_max, body_bytes_max, grace_ms, drain_ms;
 
-    const char *admin_address, *features;
+    const char *admin_address, *log_path;
     bool structured_logging;
     int log_level, log_format;
 

@@ -35,6 +35,13 @@ static const struct wisp_arg_option up_options[] = {
      FIELD(output),
      .choices = wisp_output_formats,
      .help = "text or json [text]"},
+    {.name = "wadm-manifest",
+     .kind = WISP_ARG_TEXT,
+     .value = "FILE",
+     FIELD(manifest),
+     .env = "WADM_MANIFEST",
+     .completion = WISP_COMPLETE_FILES,
+     .help = "the same as FILE"},
 };
 
 /* What a host says to a process of the same program that waits for it, as it is in memory. */
@@ -282,7 +289,7 @@ static const struct wisp_arg_operand up_operands[] = {
      FIELD(manifest),
      .completion = WISP_COMPLETE_FILES},
 };
-static const struct values up_defaults = {.host = {WISP_HOST_DEFAULTS, .allow_file_load = true}};
+static const struct values up_defaults = {.host = {WISP_HOST_DEFAULTS, .allow_file_load = 1}};
 
 const struct wisp_verb wisp_verb_up = {
     .name = "up",

@@ -19,7 +19,7 @@ static void check_options(const struct wisp_verb *verb)
     const struct wisp_arg_option *option, *other;
     for (size_t i = 0; (option = wisp_verb_option(verb, i)); i++) {
         struct wisp_str name = wisp_str_from(option->name);
-        CHECK(option->help && !option->value == (option->kind == WISP_ARG_FLAG));
+        CHECK(!option->help == !!option->unused && !option->value == (option->kind == WISP_ARG_FLAG));
         CHECK((option->kind == WISP_ARG_CHOICE) == !!option->choices);
         CHECK(option->letter != 'h' && strcmp(option->name, "help") != 0);
         CHECK(!wisp_args_has_word(option->aliases, name));

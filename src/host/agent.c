@@ -11,8 +11,10 @@
 #include "host/machine.h"
 #include "host/providers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -124,6 +126,25 @@ static int write_pid(const struct wisp_agent *agent, struct wisp_err *err)
     return wisp_paths_write(agent->paths.host, "pid", wisp_str_from(text), err);
 }
 
+/* Wherever the log is, `wisp logs` finds it where it always is. */
+static int open_log(struct wisp_agent *agent, struct wisp_err *err)
+{
+    const char *given = agent->options->log_path;
+    char usual[WISP_PATH_MAX], cwd[WISP_PATH_MAX] = "", old[WISP_PATH_MAX + 8];
+    struct stat status;
+    memcpy(usual, agent->paths.log, sizeof usual);
+    snprintf(old, sizeof old, "%s.1", usual);
+    bool is_there = lstat(usual, &status) == 0;
+    if (is_there && S_ISLNK(status.st_mode)) unlink(usual);
+    if (!given) return wisp_log_file_open(usual, err);
+    if (is_there && S_ISREG(status.st_mode)) rename(usual, old);
+    if (*given != '/' && !getcwd(cwd, sizeof cwd)) return wisp_err_os(err, errno, "current directory");
+    int n = snprintf(agent->paths.log, sizeof agent->paths.log, "%s%s%s", cwd, *cwd ? "/" : "", given);
+    if (n >= (int)sizeof agent->paths.log) return wisp_err_set(err, WISP_ERR_INVALID, "log file: the path is too long");
+    int r = wisp_log_file_open(agent->paths.log, err);
+    return r == 0 && symlink(agent->paths.log, usual) < 0 ? wisp_err_os(err, errno, "link `%s`", usual) : r;
+}
+
 static int start(struct wisp_agent *agent, struct wisp_err *err)
 {
     struct wisp_oci_options artifacts = agent->options->artifacts;
@@ -175,7 +196,7 @@ int wisp_agent_run(const struct wisp_agent_options *options, struct wisp_err *er
     int r = wisp_paths_init(&agent->paths, options->state_dir, options->lattice.lattice, err);
     if (r == 0) r = wisp_paths_claim_host(&agent->paths, err);
     if (r == 0) r = write_pid(agent, err);
-    if (r == 0 && options->is_detached) r = wisp_log_file_open(agent->paths.log, err);
+    if (r == 0 && options->is_detached) r = open_log(agent, err);
     if (r == 0) r = init_loop(agent, err);
     if (r == 0) {
         r = start(agent, err);

@@ -66,6 +66,7 @@ struct wisp_agent_options {
     struct wisp_telemetry_options telemetry;
 
     bool is_detached; /* standard output and error go to the log file, which is kept from growing without bound */
+    const char *log_path; /* NULL: that in the state directory, which else becomes a link to it */
     /* The host is there: it answers on the lattice. Called once; may be NULL. */
     void (*on_ready)(const struct wisp_agent_ready *ready, void *env);
     void *env;

@@ -133,5 +133,47 @@ class RealHost(lattice_cli_test.LatticeVerbs):
         wisp.wait_for(lambda: self.wisp("get", "hosts").returncode == EXIT["unavailable"], "the host to end")
 
 
+# Everything that `wash up` 0.39 and the original's host take, with a value where they want one.
+FOREIGN = """
+--nats-version v2.10.20 --nats-websocket-port 4223 --nats-config-file nats.conf --wasmcloud-version v1.6.1
+--host-path /usr/bin/wasmcloud --wasmcloud-start-only --multi-local --cluster-seed SC1 --cluster-issuers CA,CB --enable-ipv6
+--wadm-version v0.20.2 --wadm-js-domain core --feature builtin-http-server --flame-graph flame.svg
+"""
+UNDERSTOOD = """
+--host-seed {seed} --rpc-host 127.0.0.1 --rpc-port {port} --rpc-timeout-ms 2500 --ctl-host 127.0.0.1 --ctl-port {port}
+--ctl-tls false --rpc-tls=false --ctl-tls-first false --rpc-tls-first false --provider-delay 400 --max-execution-time-ms 5000
+--allow-latest --allowed-insecure localhost:5000 --wasmcloud-js-domain core --config-service-enabled --allow-file-load true
+--enable-structured-logging --log-level debug --secrets-topic wasmcloud.secrets --policy-timeout-ms 100 -l a=b --labels c=d
+--disable-wadm --trace-level info --ctl-topic-prefix my.ctl --provider-shutdown-delay 300 --oci-registry r.example
+--oci-user u --oci-password p --max-linear-memory-bytes 67108864 --max-component-size-bytes 1000000 --max-components 100
+--heartbeat-interval-seconds 5 --http-admin 127.0.0.1:0 --enable-component-auction true --enable-provider-auction false
+--observability-protocol http --host-log-path {log} --nats-host 127.0.0.1 --nats-port {port} --lattice wash
+"""
+
+
+class ForeignFlags(lattice_cli_test.LatticeVerbs):
+    def test_scripts_for_wash_up_run(self):
+        port, log = wisp.free_address().rpartition(":")[2], self.path("host.log")
+        seed = self.json("keys", "gen", "server")["seed"]
+        flags = UNDERSTOOD.format(port=port, log=log, seed=seed).split()
+        done = self.wisp("up", "-d", *FOREIGN.split(), *flags, env={**self.env, "NATS_VERSION": "v2.10.20"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.addCleanup(self.wisp, "down", "--lattice", "wash")
+        for flag in [word for word in FOREIGN.split() if word.startswith("--")] + ["NATS_VERSION"]:
+            self.assertEqual(len([line for line in done.stderr.splitlines()
+                                  if line.startswith(f"wisp: note: {flag} means nothing here: ")]), 1, (flag, done.stderr))
+        with open(log) as file:
+            self.assertIn('"host is up"', file.read())
+        self.assertIn('"host is up"', self.succeeds("logs", "--lattice", "wash"))
+        host, = self.json("get", "hosts", "--lattice", "wash", "-p", port, "--ctl-topic-prefix", "my.ctl")["hosts"]
+        self.assertEqual((host["labels"]["a"], host["labels"]["c"]), ("b", "d"))
+
+    def test_help_names_variables(self):
+        text = self.succeeds("help", "host")
+        for name in ("$WASMCLOUD_LATTICE", "$WISP_NATS", "$WASMCLOUD_POLICY_TIMEOUT", "$OTEL_EXPORTER_OTLP_ENDPOINT",
+                     "Accepted, but without meaning here: --feature"):
+            self.assertIn(name, text)
+
+
 if __name__ == "__main__":
     wisp.main()
