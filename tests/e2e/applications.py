@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import hosts
 import wisp
@@ -38,10 +39,10 @@ def guest(name):
 
 
 class Load:
-    """Requests without a pause, a connection for each; what was answered, and what failed."""
+    """Requests one after another, a connection for each; what was answered, and what failed and when it began."""
 
-    def __init__(self, address, threads=3):
-        self.address = address
+    def __init__(self, address, path="/", threads=3, patience=wisp.PATIENCE, pause=0):
+        self.address, self.path, self.patience, self.pause = address, path, patience, pause
         self.bodies, self.failures, self.ends = [], [], False
         self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
         for thread in self.threads:
@@ -49,15 +50,22 @@ class Load:
 
     def run(self):
         while not self.ends:
+            begun = time.monotonic()
             try:
-                with wisp.Client(self.address) as client:
-                    response = client.request(headers=[("connection", "close")])
+                with wisp.Client(self.address, self.patience) as client:
+                    response = client.request("GET", self.path, [("connection", "close")])
                 if response.status == 200:
                     self.bodies.append(response.body)
                 else:
-                    self.failures.append(response)
+                    self.failures.append((begun, response))
             except (OSError, wisp.Broken, AssertionError) as error:
-                self.failures.append(error)
+                self.failures.append((begun, error))
+            time.sleep(self.pause)
+
+    def wait_for(self, count):
+        """So many answers more."""
+        goal = len(self.bodies) + count
+        wisp.wait_for(lambda: len(self.bodies) >= goal, f"{count} answers; the last failures: {self.failures[-3:]}")
 
     def stop(self):
         self.ends = True
