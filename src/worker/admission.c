@@ -87,30 +87,33 @@ static bool wait_for_place(struct wisp_invocation *invocation)
     return false;
 }
 
-static bool enter(struct wisp_invocation *invocation)
+/* What may be had of the pool. */
+static uint32_t places_for(const struct wisp_invocation *invocation)
 {
-    if (!may_have_place(invocation, invocation->worker->places_max)) return wait_for_place(invocation);
+    const struct wisp_worker *worker = invocation->worker;
+    return invocation->n_hops ? worker->runtime.instances_max : worker->places_max;
+}
+
+bool wisp_admission_enter(struct wisp_invocation *invocation)
+{
+    uint32_t places_max = places_for(invocation);
+    /* Callers keep their places, so one that needs a place for itself would wait for ever. */
+    if (invocation->n_hops && invocation->worker->n_places >= places_max) return false;
+    if (!may_have_place(invocation, places_max)) return wait_for_place(invocation);
     occupy(invocation);
-    wisp_invocation_make_runnable(invocation);
+    invocation->state = WISP_INVOCATION_RUNNING;
     return true;
 }
 
 void wisp_admission_begin(struct wisp_invocation *invocation)
 {
-    if (!invocation->worker->is_hard && enter(invocation)) return;
+    if (!invocation->worker->is_hard && wisp_admission_enter(invocation)) {
+        if (invocation->state == WISP_INVOCATION_RUNNING) wisp_invocation_make_runnable(invocation);
+        return;
+    }
     invocation->tenant->counters->refused++;
     invocation->ops->on_refused(invocation, "all instances are busy and the queue is full");
     wisp_invocation_drop(invocation);
-}
-
-bool wisp_admission_enter_nested(struct wisp_invocation *invocation)
-{
-    struct wisp_worker *worker = invocation->worker;
-    if (worker->n_places >= worker->runtime.instances_max) return false;
-    if (!may_have_place(invocation, worker->runtime.instances_max)) return wait_for_place(invocation);
-    occupy(invocation);
-    invocation->state = WISP_INVOCATION_RUNNING;
-    return true;
 }
 
 static struct wisp_invocation *first_of(const struct wisp_tenant *tenant)
@@ -123,8 +126,8 @@ static bool start_first(struct wisp_tenant *tenant)
 {
     struct wisp_worker *worker = tenant->worker;
     struct wisp_invocation *invocation = first_of(tenant);
-    uint32_t places_max = invocation->n_hops ? worker->runtime.instances_max : worker->places_max;
-    if (!has_code(invocation) || worker->n_places >= places_max || !(has_given_places(tenant) || take_place(tenant)))
+    if (!has_code(invocation) || worker->n_places >= places_for(invocation) ||
+        !(has_given_places(tenant) || take_place(tenant)))
         return false;
     struct wisp_edition *edition = invocation->edition;
     leave_queue(invocation);

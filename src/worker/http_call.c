@@ -125,11 +125,14 @@ static bool on_given_up(struct wisp_invocation *invocation, const char *cause)
     return was_answered;
 }
 
-/* An exchange that came by wRPC. */
+/* By wRPC a call that is denied ends without a result, as with the original. */
 static void on_denied(struct wisp_invocation *invocation, const char *why)
 {
     (void)why;
-    wisp_http_abort(invocation->exchange);
+    if (wisp_wrpc_http_caller(invocation->exchange))
+        wisp_http_abort(invocation->exchange);
+    else
+        answer_failure(invocation, 403);
 }
 
 static const struct wisp_invocation_ops ops = {prepare,    on_returned, on_failed, on_expired,
@@ -181,10 +184,7 @@ void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *editi
     if (route && wisp_route_has_headers(route)) wisp_route_decorate(route, exchange, &invocation->answerer);
     wisp_wasi_http_attach(invocation->http, &invocation->wasi, exchange);
     wisp_deadline_begin(invocation, deadlines);
-    if (wisp_wrpc_http_caller(exchange))
-        wisp_policy_begin(invocation, &handle);
-    else
-        wisp_admission_begin(invocation);
+    wisp_policy_begin(invocation, &handle);
 }
 
 static struct wisp_invocation *invocation_of(const struct wisp_http_exchange *exchange)

@@ -9,6 +9,7 @@
 #include "provider/outside.h"
 #include "worker/observer.h"
 #include "worker/outgoing.h"
+#include "worker/policy.h"
 #include "worker/remote.h"
 
 #include <stdlib.h>
@@ -198,8 +199,14 @@ static bool on_given_up(struct wisp_invocation *callee, const char *cause)
     return false;
 }
 
+static void on_denied(struct wisp_invocation *callee, const char *why)
+{
+    struct local_call *local = callee->caller;
+    finish(callee, wisp_call_trap(local->call, "component `%s`: the call was denied: %s", local->target_id, why));
+}
+
 static const struct wisp_invocation_ops ops = {prepare,    on_returned, on_failed, on_expired,
-                                               on_refused, on_given_up, NULL};
+                                               on_refused, on_given_up, on_denied};
 
 /* Its own time counts only when it ends before the caller's does. */
 static void begin_deadline(struct wisp_invocation *callee, const struct wisp_invocation *caller)
@@ -256,7 +263,9 @@ static int call_local(struct wisp_call *call, struct wisp_invocation *caller, co
     wisp_wasi_http_attach(callee->http, &callee->wasi, NULL);
     target->counters->calls++;
     begin_deadline(callee, caller);
-    if (!wisp_admission_enter_nested(callee)) {
+    if (!wisp_policy_permits(callee, &(struct wisp_wrpc_function){func->interface, func->name}))
+        return wait_for(&local, callee);
+    if (!wisp_admission_enter(callee)) {
         target->counters->refused++;
         on_refused(callee, "all instances are busy and the queue is full");
         wisp_invocation_drop(callee);

@@ -98,7 +98,7 @@ static void admit(struct wisp_invocation *invocation)
     struct wisp_edition *edition = invocation->edition;
     wisp_policy_let_go(invocation);
     wisp_admission_begin(invocation);
-    wisp_edition_unref(edition); /* admission has its own reference */
+    if (edition) wisp_edition_unref(edition); /* admission has its own reference */
     if (worker->is_stopping) wisp_worker_settle(worker);
 }
 
@@ -213,16 +213,15 @@ static struct question *question_about(struct wisp_policy *policy, const struct 
     return NULL;
 }
 
-void wisp_policy_ask(struct wisp_invocation *invocation, const struct wisp_wrpc_function *function)
+bool wisp_policy_ask(struct wisp_invocation *invocation, const struct wisp_wrpc_function *function)
 {
     struct wisp_policy *policy = invocation->worker->policy;
     struct wisp_err err = {0};
     struct question *question = question_about(policy, invocation, function, &err);
-    if (question && question->is_permitted) {
-        wisp_admission_begin(invocation);
-    } else if (question && !question->is_decided && policy->n_held < HELD_MAX) {
+    if (question && question->is_permitted) return true;
+    if (question && !question->is_decided && policy->n_held < HELD_MAX) {
         invocation->state = WISP_INVOCATION_HELD;
-        invocation->edition->n_refs++;
+        if (invocation->edition) invocation->edition->n_refs++;
         wisp_ring_append(&question->held, &invocation->turn);
         policy->n_held++;
     } else {
@@ -230,6 +229,7 @@ void wisp_policy_ask(struct wisp_invocation *invocation, const struct wisp_wrpc_
         deny(invocation, !question ? err.text : question->is_decided ? question->message : too_many);
         wisp_invocation_drop(invocation);
     }
+    return false;
 }
 
 /* --- life --- */

@@ -138,14 +138,54 @@ TEST(calls_wait_for_one_decision)
 {
     start();
     uint16_t port = run_both();
-    RIG_CHECK_ANSWER(rig_ask(port, "/", 'c'), "HTTP/1.1 500 ");
+    RIG_CHECK_ANSWER(rig_ask(port, "/", 'c'), "HTTP/1.1 403 ");
     CHECK_HAS(rig_log(), "the policy service did not decide");
     start_service();
     int fds[10];
     for (size_t i = 0; i < WISP_COUNT(fds); i++) fds[i] = rig_ask(port, "/", i % 2 ? 'c' : 'B');
     for (size_t i = 0; i < WISP_COUNT(fds); i++) RIG_CHECK_ANSWER(fds[i], "hello from the guest");
     CHECK_INT(n_in_log("asked v1 performInvocation of NTEST: test:calc/ops@0.1.0.add of calc\n"), 1);
-    CHECK_INT(n_in_log("of front\n"), 0); /* what didn't come by the bus */
+    CHECK_INT(n_in_log("incoming-handler@0.1.0.handle of front\n"), 1);
+    stop();
+}
+
+TEST(calls_within_a_worker_are_decided_too)
+{
+    start();
+    start_service();
+    rig_run(0, "calc", 1, 1, rig.calc, LINKS "," TARGET("calc"));
+    rig_run(0, "front", 1, 0, rig.front, LINKS "," TARGET("front"));
+    rig_routes(0, "{\"address\":\"" ADDRESS "\",\"component\":\"front\"}");
+    uint16_t port = rig_listen(0, ADDRESS);
+    int fds[10];
+    for (size_t i = 0; i < WISP_COUNT(fds); i++) fds[i] = rig_ask(port, "/", i % 2 ? 'c' : 'B');
+    for (size_t i = 0; i < WISP_COUNT(fds); i++) RIG_CHECK_ANSWER(fds[i], "hello from the guest");
+    CHECK_INT(n_in_log("asked v1 performInvocation of NTEST: test:calc/ops@0.1.0.add of calc\n"), 1);
+    for (int i = 0; i < 2; i++) CHECK(!strstr(rig_answer(rig_ask(port, "/", 'E')), "hello"));
+    CHECK_HAS(rig_log(), "component `calc`: the call was denied: not today");
+    RIG_CHECK_ANSWER(rig_ask(port, "/", 'T'), "HTTP/1.1 500 ");
+    CHECK_HAS(rig_log(), "component `calc`: the call was denied: the policy service did not decide");
+    RIG_CHECK_ANSWER(rig_ask(port, "/", 'D'), "hello from the guest");
+    RIG_CHECK_ANSWER(rig_ask(port, "/", 'E'), "hello");
+    stop();
+}
+
+TEST(requests_of_http_clients_are_decided_too)
+{
+    start();
+    start_service();
+    rig_compile(rig.guest);
+    rig_run(0, "hello", 1, 2, rig.guest, TARGET("hello"));
+    rig_run(0, "forbidden", 1, 3, rig.guest, TARGET("forbidden"));
+    rig_routes(0, "{\"address\":\"" ADDRESS "\",\"component\":\"hello\"},"
+                  "{\"address\":\"" ADDRESS "\",\"component\":\"forbidden\",\"path\":\"/forbidden\"}");
+    uint16_t port = rig_listen(0, ADDRESS);
+    for (int i = 0; i < 2; i++) {
+        RIG_CHECK_ANSWER(rig_ask(port, "/", 'h'), "hello from the guest");
+        RIG_CHECK_ANSWER(rig_ask(port, "/forbidden", 'h'), "HTTP/1.1 403 ");
+    }
+    CHECK_INT(n_in_log("asked v1 performInvocation of NTEST: wrpc:http/incoming-handler@0.1.0.handle of hello\n"), 1);
+    CHECK_INT(n_in_log("incoming-handler@0.1.0.handle of forbidden\n"), 1);
     stop();
 }
 

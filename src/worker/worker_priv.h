@@ -123,7 +123,7 @@ struct wisp_invocation_ops {
     void (*on_refused)(struct wisp_invocation *invocation, const char *cause);
     /* The worker gives it up, or its component was removed. */
     bool (*on_given_up)(struct wisp_invocation *invocation, const char *cause);
-    /* It was held, and is not permitted. NULL: its calls need no permission. */
+    /* The policy service does not permit it. */
     void (*on_denied)(struct wisp_invocation *invocation, const char *why);
 };
 
@@ -258,9 +258,9 @@ void wisp_deadline_begin(struct wisp_invocation *invocation, struct wisp_deadlin
 
 /* Gives the invocation a place, or lets it wait for one; or refuses and drops it. */
 void wisp_admission_begin(struct wisp_invocation *invocation);
-/* For a component that another calls, which is in the middle of its turn: with a place it is RUNNING and not in any
- * list, for the caller to run. False: neither a place nor a wait; nothing happened. */
-bool wisp_admission_enter_nested(struct wisp_invocation *invocation);
+/* For whoever runs it himself, such as a component in the middle of its turn that calls another: with a place it is
+ * RUNNING and not in any list. False: neither a place nor a wait; nothing happened. */
+bool wisp_admission_enter(struct wisp_invocation *invocation);
 /* Takes it out; those that wait may get its place. */
 void wisp_admission_leave(struct wisp_invocation *invocation);
 /* There may be places for those that wait: limits, or code, have come. */
