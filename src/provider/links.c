@@ -18,7 +18,7 @@ struct wisp_provider_kept_link {
 
 /* The other end of some links. */
 struct peer {
-    char *id;
+    struct wisp_str id; /* may hold a NUL: JSON does */
     struct wisp_link links;
 };
 
@@ -123,9 +123,9 @@ static struct peer *peer_get(struct wisp_provider_instance *instance, struct wis
     struct peer *peer = wisp_map_get(&instance->peers, id);
     if (peer) return peer;
     peer = wisp_mem_alloc(sizeof *peer);
-    peer->id = wisp_mem_dup(id);
+    peer->id = (struct wisp_str){wisp_mem_dup(id), id.len};
     wisp_ring_init(&peer->links);
-    wisp_map_add(&instance->peers, (struct wisp_str){peer->id, id.len}, peer);
+    wisp_map_add(&instance->peers, peer->id, peer);
     return peer;
 }
 
@@ -177,8 +177,8 @@ static void link_drop(struct wisp_provider_instance *instance, struct wisp_provi
     wisp_ring_append(&instance->gone_links, &link->all);
     wisp_provider_look_later(instance);
     if (!wisp_ring_is_empty(&peer->links)) return;
-    wisp_map_remove(&instance->peers, wisp_str_from(peer->id));
-    free(peer->id);
+    wisp_map_remove(&instance->peers, peer->id);
+    free((char *)(uintptr_t)peer->id.ptr);
     free(peer);
 }
 

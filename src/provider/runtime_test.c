@@ -277,6 +277,19 @@ TEST(malformed_links)
     here_deinit(&here);
 }
 
+TEST(a_source_with_a_nul_in_its_name)
+{
+    struct here here;
+    here_init(&here, NULL);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(put(here.provider, "a\\u0000b", "default", "{}", &here.err), &here.err);
+        log_of(&here);
+        del(here.provider, "a\\u0000b", "default");
+        log_of(&here);
+    }
+    here_deinit(&here);
+}
+
 TEST(links_of_several_packages_and_directions)
 {
     struct here here;
