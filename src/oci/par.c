@@ -116,6 +116,8 @@ static int skip_bytes(void *env, struct wisp_str bytes, struct wisp_err *err)
     return 0;
 }
 
+static const struct wisp_oci_par_sink nowhere = {.write = skip_bytes};
+
 static int read_hashed(struct par *par, const struct wisp_oci_par_sink *sink, char *ret_digest, struct wisp_err *err)
 {
     struct hashing hashing = {.par = par, .sink = sink};
@@ -169,7 +171,7 @@ static int take_entry(struct par *par, const char *path, struct wisp_err *err)
         r = once(&par->has_target, par->options->target, err);
         return r < 0 ? r : read_hashed(par, par->sink, par->target_digest, err);
     }
-    return read_entry(par, &(struct wisp_oci_par_sink){skip_bytes, NULL}, err);
+    return read_entry(par, &nowhere, err);
 }
 
 static int read_entries(struct par *par, struct wisp_err *err)
@@ -185,8 +187,9 @@ static int read_entries(struct par *par, struct wisp_err *err)
         if (!path || strlen(path) > NAME_MAX_SIZE)
             return wisp_err_set(err, WISP_ERR_LIMIT, "provider archive has a name of none or more than %d bytes",
                                 NAME_MAX_SIZE);
-        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) continue;
-        int r = take_entry(par, path, err);
+        bool is_file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
+        /* What is skipped is unpacked all the same, and a link may have content: it counts. */
+        int r = is_file ? take_entry(par, path, err) : read_entry(par, &nowhere, err);
         if (r < 0) return wisp_err_wrap(err, "provider archive: %s", path);
     }
 }

@@ -13,7 +13,7 @@
 
 static struct wisp_arena arena;
 
-/* A header of GNU tar and the content, padded. */
+/* A header as POSIX has it and the content, padded. */
 static void add_typed(struct wisp_buf *tar, const char *name, char type, struct wisp_str content)
 {
     char header[512] = {0};
@@ -23,7 +23,8 @@ static void add_typed(struct wisp_buf *tar, const char *name, char type, struct 
     snprintf(header + 124, 12, "%011zo", content.len);
     memset(header + 148, ' ', 8);
     header[156] = type;
-    memcpy(header + 257, "ustar  ", 8);
+    if (type == '1' || type == '2') memcpy(header + 157, "target", 6);
+    memcpy(header + 257, "ustar\00000", 8);
     for (size_t i = 0; i < sizeof header; i++) sum += (unsigned char)header[i];
     snprintf(header + 148, 8, "%06o", sum);
     wisp_buf_append(tar, header, sizeof header);
@@ -163,6 +164,9 @@ TEST(limits)
     tar.len = 0;
     memset(large, 'x', LARGE);
     add(&tar, "other.bin", large);
+    check_fails(&tar, WISP_ERR_LIMIT, "unpacks to more than");
+    add_typed(&tar, "x", 'x', WISP_STR("15 comment=pax\n"));
+    add_typed(&tar, "link.bin", '1', wisp_str_from(large)); /* which may have content, after such a header */
     check_fails(&tar, WISP_ERR_LIMIT, "unpacks to more than");
     for (int i = 0; i < 300; i++) {
         snprintf(name, sizeof name, "t%d.bin", i);
