@@ -68,6 +68,8 @@ enum wisp_wasi_http_response wisp_wasi_http_response(const struct wisp_wasi_http
 /* What was wrong when REPLIED or BROKEN; for the log. "" otherwise. Valid until reset. */
 const char *wisp_wasi_http_problem(const struct wisp_wasi_http *http);
 
-/* Answers with an error status and its reason phrase as the body, and `header` if that is not NULL. For an exchange
- * whose response was not started. */
-void wisp_wasi_http_reply(struct wisp_http_exchange *exchange, uint16_t status, const struct wisp_http_header *header);
+/* Answers with an error status and its reason phrase as the body, with `cause` behind it and with `header` where those
+ * are not NULL. Clients read the cause: a short text of ours, nothing of the guest or the host. For an exchange whose
+ * response was not started. */
+void wisp_wasi_http_reply(struct wisp_http_exchange *exchange, uint16_t status, const char *cause,
+                          const struct wisp_http_header *header);

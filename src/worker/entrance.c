@@ -27,7 +27,7 @@ static void on_request(struct wisp_http_exchange *exchange, void *env)
     struct wisp_entrance *entrance = env;
     struct wisp_route *route = wisp_router_find(&entrance->router, exchange);
     if (!route) {
-        wisp_wasi_http_reply(exchange, 404, NULL);
+        wisp_wasi_http_reply(exchange, 404, NULL, NULL);
         return;
     }
     if (wisp_http_site_may_answer(&route->site) && wisp_http_site_answer(&route->site, exchange)) return;

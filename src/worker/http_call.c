@@ -10,10 +10,11 @@
 
 /* --- answers in the component's place --- */
 
-static void refuse(struct wisp_http_exchange *exchange)
+/* Clients read the cause. */
+static void refuse(struct wisp_http_exchange *exchange, const char *cause)
 {
     static const struct wisp_http_header retry_after = {WISP_STR_INIT("retry-after"), WISP_STR_INIT("1")};
-    wisp_wasi_http_reply(exchange, 503, &retry_after);
+    wisp_wasi_http_reply(exchange, 503, cause, &retry_after);
 }
 
 static bool is_answered(const struct wisp_invocation *invocation)
@@ -22,14 +23,19 @@ static bool is_answered(const struct wisp_invocation *invocation)
 }
 
 /* An error for the client if it hasn't been told anything yet, otherwise a response that is visibly broken. */
-static void answer_failure(struct wisp_invocation *invocation, uint16_t status)
+static void answer_failure_for(struct wisp_invocation *invocation, uint16_t status, const char *cause)
 {
     struct wisp_http_exchange *exchange = invocation->exchange;
     if (!exchange || is_answered(invocation)) return;
     if (exchange->status == 0 || wisp_http_retract(exchange))
-        wisp_wasi_http_reply(exchange, status, NULL);
+        wisp_wasi_http_reply(exchange, status, cause, NULL);
     else
         wisp_http_abort(exchange);
+}
+
+static void answer_failure(struct wisp_invocation *invocation, uint16_t status)
+{
+    answer_failure_for(invocation, status, NULL);
 }
 
 /* --- the invocation's ends --- */
@@ -89,7 +95,7 @@ static bool on_failed(struct wisp_invocation *invocation)
     } else if (err->kind == WISP_ERR_LIMIT && invocation->exchange && invocation->exchange->status == 0) {
         wisp_report_failure(invocation, "no instance could be made", err->text);
         counters->refused++;
-        refuse(invocation->exchange);
+        refuse(invocation->exchange, "no instance could be made");
     } else if (err->kind == WISP_ERR_UNSUPPORTED) {
         wisp_report_failure(invocation, "the component can't answer HTTP requests", err->text);
         answer_failure(invocation, 500);
@@ -114,14 +120,14 @@ static bool on_expired(struct wisp_invocation *invocation)
 static void on_refused(struct wisp_invocation *invocation, const char *cause)
 {
     wisp_report_failure(invocation, "a request was refused", cause);
-    refuse(invocation->exchange);
+    refuse(invocation->exchange, cause);
 }
 
 static bool on_given_up(struct wisp_invocation *invocation, const char *cause)
 {
     bool was_answered = is_answered(invocation);
     wisp_report_failure(invocation, "request given up", cause);
-    answer_failure(invocation, 503);
+    answer_failure_for(invocation, 503, "the component stops, or could not be started");
     return was_answered;
 }
 
@@ -165,7 +171,7 @@ void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *editi
 {
     static const struct wisp_wrpc_function handle = {WISP_STR_INIT(WISP_WRPC_HTTP_INTERFACE), WISP_STR_INIT("handle")};
     if (!wisp_wasi_http_is_valid_request(exchange)) {
-        wisp_wasi_http_reply(exchange, 400, NULL);
+        wisp_wasi_http_reply(exchange, 400, NULL, NULL);
         return;
     }
     tenant->counters->calls++;

@@ -337,7 +337,7 @@ void wisp_remote_forward(struct wisp_worker *worker, struct wisp_route *route, s
 {
     if (!worker->remote || worker->is_hard) {
         static const struct wisp_http_header retry_after = {WISP_STR_INIT("retry-after"), WISP_STR_INIT("1")};
-        wisp_wasi_http_reply(exchange, 503, &retry_after);
+        wisp_wasi_http_reply(exchange, 503, worker->is_hard ? "the host stops" : "the host is on no bus", &retry_after);
         return;
     }
     struct wisp_bus_header headers[4] = {{WISP_STR("source-id"), wisp_str_from(worker->options->host->host_id)},

@@ -119,7 +119,7 @@ struct wisp_invocation_ops {
     /* It trapped, or could not begin; invocation->err. True: the caller has its answer nevertheless. */
     bool (*on_failed)(struct wisp_invocation *invocation);
     bool (*on_expired)(struct wisp_invocation *invocation);
-    /* It never had a place. */
+    /* It never had a place. The cause is a fixed text: others' clients read it. */
     void (*on_refused)(struct wisp_invocation *invocation, const char *cause);
     /* The worker gives it up, or its component was removed. */
     bool (*on_given_up)(struct wisp_invocation *invocation, const char *cause);

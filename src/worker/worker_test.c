@@ -344,6 +344,7 @@ TEST(full_queue_is_refused)
     const char *refused = answer(ask('h'));
     CHECK_HAS(refused, "HTTP/1.1 503 Service Unavailable\r\n");
     CHECK_HAS(refused, "retry-after: 1\r\n");
+    CHECK_HAS(refused, "Service Unavailable: all instances are busy and the queue is full\n");
     CHECK_HAS(answer(running), "hello");
     CHECK_HAS(answer(waiting), "hello");
     check_hello();
@@ -359,7 +360,7 @@ TEST(waiting_in_the_queue_ends_too)
     close(leaving);
     CHECK_HAS(answer(running), "HTTP/1.1 504 ");
     const char *text = answer(waiting);
-    CHECK(strstr(text, "HTTP/1.1 503 ") || strstr(text, "hello"));
+    CHECK(strstr(text, "Service Unavailable: it waited too long: all instances were busy\n") || strstr(text, "hello"));
     check_hello();
     stop_worker();
 }

@@ -48,9 +48,11 @@ static void hang_up(struct wisp_wrpc_forward *forward)
 static void reply(struct wisp_http_exchange *exchange, uint16_t status)
 {
     static const struct wisp_http_header plain_text = {WISP_STR_INIT("content-type"), WISP_STR_INIT("text/plain")};
-    char text[80];
+    char text[120];
     struct wisp_err err;
-    int size = snprintf(text, sizeof text, "%s\n", wisp_http_status_text(status));
+    /* The client is told no names. */
+    const char *cause = status == 503 ? ": nobody who runs the component can be reached" : "";
+    int size = snprintf(text, sizeof text, "%s%s\n", wisp_http_status_text(status), cause);
     if (wisp_http_reply(exchange, status, &plain_text, 1, (struct wisp_str){text, (size_t)size}, &err) < 0)
         wisp_http_abort(exchange);
 }

@@ -122,7 +122,7 @@ TEST(nobody_serves_the_component)
     struct http_rig rig;
     http_rig_init(&rig);
     client_says(&rig, GET);
-    AWAIT(&rig.base.loop, ends_with(&rig, "Service Unavailable\n"));
+    AWAIT(&rig.base.loop, ends_with(&rig, "Service Unavailable: nobody who runs the component can be reached\n"));
     CHECK_HAS(received(&rig), "HTTP/1.1 503 ");
     http_rig_deinit(&rig);
 }
@@ -161,7 +161,7 @@ TEST(the_process_that_took_the_request_ends)
     wisp_bus_unsubscribe(listens);
     settle(&rig.base, &rig.base.hand);
     wisp_wrpc_target_ended(rig.base.caller.wrpc, WISP_STR("app"));
-    AWAIT(&rig.base.loop, has_received(&rig, "Service Unavailable\n"));
+    AWAIT(&rig.base.loop, has_received(&rig, "Service Unavailable: nobody who runs the component can be reached\n"));
     http_rig_deinit(&rig);
 }
 

@@ -196,14 +196,14 @@ class HostTest(wisp.Case):
         self.events.wait_for("component_scaled", component_id="hello")
         self.assertEqual({request["kind"] for request in asked}, {"startComponent"})
         self.assertEqual(asked[0]["host"]["publicKey"], host.id)
-        self.check_policy_decides_calls(asked)
+        self.check_policy_decides_calls(asked, self.serve_http(host, "hello"))
         host.stop()
 
     def is_call(self, request):
         return request["kind"] == "performInvocation"
 
-    def check_policy_decides_calls(self, asked):
-        started = asked[-1]
+    def check_policy_decides_calls(self, asked, address):
+        started = [request for request in asked if request["kind"] == "startComponent"][-1]
         for _ in range(2):
             self.assertNotEqual(self.call_hello().returncode, 0)
         questions = [request for request in asked if self.is_call(request)]
@@ -218,6 +218,7 @@ class HostTest(wisp.Case):
                                                                 "permitted": permitted}))
             self.bus.flush()
             wisp.wait_for(lambda: (self.call_hello().returncode == 0) == permitted, "the change to be heard")
+            self.assertEqual(self.get(address).status, 200 if permitted else 403)
         self.assertEqual(len([request for request in asked if self.is_call(request)]), 1)
 
     def call_hello(self):

@@ -39,7 +39,7 @@ static void break_off(struct wisp_outgoing_body *body, const char *why)
         wisp_wasi_http_problem_set(http, "%s", why);
         http->response = WISP_WASI_HTTP_BROKEN;
         if (wisp_http_retract(exchange_of(body)))
-            wisp_wasi_http_reply(exchange_of(body), 500, NULL);
+            wisp_wasi_http_reply(exchange_of(body), 500, NULL, NULL);
         else
             wisp_http_abort(exchange_of(body));
     }

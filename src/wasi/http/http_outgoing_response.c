@@ -80,14 +80,15 @@ bool wisp_wasi_http_has_no_body(const struct wisp_http_exchange *exchange, uint1
     return status == 204 || status == 304 || wisp_str_is(exchange->method, "HEAD");
 }
 
-void wisp_wasi_http_reply(struct wisp_http_exchange *exchange, uint16_t status, const struct wisp_http_header *header)
+void wisp_wasi_http_reply(struct wisp_http_exchange *exchange, uint16_t status, const char *cause,
+                          const struct wisp_http_header *header)
 {
     struct wisp_http_header headers[2] = {{WISP_STR("content-type"), WISP_STR("text/plain")}};
     if (header) headers[1] = *header;
-    char text[80];
-    int size = snprintf(text, sizeof text, "%s\n", wisp_http_status_text(status));
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
     struct wisp_err err;
-    int r = wisp_http_reply(exchange, status, headers, header ? 2 : 1, (struct wisp_str){text, (size_t)size}, &err);
+    wisp_buf_printf(&text, "%s%s%s\n", wisp_http_status_text(status), cause ? ": " : "", cause ? cause : "");
+    int r = wisp_http_reply(exchange, status, headers, header ? 2 : 1, wisp_buf_str(&text), &err);
     if (r < 0) wisp_http_abort(exchange);
 }
 
@@ -97,7 +98,7 @@ static void reply_instead(struct wisp_wasi_http *http, struct wisp_outgoing_resp
     wisp_wasi_http_problem_set(http, "%s", why);
     http->response = WISP_WASI_HTTP_REPLIED;
     if (response->body) wisp_outgoing_body_close(response->body);
-    wisp_wasi_http_reply(http->wasi->exchange, 500, NULL);
+    wisp_wasi_http_reply(http->wasi->exchange, 500, NULL, NULL);
 }
 
 static int start(struct wisp_call *call, struct wisp_wasi_http *http, const struct wisp_outgoing_response *response,
@@ -159,7 +160,7 @@ static void set_error(struct wisp_wasi_http *http, const struct wisp_abi_error_c
                                    WISP_STR_ARG(error->of.text.value));
     else
         wisp_wasi_http_problem_set(http, "it answered with the error-code %s", codes[error->tag].name);
-    if (http->wasi->exchange) wisp_wasi_http_reply(http->wasi->exchange, codes[error->tag].status, NULL);
+    if (http->wasi->exchange) wisp_wasi_http_reply(http->wasi->exchange, codes[error->tag].status, NULL, NULL);
 }
 
 int wisp_wasi_http_host_outparam_set(struct wisp_call *call, const void *args, void *result)
