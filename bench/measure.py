@@ -128,8 +128,8 @@ def descendants(pid):
     """The process and all below it."""
     found = [pid]
     for parent in found:
-        path = pathlib.Path(f"/proc/{parent}/task/{parent}/children")
-        found += [int(child) for child in path.read_text().split()]
+        for path in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):  # of whichever thread made them
+            found += [int(child) for child in path.read_text().split()]
     return found
 
 

@@ -128,6 +128,7 @@ static int enable_all(int base_fd, const struct wisp_cgroup_limits *limits, stru
 /* --- life --- */
 
 static void remove_empty(int base_fd);
+static unsigned n_left_behind; /* groups of ours whose last process was not quite gone; to be removed later */
 
 int wisp_cgroup_new(struct wisp_cgroup **ret_cgroup, const struct wisp_cgroup_limits *limits, struct wisp_err *err)
 {
@@ -136,7 +137,7 @@ int wisp_cgroup_new(struct wisp_cgroup **ret_cgroup, const struct wisp_cgroup_li
     if (base_fd < 0) return base_fd;
     struct wisp_cgroup *cgroup = wisp_mem_calloc(1, sizeof *cgroup);
     *cgroup = (struct wisp_cgroup){.base_fd = base_fd, .fd = -1, .procs_fd = -1};
-    remove_empty(base_fd);
+    if (n_left_behind > 0) remove_empty(base_fd);
     snprintf(cgroup->name, sizeof cgroup->name, PREFIX "%d-%u", (int)getpid(), ++counter);
     int r = enable_all(base_fd, limits, err);
     if (r == 0 && mkdirat(base_fd, cgroup->name, 0755) < 0)
@@ -178,7 +179,7 @@ void wisp_cgroup_kill(struct wisp_cgroup *cgroup) { kill_all(cgroup->fd); }
 void wisp_cgroup_free(struct wisp_cgroup *cgroup)
 {
     if (!cgroup) return;
-    unlinkat(cgroup->base_fd, cgroup->name, AT_REMOVEDIR); /* or later, in remove_empty */
+    if (cgroup->fd >= 0 && unlinkat(cgroup->base_fd, cgroup->name, AT_REMOVEDIR) < 0) n_left_behind++;
     wisp_fd_closep(&cgroup->procs_fd);
     wisp_fd_closep(&cgroup->fd);
     wisp_fd_closep(&cgroup->base_fd);
@@ -208,7 +209,11 @@ static void remove_one(int base_fd, const char *name)
     if (maker_of(name) == getpid()) unlinkat(base_fd, name, AT_REMOVEDIR);
 }
 
-static void remove_empty(int base_fd) { each_group(base_fd, remove_one); }
+static void remove_empty(int base_fd)
+{
+    n_left_behind = 0; /* what still can't be removed was not left behind: it is in use, or a sweep finds it */
+    each_group(base_fd, remove_one);
+}
 
 static void sweep_one(int base_fd, const char *name)
 {

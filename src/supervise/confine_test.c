@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -141,7 +142,9 @@ TEST(paths_are_all_that_can_be_reached)
 TEST(user_is_another_or_an_error)
 {
     struct wisp_err err = {0};
+    int dumpable = prctl(PR_GET_DUMPABLE);
     WISP_CLEANUP_FREE char *output = run("user", "12345:23456", "id -u; id -g; id -G", &err);
+    CHECK_INT(prctl(PR_GET_DUMPABLE), dumpable); /* the child has left nothing behind in our memory */
     if (geteuid() == 0) {
         if (!output) wisp_test_fail(__FILE__, __LINE__, "%s", err.text);
         CHECK_TEXT(output, "12345\n23456\n23456\n");

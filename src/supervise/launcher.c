@@ -2,7 +2,7 @@
 #include "supervise/launcher.h"
 
 #include "base/mem.h"
-#include "supervise/process.h"
+#include "supervise/spawner.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -10,6 +10,7 @@
 struct wisp_launcher {
     uv_loop_t *loop;
     uv_timer_t timer;
+    struct wisp_spawner *spawner;
     struct wisp_supervisor *supervisor;
 };
 
@@ -19,7 +20,10 @@ static void on_line(void *env, struct wisp_str line) { wisp_child_said(env, line
 static void on_output(void *env, struct wisp_str line) { wisp_child_printed(env, line); }
 static void on_exit_status(void *env, int wait_status) { wisp_child_exited(env, wait_status); }
 
-static const struct wisp_process_handler process_handler = {on_line, on_output, on_exit_status};
+static void on_started(void *env, pid_t pid) { wisp_child_started(env, pid); }
+static void on_failed(void *env, const struct wisp_err *err) { wisp_child_unstartable(env, err); }
+
+static const struct wisp_process_handler process_handler = {on_line, on_output, on_exit_status, on_started, on_failed};
 
 /* --- the world --- */
 
@@ -55,9 +59,9 @@ static int spawn(void *env, struct wisp_child *child, struct wisp_child_process 
     int r = wisp_child_prepare(child, &spec, err);
     if (r < 0) return r;
     struct wisp_process *process;
-    r = wisp_process_new(&process, launcher->loop, &spec, &process_handler, child, err);
+    r = wisp_process_start(&process, launcher->spawner, launcher->loop, &spec, &process_handler, child, err);
     if (r < 0) return r;
-    *ret_process = (struct wisp_child_process){process, wisp_process_pid(process), wisp_process_has_control(process)};
+    *ret_process = (struct wisp_child_process){process, wisp_process_has_control(process)};
     return 0;
 }
 
@@ -77,6 +81,8 @@ static const struct wisp_supervisor_world world = {now_ms, wake_at, spawn, tell,
 
 /* --- life --- */
 
+static void on_timer_closed(uv_handle_t *handle) { free(handle->data); }
+
 int wisp_launcher_new(struct wisp_launcher **ret_launcher, uv_loop_t *loop, struct wisp_err *err)
 {
     uint64_t seed;
@@ -88,18 +94,22 @@ int wisp_launcher_new(struct wisp_launcher **ret_launcher, uv_loop_t *loop, stru
         return wisp_err_os(err, -r, "start a timer");
     }
     launcher->timer.data = launcher;
+    r = wisp_spawner_new(&launcher->spawner, loop, err);
+    if (r < 0) {
+        uv_close((uv_handle_t *)&launcher->timer, on_timer_closed);
+        return r;
+    }
     launcher->loop = loop;
     launcher->supervisor = wisp_supervisor_new(&world, launcher, seed);
     *ret_launcher = launcher;
     return 0;
 }
 
-static void on_timer_closed(uv_handle_t *handle) { free(handle->data); }
-
 void wisp_launcher_free(struct wisp_launcher *launcher)
 {
     if (!launcher) return;
     wisp_supervisor_free(launcher->supervisor);
+    wisp_spawner_free(launcher->spawner);
     uv_close((uv_handle_t *)&launcher->timer, on_timer_closed);
 }
 

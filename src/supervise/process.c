@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "supervise/cgroup.h"
 #include "supervise/confine.h"
-#include "supervise/spawn.h"
+#include "supervise/spawner.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,8 +16,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum {
     READS_PER_TURN = 16, /* of one child that writes faster than we read: the others have their turn too */
@@ -41,6 +39,9 @@ struct line_reader {
 struct wisp_process {
     struct wisp_process_handler handler;
     void *env;
+    uv_loop_t *loop;
+    struct wisp_spawn_job job; /* spawn NULL: it is done */
+    int early_signal;          /* sent before it was started; 0: none */
     pid_t pid;
     int pidfd;
     uv_poll_t exit_poll;
@@ -167,10 +168,9 @@ static void on_gone(uv_poll_t *poll, int status, int events)
     process->handler.on_exit(process->env, wait_status);
 }
 
-static int watch(struct wisp_process *process, uv_loop_t *loop, uv_poll_t *poll, int fd, uv_poll_cb callback,
-                 struct wisp_err *err)
+static int watch(struct wisp_process *process, uv_poll_t *poll, int fd, uv_poll_cb callback, struct wisp_err *err)
 {
-    int r = uv_poll_init(loop, poll, fd);
+    int r = uv_poll_init(process->loop, poll, fd);
     if (r < 0) return wisp_err_os(err, -r, "watch a child process");
     poll->data = process;
     process->n_open_handles++;
@@ -179,35 +179,25 @@ static int watch(struct wisp_process *process, uv_loop_t *loop, uv_poll_t *poll,
     return 0;
 }
 
-static int watch_reader(struct line_reader *reader, uv_loop_t *loop, struct wisp_err *err)
+static int watch_reader(struct line_reader *reader, struct wisp_err *err)
 {
     if (reader->fd < 0) return 0;
-    int r = watch(reader->process, loop, &reader->poll, reader->fd, on_readable, err);
+    int r = watch(reader->process, &reader->poll, reader->fd, on_readable, err);
     reader->is_polled = r == 0;
     return r;
 }
 
-/* The process exists but can't be watched: end it, as if it had never been. */
-static void undo(struct wisp_process *process)
-{
-    kill_family(process);
-    while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) continue;
-    close_reader(&process->control);
-    close_reader(&process->output);
-    wisp_fd_closep(&process->pidfd);
-    wisp_cgroup_free(WISP_TAKE(process->cgroup));
-    if (!process->n_open_handles) free(process);
-}
-
-static int watch_all(struct wisp_process *process, uv_loop_t *loop, struct wisp_err *err)
+static int watch_all(struct wisp_process *process, struct wisp_err *err)
 {
     process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
     if (process->pidfd < 0) return wisp_err_os(err, errno, "pidfd_open");
-    int r = watch_reader(&process->control, loop, err);
-    if (r == 0) r = watch_reader(&process->output, loop, err);
-    if (r == 0) r = watch(process, loop, &process->exit_poll, process->pidfd, on_gone, err);
+    int r = watch_reader(&process->control, err);
+    if (r == 0) r = watch_reader(&process->output, err);
+    if (r == 0) r = watch(process, &process->exit_poll, process->pidfd, on_gone, err);
     return r;
 }
+
+/* --- it begins --- */
 
 /* Where no control group can be had, unless limits need one, a variable in the environment has to do. */
 static int contain(struct wisp_process *process, const struct wisp_process_spec *spec, struct wisp_err *err)
@@ -223,52 +213,90 @@ static int contain(struct wisp_process *process, const struct wisp_process_spec 
     return 0;
 }
 
-static const char **add_marker(const char *const *env, const char *marker)
+/* What there is of it before there is a process, and of one that never was. */
+static void discard(struct wisp_process *process)
 {
-    size_t n = 0;
-    while (env[n]) n++;
-    const char **all = wisp_mem_calloc(n + 2, sizeof *all);
-    memcpy(all, env, n * sizeof *all);
-    all[n] = marker;
-    return all;
+    wisp_spawn_free(process->job.spawn);
+    close_reader(&process->control);
+    close_reader(&process->output);
+    wisp_fd_closep(&process->pidfd);
+    wisp_cgroup_free(WISP_TAKE(process->cgroup));
+    if (!process->n_open_handles) free(process);
 }
 
-static int spawn(struct wisp_process *process, const struct wisp_process_spec *spec, struct wisp_spawned *ret_spawned,
-                 struct wisp_err *err)
+static int new_process(struct wisp_process **ret_process, uv_loop_t *loop, const struct wisp_process_spec *spec,
+                       const struct wisp_process_handler *handler, void *env, struct wisp_err *err)
 {
-    struct wisp_process_spec marked = *spec;
-    const char *const *inherited;
-    memcpy(&inherited, &environ, sizeof inherited);
-    WISP_CLEANUP_FREE const char **env =
-        process->marker[0] ? add_marker(spec->env ? spec->env : inherited, process->marker) : NULL;
-    if (env) marked.env = env;
-    return wisp_spawn(ret_spawned, &marked, process->cgroup ? wisp_cgroup_entrance(process->cgroup) : -1, err);
+    struct wisp_process *process = wisp_mem_calloc(1, sizeof *process);
+    process->handler = *handler;
+    process->env = env;
+    process->loop = loop;
+    process->pidfd = -1;
+    process->control = (struct line_reader){.process = process, .fd = -1, .is_control = true};
+    process->output = (struct line_reader){.process = process, .fd = -1};
+    int r = contain(process, spec, err);
+    if (r == 0)
+        r = wisp_spawn_new(&process->job.spawn, spec, process->cgroup ? wisp_cgroup_entrance(process->cgroup) : -1,
+                           process->marker[0] ? process->marker : NULL, err);
+    if (r < 0) {
+        discard(process);
+        return r;
+    }
+    process->control.fd = wisp_spawn_take_control(process->job.spawn);
+    process->output.fd = wisp_spawn_take_output(process->job.spawn);
+    *ret_process = process;
+    return 0;
+}
+
+/* The program runs, or not (a negative number). On failure there is no process any more. */
+static int begin(struct wisp_process *process, int pid, struct wisp_err *err)
+{
+    int r = pid;
+    wisp_spawn_free(WISP_TAKE(process->job.spawn));
+    if (pid > 0) {
+        process->pid = pid;
+        r = watch_all(process, err);
+        if (r == 0) return 0;
+        /* It exists but can't be watched: it ends, as if it had never been. */
+        kill_family(process);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+    }
+    discard(process);
+    return r;
 }
 
 int wisp_process_new(struct wisp_process **ret_process, uv_loop_t *loop, const struct wisp_process_spec *spec,
                      const struct wisp_process_handler *handler, void *env, struct wisp_err *err)
 {
-    struct wisp_spawned spawned;
-    struct wisp_process *process = wisp_mem_calloc(1, sizeof *process);
-    int r = contain(process, spec, err);
-    if (r == 0) r = spawn(process, spec, &spawned, err);
-    if (r < 0) {
-        wisp_cgroup_free(process->cgroup);
-        free(process);
-        return r;
+    struct wisp_process *process;
+    int r = new_process(&process, loop, spec, handler, env, err);
+    if (r == 0) r = begin(process, wisp_spawn_run(process->job.spawn, err), err);
+    if (r == 0) *ret_process = process;
+    return r;
+}
+
+static void on_spawned(struct wisp_spawn_job *job, int pid, const struct wisp_err *spawn_err)
+{
+    struct wisp_process *process = WISP_OWNER(job, struct wisp_process, job);
+    const struct wisp_process_handler handler = process->handler;
+    void *env = process->env;
+    struct wisp_err err = *spawn_err;
+    if (begin(process, pid, &err) < 0) {
+        handler.on_failed(env, &err);
+        return;
     }
-    process->handler = *handler;
-    process->env = env;
-    process->pid = spawned.pid;
-    process->pidfd = -1;
-    process->control = (struct line_reader){.process = process, .fd = spawned.control_fd, .is_control = true};
-    process->output = (struct line_reader){.process = process, .fd = spawned.output_fd};
-    r = watch_all(process, loop, err);
-    if (r < 0) {
-        undo(process);
-        return wisp_err_wrap(err, "run `%s`", spec->argv[0]);
-    }
-    *ret_process = process;
+    handler.on_started(env, pid);
+    if (process->early_signal) wisp_process_signal(process, process->early_signal);
+}
+
+int wisp_process_start(struct wisp_process **ret_process, struct wisp_spawner *spawner, uv_loop_t *loop,
+                       const struct wisp_process_spec *spec, const struct wisp_process_handler *handler, void *env,
+                       struct wisp_err *err)
+{
+    int r = new_process(ret_process, loop, spec, handler, env, err);
+    if (r < 0) return r;
+    (*ret_process)->job.on_done = on_spawned;
+    wisp_spawner_add(spawner, &(*ret_process)->job);
     return 0;
 }
 
@@ -290,6 +318,12 @@ void wisp_process_tell(struct wisp_process *process, const char *line)
 void wisp_process_signal(struct wisp_process *process, int signal_number)
 {
     if (process->has_exited) return;
+    if (!process->pid) {
+        bool is_end = signal_number == SIGKILL || signal_number == SIGTERM;
+        if (is_end) atomic_store(&process->job.is_cancelled, true);
+        if (process->early_signal != SIGKILL) process->early_signal = signal_number;
+        return;
+    }
     if (signal_number == SIGKILL)
         kill_family(process);
     else

@@ -8,7 +8,7 @@
  *
  * The child has a process group of its own, no descriptors but those it was given, default signal dispositions, and is
  * killed by the kernel when the thread that spawned it ends, however that comes about (unless it may outlive us): so
- * spawn from a thread that lives as long as the program does. One loop, one thread. */
+ * spawn from a thread that lives as long as the program does, which a spawner's does. One loop, one thread. */
 #pragma once
 
 #include "base/err.h"
@@ -43,22 +43,35 @@ struct wisp_process_spec {
     const struct wisp_confine *confine; /* NULL: it may do what we may */
 };
 
-/* Called from the loop only. Lines come without their end. Any may be NULL but on_exit. */
+/* Called from the loop only. Lines come without their end. Any may be NULL but on_exit, and on_started and on_failed of
+ * what a spawner makes. */
 struct wisp_process_handler {
     void (*on_line)(void *env, struct wisp_str line);   /* from the control channel */
     void (*on_output)(void *env, struct wisp_str line); /* of standard output and standard error, as they come */
     /* The process is gone and reaped, and all that it wrote has been handed over. The status is that of waitpid(2).
      * The last call: the struct is freed after it. */
     void (*on_exit)(void *env, int wait_status);
+    /* Of a process that a spawner makes, one of them, before anything else: the program runs; or it can't be run, and
+     * then this is the last call. */
+    void (*on_started)(void *env, pid_t pid);
+    void (*on_failed)(void *env, const struct wisp_err *err);
 };
 
 struct wisp_process;
+struct wisp_spawner; /* spawner.h */
+
 /* Returns when the new program runs: a program that can't be executed is an error of this call. */
 int wisp_process_new(struct wisp_process **ret_process, uv_loop_t *loop, const struct wisp_process_spec *spec,
                      const struct wisp_process_handler *handler, void *env, struct wisp_err *err)
     __attribute__((warn_unused_result));
 
-pid_t wisp_process_pid(const struct wisp_process *process);
+/* Returns at once; on_started or on_failed follows. What it is told or sent before that arrives after it, but for
+ * SIGTERM and SIGKILL: then it is not started, if that is still possible. */
+int wisp_process_start(struct wisp_process **ret_process, struct wisp_spawner *spawner, uv_loop_t *loop,
+                       const struct wisp_process_spec *spec, const struct wisp_process_handler *handler, void *env,
+                       struct wisp_err *err) __attribute__((warn_unused_result));
+
+pid_t wisp_process_pid(const struct wisp_process *process); /* 0: it is not started yet */
 bool wisp_process_has_control(const struct wisp_process *process);
 /* Sends a line (without its end) on the control channel. A child that doesn't listen or is gone is no error. */
 void wisp_process_tell(struct wisp_process *process, const char *line);

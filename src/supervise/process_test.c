@@ -48,7 +48,8 @@ static void on_exit_status(void *env, int wait_status)
     watched->wait_status = wait_status;
 }
 
-static const struct wisp_process_handler handler = {on_line, on_output, on_exit_status};
+static const struct wisp_process_handler handler = {
+    .on_line = on_line, .on_output = on_output, .on_exit = on_exit_status};
 
 static int try_start(struct watched *watched, const struct wisp_process_spec *spec, struct wisp_err *err)
 {
@@ -186,6 +187,23 @@ TEST(descriptors_arrive_where_they_should_and_no_others)
             }
     snprintf(expected, sizeof expected, "0 1 2 %d %d %d \n", numbers[0], numbers[1], numbers[2]);
     CHECK_TEXT(watched.output.data, expected);
+}
+
+TEST(standard_input_can_be_given)
+{
+    WATCHED watched;
+    int ends[2];
+    CHECK(pipe2(ends, O_CLOEXEC) == 0 && write(ends[1], "fed\n", 4) == 4);
+    close(ends[1]);
+    const struct wisp_process_fd fd = {ends[0], 0};
+    start_shell(&watched, "cat", (struct wisp_process_spec){.fds = &fd, .n_fds = 1, .capture_output = true});
+    close(ends[0]);
+    finish(&watched);
+    CHECK_TEXT(watched.output.data, "fed\n");
+    watched_deinit(&watched);
+    start_shell(&watched, "cat; echo none", (struct wisp_process_spec){.capture_output = true});
+    finish(&watched);
+    CHECK_TEXT(watched.output.data, "none\n");
 }
 
 TEST(child_has_its_own_group_and_default_signals)

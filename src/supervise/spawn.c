@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between fork and execve the child is a copy of a process that may have other threads: it calls nothing there but
- * system calls, on data that the parent laid out before. What goes wrong comes back over a pipe that execve closes, so
- * the parent knows whether the program runs before it goes on. */
+/* Between vfork and execve the child runs in the memory of its parent, of which one thread waits for it while others go
+ * on: it calls nothing there but system calls, on data that was laid out before, and changes nothing but what is its
+ * own. (A copy of the memory would cost more the more the parent has.) What goes wrong comes back over a pipe that
+ * execve closes, so the parent knows whether the program runs before it goes on. */
 #include "supervise/spawn.h"
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "supervise/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -48,6 +51,14 @@ struct channels {
     int error_read, error_write;
 };
 
+struct wisp_spawn {
+    struct wisp_arena arena; /* what the plan's pointers point to */
+    struct channels channels;
+    int given_fds[WISP_PROCESS_FDS_MAX]; /* duplicates of the spec's */
+    size_t n_given_fds;
+    struct plan plan;
+};
+
 static void channels_close(struct channels *channels)
 {
     wisp_fd_closep(&channels->null_fd);
@@ -67,13 +78,7 @@ static int set_nonblocking(int fd, struct wisp_err *err)
 
 static int channels_open(struct channels *channels, const struct wisp_process_spec *spec, struct wisp_err *err)
 {
-    *channels = (struct channels){-1, -1, -1, -1, -1, -1, -1};
-    channels->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (channels->null_fd < 0) return wisp_err_os(err, errno, "open /dev/null");
     int pair[2];
-    if (pipe2(pair, O_CLOEXEC) < 0) return wisp_err_os(err, errno, "make a pipe");
-    channels->error_read = pair[0];
-    channels->error_write = pair[1];
     if (spec->control_as) {
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
             return wisp_err_os(err, errno, "make a socket pair");
@@ -91,16 +96,22 @@ static int channels_open(struct channels *channels, const struct wisp_process_sp
     return 0;
 }
 
+/* Those that are needed for a moment only: many that wait to be run have none of them. */
+static int channels_open_late(struct channels *channels, struct wisp_err *err)
+{
+    int pair[2];
+    channels->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (channels->null_fd < 0) return wisp_err_os(err, errno, "open /dev/null");
+    if (pipe2(pair, O_CLOEXEC) < 0) return wisp_err_os(err, errno, "make a pipe");
+    channels->error_read = pair[0];
+    channels->error_write = pair[1];
+    return 0;
+}
+
 static void plan_add(struct plan *plan, int fd, int as)
 {
     assert(plan->n_fds < WISP_COUNT(plan->fds) && fd >= 0 && as >= 0);
     plan->fds[plan->n_fds++] = (struct wisp_process_fd){fd, as};
-}
-
-static void plan_deinit(struct plan *plan)
-{
-    wisp_confined_deinit(&plan->confined);
-    wisp_fd_closep(&plan->program_fd);
 }
 
 static int plan_confine(struct plan *plan, const struct wisp_process_spec *spec, struct wisp_err *err)
@@ -111,29 +122,79 @@ static int plan_confine(struct plan *plan, const struct wisp_process_spec *spec,
     return plan->program_fd < 0 ? wisp_err_os(err, errno, "open the program") : 0;
 }
 
-static void plan_init(struct plan *plan, const struct wisp_process_spec *spec, const struct channels *channels,
-                      int group_fd)
+/* A list of texts that ends with NULL, copied, with one more. */
+static char *const *copy_texts(struct wisp_arena *arena, const char *const *texts, const char *more)
+{
+    size_t n = 0;
+    while (texts[n]) n++;
+    char **copies = WISP_NEW_ARRAY(arena, char *, n + 2);
+    for (size_t i = 0; i < n; i++) copies[i] = wisp_arena_cstr(arena, wisp_str_from(texts[i]));
+    if (more) copies[n] = wisp_arena_cstr(arena, wisp_str_from(more));
+    return copies;
+}
+
+static int copy_fds(struct wisp_spawn *spawn, const struct wisp_process_spec *spec, struct wisp_err *err)
 {
     assert(spec->n_fds <= WISP_PROCESS_FDS_MAX);
-    *plan = (struct plan){.path = spec->path ? spec->path : "/proc/self/exe",
-                          .error_fd = channels->error_write,
-                          .group_fd = group_fd,
-                          .program_fd = -1,
-                          .confined = {.ruleset_fd = -1}};
-    /* execve takes the arrays without const for reasons of history; it changes nothing in them. */
-    memcpy(&plan->argv, &spec->argv, sizeof plan->argv);
-    if (spec->env)
-        memcpy(&plan->env, &spec->env, sizeof plan->env);
-    else
-        plan->env = environ;
+    for (size_t i = 0; i < spec->n_fds; i++) {
+        int fd = fcntl(spec->fds[i].fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (fd < 0) return wisp_err_os(err, errno, "duplicate a descriptor");
+        spawn->given_fds[spawn->n_given_fds++] = fd;
+        plan_add(&spawn->plan, fd, spec->fds[i].as);
+    }
+    return 0;
+}
+
+static int plan_init(struct wisp_spawn *spawn, const struct wisp_process_spec *spec, int group_fd, const char *marker,
+                     struct wisp_err *err)
+{
+    struct plan *plan = &spawn->plan;
+    const struct channels *channels = &spawn->channels;
+    const char *const *env = spec->env;
+    if (!env) memcpy(&env, &environ, sizeof env);
+    plan->path = wisp_arena_cstr(&spawn->arena, wisp_str_from(spec->path ? spec->path : "/proc/self/exe"));
+    plan->argv = copy_texts(&spawn->arena, spec->argv, NULL);
+    plan->env = copy_texts(&spawn->arena, env, marker);
+    plan->group_fd = group_fd;
     plan->parent = getpid();
     plan->outlives_parent = spec->outlives_parent;
-    plan_add(plan, channels->null_fd, STDIN_FILENO);
+    plan->fds[plan->n_fds++].as = STDIN_FILENO; /* the null device, or what the spec has for it: later ones win */
     plan_add(plan, spec->capture_output ? channels->output_write : STDOUT_FILENO, STDOUT_FILENO);
     plan_add(plan, spec->capture_output ? channels->output_write : STDERR_FILENO, STDERR_FILENO);
     if (spec->control_as) plan_add(plan, channels->control_child, spec->control_as);
-    for (size_t i = 0; i < spec->n_fds; i++) plan_add(plan, spec->fds[i].fd, spec->fds[i].as);
+    int r = copy_fds(spawn, spec, err);
+    return r < 0 ? r : plan_confine(plan, spec, err);
 }
+
+int wisp_spawn_new(struct wisp_spawn **ret_spawn, const struct wisp_process_spec *spec, int group_fd,
+                   const char *marker, struct wisp_err *err)
+{
+    struct wisp_spawn *spawn = wisp_mem_calloc(1, sizeof *spawn);
+    spawn->plan.program_fd = spawn->plan.confined.ruleset_fd = -1;
+    spawn->channels = (struct channels){-1, -1, -1, -1, -1, -1, -1};
+    int r = channels_open(&spawn->channels, spec, err);
+    if (r == 0) r = plan_init(spawn, spec, group_fd, marker, err);
+    if (r < 0) {
+        wisp_spawn_free(spawn);
+        return wisp_err_wrap(err, "run `%s`", spec->path ? spec->path : spec->argv[0]);
+    }
+    *ret_spawn = spawn;
+    return 0;
+}
+
+void wisp_spawn_free(struct wisp_spawn *spawn)
+{
+    if (!spawn) return;
+    channels_close(&spawn->channels);
+    for (size_t i = 0; i < spawn->n_given_fds; i++) wisp_fd_closep(&spawn->given_fds[i]);
+    wisp_confined_deinit(&spawn->plan.confined);
+    wisp_fd_closep(&spawn->plan.program_fd);
+    wisp_arena_deinit(&spawn->arena);
+    free(spawn);
+}
+
+int wisp_spawn_take_control(struct wisp_spawn *spawn) { return WISP_TAKE_FD(spawn->channels.control_parent); }
+int wisp_spawn_take_output(struct wisp_spawn *spawn) { return WISP_TAKE_FD(spawn->channels.output_read); }
 
 /* --- in the child --- */
 
@@ -199,8 +260,10 @@ static void child_die_with_parent(const struct plan *plan)
     if (getppid() != plan->parent) _exit(127);
 }
 
-__attribute__((noreturn)) static void child_run(struct plan *plan)
+/* On its own copy of the plan. */
+__attribute__((noreturn, noinline)) static void child_run(const struct plan *shared)
 {
+    struct plan copy = *shared, *plan = &copy;
     setpgid(0, 0);
     if (plan->group_fd >= 0 && write(plan->group_fd, "0", 1) < 0) child_fail(plan, "enter its control group");
     child_place_fds(plan);
@@ -228,46 +291,40 @@ static bool wait_for_exec(int error_fd, struct failure *ret_failure)
     return n == (ssize_t)sizeof *ret_failure;
 }
 
-/* All signals are held back around fork, so that no handler of ours runs in the child. */
-static pid_t fork_quietly(struct plan *plan)
+/* All signals are held back around it, so that no handler of ours runs in the child. A child that becomes another user
+ * makes the memory that it has in common with us undumpable, which keeps that user from looking into it; afterwards it
+ * is ours alone again. */
+static pid_t fork_quietly(const struct plan *plan)
 {
     sigset_t all, before;
+    int dumpable = prctl(PR_GET_DUMPABLE);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
+    pid_t pid = vfork();
     if (pid == 0) child_run(plan);
     int fork_errno = errno;
+    if (plan->confined.has_user && dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = fork_errno;
     return pid;
 }
 
-int wisp_spawn(struct wisp_spawned *ret_spawned, const struct wisp_process_spec *spec, int group_fd,
-               struct wisp_err *err)
+int wisp_spawn_run(struct wisp_spawn *spawn, struct wisp_err *err)
 {
-    __attribute__((cleanup(channels_close))) struct channels channels;
-    int r = channels_open(&channels, spec, err);
-    if (r < 0) return wisp_err_wrap(err, "run `%s`", spec->argv[0]);
-    __attribute__((cleanup(plan_deinit))) struct plan plan;
-    plan_init(&plan, spec, &channels, group_fd);
-    r = plan_confine(&plan, spec, err);
-    if (r < 0) return wisp_err_wrap(err, "run `%s`", plan.path);
-    pid_t pid = fork_quietly(&plan);
-    if (pid < 0) return wisp_err_os(err, errno, "run `%s`: fork", spec->argv[0]);
+    struct plan *plan = &spawn->plan;
+    const char *name = strcmp(plan->path, "/proc/self/exe") == 0 ? plan->argv[0] : plan->path;
+    struct failure failure;
+    int r = channels_open_late(&spawn->channels, err);
+    if (r < 0) return wisp_err_wrap(err, "run `%s`", name);
+    plan->fds[0].fd = spawn->channels.null_fd;
+    plan->error_fd = spawn->channels.error_write;
+    pid_t pid = fork_quietly(plan);
+    if (pid < 0) return wisp_err_os(err, errno, "run `%s`: fork", name);
     /* Done by both sides: whoever comes first, a signal to the group reaches it from now on. */
     setpgid(pid, pid);
-    wisp_fd_closep(&channels.error_write);
-    struct failure failure;
-    if (wait_for_exec(channels.error_read, &failure)) {
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
-        const char *path = spec->path ? spec->path : spec->argv[0];
-        return failure.what ? wisp_err_os(err, failure.number, "run `%s`: %s", path, failure.what)
-                            : wisp_err_os(err, failure.number, "run `%s`", path);
-    }
-    *ret_spawned = (struct wisp_spawned){
-        .pid = pid,
-        .control_fd = WISP_TAKE_FD(channels.control_parent),
-        .output_fd = WISP_TAKE_FD(channels.output_read),
-    };
-    return 0;
+    wisp_fd_closep(&spawn->channels.error_write);
+    if (!wait_for_exec(spawn->channels.error_read, &failure)) return pid;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+    return failure.what ? wisp_err_os(err, failure.number, "run `%s`: %s", name, failure.what)
+                        : wisp_err_os(err, failure.number, "run `%s`", name);
 }

@@ -32,6 +32,7 @@ struct wisp_child {
     char *name, *running;
     struct wisp_lifecycle life;
     struct wisp_child_process process; /* handle NULL: none */
+    pid_t pid;                         /* 0: it does not run yet */
     uint64_t started_ms;
     bool was_ready;
     struct wisp_err failure;
@@ -131,7 +132,15 @@ static void rearm(struct wisp_supervisor *supervisor)
     supervisor->world->wake_at(supervisor->env, next_ms);
 }
 
-/* Returns whether there is a process now. */
+static void note_unstartable(struct wisp_child *child, const struct wisp_err *err)
+{
+    child->process = (struct wisp_child_process){0};
+    child->failure = *err;
+    WISP_LOG(ERROR, "supervise", "cannot start child, trying again later", WISP_TEXT("child", child->name),
+             WISP_TEXT("running", child->running), WISP_TEXT("reason", err->text));
+}
+
+/* Returns whether there will be a process. */
 static bool spawn(struct wisp_child *child)
 {
     struct wisp_supervisor *supervisor = child->supervisor;
@@ -143,16 +152,9 @@ static bool spawn(struct wisp_child *child)
     free(child->hang_reason);
     child->hang_reason = NULL;
     child->started_ms = now_ms(supervisor);
-    if (supervisor->world->spawn(supervisor->env, child, &child->process, &err) < 0) {
-        child->process = (struct wisp_child_process){0};
-        child->failure = err;
-        WISP_LOG(ERROR, "supervise", "cannot start child, trying again later", WISP_TEXT("child", child->name),
-                 WISP_TEXT("running", child->running), WISP_TEXT("reason", err.text));
-        return false;
-    }
-    WISP_LOG(DEBUG, "supervise", "child started", WISP_TEXT("child", child->name), WISP_INT("pid", child->process.pid),
-             WISP_TEXT("running", child->running));
-    return true;
+    if (supervisor->world->spawn(supervisor->env, child, &child->process, &err) == 0) return true;
+    note_unstartable(child, &err);
+    return false;
 }
 
 static void send_signal(struct wisp_child *child, int number)
@@ -170,7 +172,7 @@ static void ask(struct wisp_child *child)
 
 static void log_impatience(const struct wisp_child *child, const char *message)
 {
-    WISP_LOG(WARN, "supervise", message, WISP_TEXT("child", child->name), WISP_INT("pid", child->process.pid),
+    WISP_LOG(WARN, "supervise", message, WISP_TEXT("child", child->name), WISP_INT("pid", child->pid),
              WISP_TEXT("running", child->running));
 }
 
@@ -205,13 +207,10 @@ static void tell_state(struct wisp_child *child)
 
 static void start_process(struct wisp_child *child)
 {
-    if (!spawn(child)) {
+    if (spawn(child))
+        rearm(child->supervisor);
+    else
         step(child, WISP_CHILD_EV_SPAWN_FAILED);
-        return;
-    }
-    rearm(child->supervisor);
-    tell_state(child);
-    if (!child->process.has_control) note_ready(child, (struct wisp_str){0});
 }
 
 static void carry_out(struct wisp_child *child, uint32_t action, enum wisp_lifecycle_state before)
@@ -266,7 +265,7 @@ void wisp_child_hang(struct wisp_child *child, const char *reason)
 }
 
 enum wisp_lifecycle_state wisp_child_state(const struct wisp_child *child) { return child->life.state; }
-pid_t wisp_child_pid(const struct wisp_child *child) { return child->process.pid; }
+pid_t wisp_child_pid(const struct wisp_child *child) { return child->pid; }
 
 uint64_t wisp_child_pause_ms(const struct wisp_child *child)
 {
@@ -295,6 +294,25 @@ int wisp_child_prepare(struct wisp_child *child, struct wisp_process_spec *spec,
 
 /* --- the process's side --- */
 
+void wisp_child_started(struct wisp_child *child, pid_t pid)
+{
+    child->pid = pid;
+    child->started_ms = now_ms(child->supervisor);
+    WISP_LOG(DEBUG, "supervise", "child started", WISP_TEXT("child", child->name), WISP_INT("pid", pid),
+             WISP_TEXT("running", child->running));
+    if (child->life.state != WISP_CHILD_STARTING) return; /* its owner has thought better of it */
+    tell_state(child);
+    if (!child->process.has_control) note_ready(child, (struct wisp_str){0});
+}
+
+void wisp_child_unstartable(struct wisp_child *child, const struct wisp_err *err)
+{
+    bool is_wanted = child->life.state == WISP_CHILD_STARTING;
+    if (is_wanted) note_unstartable(child, err);
+    child->process = (struct wisp_child_process){0};
+    step(child, is_wanted ? WISP_CHILD_EV_SPAWN_FAILED : WISP_CHILD_EV_EXIT);
+}
+
 static void note_failure(struct wisp_child *child, struct wisp_str rest)
 {
     struct wisp_str name = rest, text = {0};
@@ -308,7 +326,7 @@ static void note_failure(struct wisp_child *child, struct wisp_str rest)
 static void note_ready(struct wisp_child *child, struct wisp_str text)
 {
     child->was_ready = true;
-    WISP_LOG(DEBUG, "supervise", "child is ready", WISP_TEXT("child", child->name), WISP_INT("pid", child->process.pid),
+    WISP_LOG(DEBUG, "supervise", "child is ready", WISP_TEXT("child", child->name), WISP_INT("pid", child->pid),
              WISP_INT("after_ms", now_ms(child->supervisor) - child->started_ms));
     if (child->handler.on_ready) child->handler.on_ready(child, text, child->env);
     step(child, WISP_CHILD_EV_READY);
@@ -330,7 +348,7 @@ void wisp_child_said(struct wisp_child *child, struct wisp_str line)
 static void log_dropped(struct wisp_child *child)
 {
     if (child->logged.n_dropped)
-        WISP_LOG(WARN, child->name, "output came too fast, lines are left out", WISP_INT("pid", child->process.pid),
+        WISP_LOG(WARN, child->name, "output came too fast, lines are left out", WISP_INT("pid", child->pid),
                  WISP_INT("lines", child->logged.n_dropped));
     child->logged.n_dropped = 0;
 }
@@ -349,7 +367,7 @@ static void log_output(struct wisp_child *child, struct wisp_str line)
     }
     logged->n_lines++;
     logged->n_bytes += (uint32_t)line.len;
-    WISP_LOG(INFO, child->name, "output", WISP_INT("pid", child->process.pid), WISP_BYTES("line", line));
+    WISP_LOG(INFO, child->name, "output", WISP_INT("pid", child->pid), WISP_BYTES("line", line));
 }
 
 void wisp_child_printed(struct wisp_child *child, struct wisp_str line)
@@ -366,7 +384,7 @@ void wisp_child_printed(struct wisp_child *child, struct wisp_str line)
 void wisp_child_exited(struct wisp_child *child, int wait_status)
 {
     const struct wisp_child_exit exit = {
-        .pid = child->process.pid,
+        .pid = child->pid,
         .wait_status = wait_status,
         .ran_ms = now_ms(child->supervisor) - child->started_ms,
         .was_ready = child->was_ready,
@@ -377,6 +395,7 @@ void wisp_child_exited(struct wisp_child *child, int wait_status)
     bool again = !child->handler.on_exit || child->handler.on_exit(child, &exit, child->env);
     enum wisp_lifecycle_state before = child->life.state;
     child->process = (struct wisp_child_process){0};
+    child->pid = 0;
     uint32_t action =
         wisp_lifecycle_step(&child->life, again ? WISP_CHILD_EV_EXIT : WISP_CHILD_EV_FINISH, now_ms(child->supervisor));
     log_what_follows(child, &exit, before, again);

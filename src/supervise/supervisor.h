@@ -78,7 +78,7 @@ void wisp_child_release(struct wisp_child *child);
 void wisp_child_hang(struct wisp_child *child, const char *reason);
 
 enum wisp_lifecycle_state wisp_child_state(const struct wisp_child *child);
-pid_t wisp_child_pid(const struct wisp_child *child); /* 0 when there is no process */
+pid_t wisp_child_pid(const struct wisp_child *child); /* 0 when there is no process (yet) */
 /* When it will be started again, in ms from now; only in BACKOFF. */
 uint64_t wisp_child_pause_ms(const struct wisp_child *child);
 /* Deaths in a row, and whether they are more than the policy takes. */
@@ -95,6 +95,9 @@ int wisp_child_prepare(struct wisp_child *child, struct wisp_process_spec *spec,
 
 /* --- all of them --- */
 
+/* What became of a spawn: the program runs, or it can't be run. Told by the world. */
+void wisp_child_started(struct wisp_child *child, pid_t pid);
+void wisp_child_unstartable(struct wisp_child *child, const struct wisp_err *err);
 /* What a process did. Told by the world. */
 void wisp_child_said(struct wisp_child *child, struct wisp_str line);    /* a line of the control channel */
 void wisp_child_printed(struct wisp_child *child, struct wisp_str line); /* a line of captured output */
@@ -102,9 +105,8 @@ void wisp_child_exited(struct wisp_child *child, int wait_status);
 
 /* How a child's process is reached. */
 struct wisp_child_process {
-    void *handle; /* the world's own */
-    pid_t pid;
-    bool has_control; /* else it counts as ready at once */
+    void *handle;     /* the world's own */
+    bool has_control; /* else it counts as ready as soon as it runs */
 };
 
 /* The outside of a supervisor. */
@@ -112,6 +114,8 @@ struct wisp_supervisor_world {
     uint64_t (*now_ms)(void *env); /* never goes back */
     /* Call wisp_supervisor_tick at this time; 0: no need to. Replaces what was said before. */
     void (*wake_at)(void *env, uint64_t at_ms);
+    /* When it succeeds, wisp_child_started or wisp_child_unstartable follows, not before it has returned. A process
+     * that is signalled before that need not be started at all. */
     int (*spawn)(void *env, struct wisp_child *child, struct wisp_child_process *ret_process, struct wisp_err *err);
     /* Only for a process that has_control. */
     void (*tell)(void *env, void *handle, const char *line);

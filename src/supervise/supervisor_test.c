@@ -18,14 +18,16 @@ enum { CHILDREN = 300, HOUR_MS = 3600 * 1000, PLANNED_MAX = CHILDREN * 8 };
 struct planned {
     uint64_t at_ms;
     struct process *process;
-    enum { GETS_READY, DIES, IS_PREPARED } what;
+    enum { STARTS, GETS_READY, DIES, IS_PREPARED } what;
     struct wisp_child *child; /* IS_PREPARED */
 };
 
 struct process {
     struct process *next;
     struct wisp_child *child;
-    bool is_alive, is_ready, has_control, ignores_drain, ignores_term;
+    bool is_alive, is_started, is_ready, has_control, ignores_drain, ignores_term;
+    bool is_cancelled; /* signalled before it was started */
+    int pid;
 };
 
 struct world {
@@ -69,14 +71,15 @@ static int world_spawn(void *env, struct wisp_child *child, struct wisp_child_pr
     process->ignores_drain = one_in(world, 10);
     process->ignores_term = one_in(world, 2);
     world->n_alive++;
-    world->n_spawned++;
+    process->pid = (int)++world->n_spawned;
+    plan(world, process, world->is_calm ? 0 : draw(world, 4), STARTS);
     if (world->is_calm) {
         plan(world, process, 5, GETS_READY);
     } else {
         if (!one_in(world, 15)) plan(world, process, 1 + draw(world, 500), GETS_READY);
         if (one_in(world, 2)) plan(world, process, one_in(world, 3) ? 1 + draw(world, 50) : draw(world, HOUR_MS), DIES);
     }
-    *ret_process = (struct wisp_child_process){process, (pid_t)world->n_spawned, process->has_control};
+    *ret_process = (struct wisp_child_process){process, process->has_control};
     return 0;
 }
 
@@ -85,6 +88,22 @@ static void die(struct world *world, struct process *process, int wait_status)
     process->is_alive = false;
     world->n_alive--;
     wisp_child_exited(process->child, wait_status);
+}
+
+/* It can fail to, also when nobody wants it any more. */
+static void start(struct world *world, struct process *process)
+{
+    struct wisp_err err = {0};
+    process->is_started = true;
+    if (one_in(world, 2) ? process->is_cancelled : !world->is_calm && one_in(world, 20)) {
+        process->is_alive = false;
+        world->n_alive--;
+        wisp_err_set(&err, WISP_ERR_OS, "exec: no");
+        wisp_child_unstartable(process->child, &err);
+        return;
+    }
+    wisp_child_started(process->child, process->pid);
+    if (process->is_cancelled) plan(world, process, 1, DIES);
 }
 
 static void world_tell(void *env, void *handle, const char *line)
@@ -103,7 +122,10 @@ static void world_signal(void *env, void *handle, int signal_number)
     struct process *process = handle;
     CHECK(process->is_alive);
     world->n_killed += signal_number == SIGKILL;
-    if (signal_number == SIGKILL || !process->ignores_term) plan(world, process, 1 + draw(world, 20), DIES);
+    if (!process->is_started)
+        process->is_cancelled = true;
+    else if (signal_number == SIGKILL || !process->ignores_term)
+        plan(world, process, 1 + draw(world, 20), DIES);
 }
 
 static const struct wisp_supervisor_world vtable = {world_now, world_wake_at, world_spawn, world_tell, world_signal};
@@ -130,7 +152,11 @@ static void happen(struct world *world, struct planned planned)
         return;
     }
     if (!process->is_alive) return;
-    if (planned.what == DIES) {
+    if (planned.what == STARTS) {
+        start(world, process);
+    } else if (!process->is_started) {
+        plan(world, process, 1, planned.what);
+    } else if (planned.what == DIES) {
         die(world, process, one_in(world, 2) ? SIGSEGV : 0);
     } else if (process->has_control && !process->is_ready) {
         process->is_ready = true;
@@ -180,8 +206,8 @@ static void check_consistency(struct world *world, struct wisp_child **children)
 {
     unsigned n_with_process = 0;
     for (size_t i = 0; i < CHILDREN; i++) {
-        bool has_process = wisp_child_pid(children[i]) != 0;
-        CHECK_INT(has_process, wisp_lifecycle_has_process(wisp_child_state(children[i])));
+        bool has_process = wisp_lifecycle_has_process(wisp_child_state(children[i]));
+        CHECK(has_process || wisp_child_pid(children[i]) == 0);
         n_with_process += has_process;
         CHECK(wisp_child_pause_ms(children[i]) <= 30000);
     }
@@ -313,6 +339,7 @@ static struct story *begin(void)
             .env = story,
         });
     wisp_child_start(story->child);
+    CHECK(advance(&story->world, story->supervisor, story->world.now_ms)); /* the program runs */
     return story;
 }
 
@@ -350,6 +377,7 @@ TEST(a_death_is_repaired_in_the_same_moment)
     pass(story, 100);
     pid_t first = wisp_child_pid(story->child);
     crash(story, SIGKILL);
+    pass(story, 0);
     CHECK(wisp_child_pid(story->child) != 0 && wisp_child_pid(story->child) != first);
     CHECK_INT(story->last_exit.pid, first);
     CHECK_INT(story->last_exit.wait_status, SIGKILL);
