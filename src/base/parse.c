@@ -35,7 +35,7 @@ static int with_unit(struct wisp_str text, const struct unit *units, size_t n_un
 {
     uint64_t value;
     size_t n = digits(text, &value);
-    struct wisp_str suffix = {text.ptr + n, text.len - n};
+    struct wisp_str suffix = {n ? text.ptr + n : text.ptr, text.len - n};
     for (size_t i = 0; n && i < n_units; i++) {
         if (!wisp_str_equal_nocase(suffix, wisp_str_from(units[i].suffix))) continue;
         if (__builtin_mul_overflow(value, units[i].factor, &value)) break;

@@ -160,8 +160,10 @@ static const struct {
 
 static int take(struct wisp_confine *confine, const struct wisp_confine_setting *setting, struct wisp_err *err)
 {
+    struct wisp_str value = trim(setting->value);
+    if (value.len && memchr(value.ptr, '\0', value.len)) return wisp_err_set(err, WISP_ERR_INVALID, "it has a NUL");
     for (size_t i = 0; i < WISP_COUNT(keys); i++)
-        if (wisp_str_is(setting->key, keys[i].key)) return keys[i].take(confine, trim(setting->value), err);
+        if (wisp_str_is(setting->key, keys[i].key)) return keys[i].take(confine, value, err);
     return wisp_err_set(err, WISP_ERR_INVALID, "none of user, memory, cpu, paths, seccomp, env");
 }
 
