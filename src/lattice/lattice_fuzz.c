@@ -5,6 +5,7 @@
  *     s SUBJECT PAYLOAD  a message on any subject
  *     d KEY VALUE      LATTICEDATA tells a value; c: CONFIGDATA; D KEY, C KEY: deletions
  *     o                the oldest action that waits succeeds; r PAYLOAD: with that reply; f: it fails
+ *     e PAYLOAD        it succeeds with that reply, sealed for the key that was last sent along with a request
  *     p ID             news that a provider's process has ended; P ID: is due to be started again; u ID: is up
  *     t                30 s pass
  *     b, B             the bus is gone, is back; l: the state is loaded; n: a new state is opened
@@ -14,6 +15,7 @@
 #include "lattice/lattice.h"
 
 #include "base/json.h"
+#include "nkeys/nkeys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,7 @@ struct host {
     uint64_t revision;
     uint8_t replies[LINES_MAX];
     size_t line;
+    uint8_t asker[32]; /* the key that was last sent along */
 };
 
 static void check_said(struct host *host, const struct wisp_lattice_action *action)
@@ -42,26 +45,49 @@ static void check_said(struct host *host, const struct wisp_lattice_action *acti
     if (sscanf(subject, "reply.%u", &reply) == 1 && ++host->replies[reply] > 1) abort();
 }
 
+static void note_asker(struct host *host, const struct wisp_lattice_action *action)
+{
+    enum wisp_nkey_kind kind;
+    for (size_t i = 0; i < action->n_headers; i++)
+        if (wisp_str_is(action->headers[i].name, "WasmCloud-Host-Xkey") &&
+            wisp_nkey_parse_public(action->headers[i].value, &kind, host->asker, NULL) < 0)
+            abort();
+}
+
 static void take_actions(struct host *host)
 {
     struct wisp_lattice_action action;
     while (wisp_lattice_next_action(host->lattice, &action)) {
         if (action.kind == WISP_LATTICE_PUBLISH) check_said(host, &action);
+        note_asker(host, &action);
         if (action.id && host->n_pending < PENDING_MAX) host->pending[host->n_pending++] = action.id;
     }
 }
 
-static void answer(struct host *host, bool is_success, struct wisp_str payload)
+static void answer(struct host *host, bool is_success, struct wisp_str payload, const struct wisp_bus_header *header)
 {
     if (host->first == host->n_pending) return;
     struct wisp_lattice_done done = {
-        .reply = {.payload = payload},
+        .reply = {.payload = payload, .headers = header, .n_headers = header != NULL},
         .revision = ++host->revision,
         .artifact = {.path = WISP_STR("/p"), .digest = payload, .plain_reference = WISP_STR("plain")}};
     WISP_CLEANUP_JSON json_t *claims = json_pack("{s:s,s:s}", "token", "t", "subject", "MSUB");
     done.artifact.claims = claims;
     if (!is_success) wisp_err_set(&done.err, host->revision % 3 ? WISP_ERR_EXISTS : WISP_ERR_LIMIT, "fuzzed");
     wisp_lattice_on_done(host->lattice, host->now, host->pending[host->first++], &done);
+}
+
+/* As a backend of secrets does. */
+static void answer_sealed(struct host *host, struct wisp_str payload)
+{
+    static struct wisp_nkey backend;
+    char public[WISP_NKEY_PUBLIC_LEN + 1];
+    WISP_CLEANUP_BUF struct wisp_buf sealed = {0};
+    if (!backend.public[0]) wisp_nkey_generate(&backend, WISP_NKEY_CURVE);
+    wisp_nkey_public_text(&backend, public);
+    wisp_xkey_seal(&backend, host->asker, payload, &sealed);
+    struct wisp_bus_header header = {WISP_STR("Server-Response-Xkey"), wisp_str_from(public)};
+    answer(host, true, wisp_buf_str(&sealed), &header);
 }
 
 static void say(struct host *host, struct wisp_str head, struct wisp_str payload, bool is_control)
@@ -111,13 +137,16 @@ static void feed(struct host *host, char kind, struct wisp_str rest)
         wisp_lattice_on_state(lattice, host->now, 1, head, NULL, tail.len ? 0 : ++host->revision);
         break;
     case 'o':
-        answer(host, true, WISP_STR("{\"healthy\":true}"));
+        answer(host, true, WISP_STR("{\"healthy\":true}"), NULL);
         break;
     case 'r':
-        answer(host, true, rest);
+        answer(host, true, rest, NULL);
+        break;
+    case 'e':
+        answer_sealed(host, rest);
         break;
     case 'f':
-        answer(host, false, rest);
+        answer(host, false, rest, NULL);
         break;
     case 'p':
         report.failures = (uint32_t)host->line;
