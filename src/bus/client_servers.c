@@ -126,6 +126,7 @@ static int parse(struct wisp_str url, struct wisp_bus_server_url *server, struct
 {
     struct wisp_str rest = url, user_info = {0};
     if (take_scheme(&rest, "unix://") || take_scheme(&rest, "unix:")) {
+        while (wisp_str_starts_with(rest, WISP_STR("//"))) rest = (struct wisp_str){rest.ptr + 1, rest.len - 1};
         if (!rest.len || rest.len > 100 || memchr(rest.ptr, '\0', rest.len))
             return wisp_err_set(err, WISP_ERR_INVALID, "a Unix socket's path has 1 to 100 bytes");
         server->path = wisp_mem_dup(rest);
