@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NATS KV, of a cluster of its own or of the lattice's bus. When the latter has no JetStream, as the embedded one, and
  * no cluster was asked for, keys and values go to a file, so that what was written for NATS runs without it. */
+#include "capability/nats.h"
 #include "base/log.h"
 #include "base/ring.h"
 #include "capability/keyvalue/nats_store.h"
 #include "capability/keyvalue/sqlite.h"
 #include "capability/kinds.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-enum { URLS_MAX = 32 };
 
 struct state {
     struct wisp_keyvalue_kind kind;
@@ -30,8 +25,7 @@ struct held {
 
 struct link_state {
     struct wisp_provider *provider;
-    struct wisp_bus_client *own; /* NULL: the lattice's bus */
-    int ca_fd;                   /* `tls_ca` as a file; -1: none */
+    struct wisp_nats_connection own; /* bus NULL: the lattice's */
     struct wisp_keyvalue_nats *store;
     char *bucket; /* as set; NULL: the component's */
     bool may_fall_back, is_undecided, uses_fallback, is_watching;
@@ -133,63 +127,6 @@ static void on_bus_state(enum wisp_bus_state bus_state, const struct wisp_err *r
     if (bus_state == WISP_BUS_CONNECTED && link->is_undecided) decide(link);
 }
 
-/* --- a cluster of its own --- */
-
-/* The client takes files only. */
-static int keep_ca(struct link_state *link, struct wisp_str pem, char path[64], struct wisp_err *err)
-{
-    link->ca_fd = memfd_create("tls_ca", MFD_CLOEXEC);
-    if (link->ca_fd < 0 || write(link->ca_fd, pem.ptr, pem.len) != (ssize_t)pem.len)
-        return wisp_err_os(err, errno, "`tls_ca`");
-    snprintf(path, 64, "/proc/self/fd/%d", link->ca_fd);
-    return 0;
-}
-
-static size_t split_urls(struct wisp_str list, struct wisp_arena *arena, const char *urls[URLS_MAX])
-{
-    size_t n = 0;
-    for (bool is_more = true; is_more && n < URLS_MAX;) {
-        struct wisp_str url = list, rest = {0};
-        is_more = wisp_str_split(list, ',', &url, &rest);
-        list = rest;
-        while (url.len && url.ptr[0] == ' ') url.ptr++, url.len--;
-        while (url.len && url.ptr[url.len - 1] == ' ') url.len--;
-        if (url.len) urls[n++] = wisp_arena_cstr(arena, url);
-    }
-    return n;
-}
-
-static const char *text_of(const struct wisp_settings *settings, const char *key, struct wisp_arena *arena)
-{
-    struct wisp_str value = wisp_settings_get(settings, key);
-    return value.len ? wisp_arena_cstr(arena, value) : NULL;
-}
-
-static int connect_own(struct link_state *link, const struct wisp_settings *settings, struct wisp_err *err)
-{
-    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
-    const char *urls[URLS_MAX];
-    char ca_path[64];
-    struct wisp_str ca = wisp_settings_get(settings, "tls_ca");
-    struct wisp_bus_client_options options = {
-        .urls = urls,
-        .n_urls = split_urls(wisp_settings_get(settings, "cluster_uri"), &arena, urls),
-        .name = "wisp keyvalue-nats",
-        .jwt = text_of(settings, "client_jwt", &arena),
-        .seed = text_of(settings, "client_seed", &arena),
-        .tls.ca_path = text_of(settings, "tls_ca_file", &arena),
-    };
-    if (options.jwt && !options.seed) return wisp_err_set(err, WISP_ERR_INVALID, "`client_jwt` needs `client_seed`");
-    if (ca.len) {
-        int r = keep_ca(link, ca, ca_path, err);
-        if (r < 0) return r;
-        options.tls.ca_path = ca_path;
-    }
-    options.tls.is_required = options.tls.ca_path != NULL;
-    int r = wisp_bus_client_new(&link->own, link->provider->loop, &options, err);
-    return r < 0 ? wisp_err_wrap(err, "`cluster_uri`") : 0;
-}
-
 /* --- links --- */
 
 static void on_timer_closed(uv_handle_t *handle) { free(handle->data); }
@@ -198,15 +135,15 @@ static void free_link(struct link_state *link)
 {
     if (link->is_watching) wisp_bus_client_unwatch(link->provider->bus, &link->watch);
     wisp_keyvalue_nats_free(link->store);
-    wisp_bus_client_free(link->own);
-    if (link->ca_fd >= 0) close(link->ca_fd);
+    wisp_nats_disconnect(&link->own);
     free(WISP_TAKE(link->bucket));
     uv_close((uv_handle_t *)&link->timer, on_timer_closed);
 }
 
 static int find_bus(struct link_state *link, const struct wisp_settings *settings, struct wisp_err *err)
 {
-    if (wisp_settings_get(settings, "cluster_uri").len) return connect_own(link, settings, err);
+    if (wisp_settings_get(settings, "cluster_uri").len)
+        return wisp_nats_connect(&link->own, link->provider->loop, settings, "wisp keyvalue-nats", err);
     link->may_fall_back = !wisp_settings_get(settings, "js_domain").len;
     if (link->provider->bus) return 0;
     if (!link->may_fall_back || !fall_back(link))
@@ -218,12 +155,12 @@ static int find_bus(struct link_state *link, const struct wisp_settings *setting
 static int make_store(struct link_state *link, const struct wisp_settings *settings, struct wisp_err *err)
 {
     struct wisp_keyvalue_nats_options options = {
-        .bus = link->own ? link->own : link->provider->bus,
+        .bus = link->own.bus ? link->own.bus : link->provider->bus,
         .js_domain = wisp_settings_get(settings, "js_domain"),
         .bucket = wisp_settings_get(settings, "bucket"),
     };
     /* Who says nothing at all wants something that works. */
-    bool is_plain = !link->own && !options.bucket.len;
+    bool is_plain = !link->own.bus && !options.bucket.len;
     int r = wisp_settings_bool(settings, "enable_bucket_auto_create", is_plain, &options.is_made, err);
     if (r < 0) return r;
     if (options.bucket.len) link->bucket = wisp_mem_dup(options.bucket);
@@ -236,7 +173,7 @@ static int put_link(struct wisp_provider *provider, struct wisp_provider_link *l
     if (r < 0) return r;
     struct link_state *state = wisp_mem_calloc(1, sizeof *state);
     state->provider = provider;
-    state->ca_fd = -1;
+    state->own = WISP_NATS_NO_CONNECTION;
     wisp_ring_init(&state->held);
     uv_timer_init(provider->loop, &state->timer);
     state->timer.data = state;
@@ -247,7 +184,7 @@ static int put_link(struct wisp_provider *provider, struct wisp_provider_link *l
         return r;
     }
     link->state = state;
-    if (state->own || state->uses_fallback || !state->may_fall_back) return 0;
+    if (state->own.bus || state->uses_fallback || !state->may_fall_back) return 0;
     if (wisp_bus_client_state(provider->bus) == WISP_BUS_CONNECTED) {
         decide(state);
         return 0;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capability/keyvalue/nats_priv.h"
+#include "capability/nats.h"
 
 #include <stdlib.h>
 
-enum {
-    NAME_MAX_LEN = 200, /* of a bucket or domain */
-    TICK_MS = 100,
-};
+enum { TICK_MS = 100 };
 
 /* --- the end of a call --- */
 
@@ -162,16 +160,6 @@ static bool is_known(const struct wisp_keyvalue_nats *store, const char *bucket)
     return false;
 }
 
-/* Of a bucket or a domain: one token of a subject. */
-static bool is_name(struct wisp_str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i], lower = (char)(c | 0x20);
-        if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-') return false;
-    }
-    return name.len > 0 && name.len <= NAME_MAX_LEN;
-}
-
 static int look(struct wisp_nats_op *op, struct wisp_err *err)
 {
     return wisp_nats_op_ask(op, "STREAM.INFO", WISP_STR(""), on_info, op, &op->request, err);
@@ -184,7 +172,7 @@ void wisp_keyvalue_nats_run(struct wisp_keyvalue_nats *store, struct wisp_provid
     struct wisp_str bucket = store->bucket ? wisp_str_from(store->bucket) : *(const struct wisp_str *)args;
     struct wisp_err err = {0};
     if (!bucket.len) bucket = WISP_STR("default");
-    if (!is_name(bucket)) {
+    if (!wisp_nats_is_name(bucket)) {
         wisp_keyvalue_fail(call, WISP_KEYVALUE_NO_SUCH_STORE, "no bucket");
         return;
     }
@@ -240,8 +228,8 @@ int wisp_keyvalue_nats_new(struct wisp_keyvalue_nats **ret_store, uv_loop_t *loo
                            const struct wisp_keyvalue_nats_options *options, struct wisp_err *err)
 {
     struct wisp_str domain = options->js_domain, bucket = options->bucket;
-    if (domain.len && !is_name(domain)) return wisp_err_set(err, WISP_ERR_INVALID, "`js_domain` is no name");
-    if (bucket.len && !is_name(bucket)) return wisp_err_set(err, WISP_ERR_INVALID, "`bucket` is no name of a bucket");
+    if (domain.len && !wisp_nats_is_name(domain)) return wisp_err_set(err, WISP_ERR_INVALID, "`js_domain` is no name");
+    if (bucket.len && !wisp_nats_is_name(bucket)) return wisp_err_set(err, WISP_ERR_INVALID, "`bucket` is no name of a bucket");
     struct wisp_keyvalue_nats *store = wisp_mem_calloc(1, sizeof *store);
     WISP_CLEANUP_BUF struct wisp_buf api = {0}, put = {0};
     wisp_buf_printf(&api, domain.len ? "$JS.%.*s.API" : "$JS.API%.*s", WISP_STR_ARG(domain));
