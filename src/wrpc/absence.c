@@ -84,12 +84,13 @@ static void send_again(struct wisp_wrpc_session *session)
 
 /* --- taken --- */
 
-void wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept)
+bool wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept)
 {
+    bool is_ours = accept->n_headers > 0 && wisp_bus_header_get(accept, WISP_WRPC_PROBE_HEADER).len > 0;
     again_free(WISP_TAKE(session->again));
     session->again_ms = session->probe_ms = UINT64_MAX;
-    if (accept->n_headers > 0 && wisp_bus_header_get(accept, WISP_WRPC_PROBE_HEADER).len > 0)
-        probe_later(session, PROBE_FIRST_MS);
+    if (is_ours) probe_later(session, PROBE_FIRST_MS);
+    return is_ours;
 }
 
 void wisp_wrpc_absence_forget(struct wisp_wrpc_session *session)

@@ -83,7 +83,9 @@ static void accept_by_hand(struct hand *hand, struct rig *rig, bool may_be_probe
     CHECK_OK(wisp_bus_publish(rig->hand.client, wisp_str_from(hand->caller), WISP_STR("S"), &header, may_be_probed,
                               WISP_STR(""), &rig->err),
              &rig->err);
-    AWAIT(&rig->loop, heard_on(rig, "S.params"));
+    if (!may_be_probed) AWAIT(&rig->loop, heard_on(rig, "S.params"));
+    settle(rig, &rig->hand);
+    settle(rig, &rig->caller.bus);
 }
 
 #define SETUP                                                                                                          \

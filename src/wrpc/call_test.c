@@ -394,6 +394,81 @@ TEST(the_callees_part_of_the_handshake)
     rig_deinit(&rig);
 }
 
+TEST(a_soon_answer_to_one_of_our_own_is_a_single_message)
+{
+    SETUP(rig);
+    struct greeter greeter;
+    struct answer answer = {0};
+    greeter_init(&greeter, &rig, "(string) -> string");
+    listen_by_hand(&rig, "_INBOX.>");
+    call(&rig, "(string) -> string", &WISP_STR("bob"), 5000, &answer);
+    AWAIT(&rig.loop, answer.n);
+    settle(&rig, &rig.caller.bus);
+    settle(&rig, &rig.hand);
+    CHECK_STR(answer.text, "hello bob");
+    CHECK_HAS(heard(&rig), ".results 0968656c6c6f20626f62\n");
+    CHECK_INT(rig.n_heard, 1);
+    wisp_wrpc_service_free(greeter.service);
+    rig_deinit(&rig);
+}
+
+TEST(a_soon_answer_of_several_messages_is_an_ordinary_one)
+{
+    SETUP(rig);
+    struct greeter greeter;
+    struct answer answer = {0};
+    enum { SIZE = 3 << 19 }; /* half a message more than one */
+    char *large = wisp_arena_alloc(&rig.arena, SIZE);
+    memset(large, 'x', SIZE);
+    greeter_init(&greeter, &rig, "(string) -> string");
+    greeter.keeps = true;
+    call(&rig, "(string) -> string", &WISP_STR("bob"), 5000, &answer);
+    AWAIT(&rig.loop, greeter.n_calls);
+    finish(&greeter, greeter.kept[0], (struct wisp_str){large, SIZE});
+    AWAIT(&rig.loop, answer.n);
+    CHECK_INT(answer.text.len, SIZE + strlen("hello "));
+    wisp_wrpc_service_free(greeter.service);
+    rig_deinit(&rig);
+}
+
+TEST(a_soon_failure_too)
+{
+    SETUP(rig);
+    struct greeter greeter;
+    struct answer answer = {0};
+    greeter_init(&greeter, &rig, "(string) -> string");
+    greeter.keeps = true;
+    listen_by_hand(&rig, "_INBOX.>");
+    call(&rig, "(string) -> string", &WISP_STR("bob"), 5000, &answer);
+    while (!greeter.n_calls) uv_run(&rig.loop, UV_RUN_ONCE);
+    wisp_wrpc_incoming_fail(greeter.kept[0]);
+    AWAIT(&rig.loop, answer.n && rig.n_heard);
+    check_error(&answer, WISP_ERR_GUEST, "failed");
+    CHECK_HAS(heard(&rig), ".results wisp-failed:1 \n");
+    wisp_wrpc_service_free(greeter.service);
+    rig_deinit(&rig);
+}
+
+TEST(an_answer_that_takes_longer_is_announced_by_the_accept)
+{
+    SETUP(rig);
+    struct greeter greeter;
+    struct answer answer = {0};
+    greeter_init(&greeter, &rig, "(string) -> string");
+    greeter.keeps = true;
+    listen_by_hand(&rig, "_INBOX.>");
+    call(&rig, "(string) -> string", &WISP_STR("bob"), 5000, &answer);
+    AWAIT(&rig.loop, rig.n_heard == 1);
+    CHECK_HAS(heard(&rig), " reply:_INBOX.");
+    CHECK_HAS(heard(&rig), " wisp-probe:1 \n");
+    settle(&rig, &rig.caller.bus);
+    finish(&greeter, greeter.kept[0], WISP_STR("bob"));
+    AWAIT(&rig.loop, answer.n && rig.n_heard == 3); /* nothing was said by the caller */
+    CHECK_STR(answer.text, "hello bob");
+    wisp_wrpc_service_free(greeter.service);
+    rig_deinit(&rig);
+}
+
 TEST(parameters_that_are_wrong)
 {
     SETUP(rig);
@@ -472,7 +547,7 @@ TEST(the_callers_part_of_the_handshake)
     call(&rig, "(string) -> string", &WISP_STR("bob"), 5000, &answer);
     await_call(&rig, inbox);
     CHECK_HAS(heard(&rig), SUBJECT " reply:_INBOX.");
-    CHECK_HAS(heard(&rig), " source-id:me link-name:default traceparent:00-1-2-3 03626f62\n");
+    CHECK_HAS(heard(&rig), " source-id:me link-name:default traceparent:00-1-2-3 wisp-direct:1 03626f62\n");
     forget(&rig);
     say_to(&rig, inbox, "", "S", "");
     AWAIT(&rig.loop, rig.n_heard == 1);

@@ -549,7 +549,7 @@ static void on_invoke(struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus
     call->body_bytes_max = call->options.body_bytes_max;
     call->flush.run = flush;
     call->incoming.on_service_gone = on_service_gone;
-    if (wisp_wrpc_incoming_open(&call->incoming, &session_ops, endpoint, message, &err) < 0) {
+    if (wisp_wrpc_incoming_open(&call->incoming, &session_ops, endpoint, message, false, &err) < 0) {
         WISP_LOG(WARN, "wrpc", "call not accepted", WISP_TEXT("cause", err.text));
         free(call);
         return;

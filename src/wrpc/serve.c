@@ -154,12 +154,16 @@ static void take_caller(struct wisp_wrpc_incoming *call, const struct wisp_bus_m
 }
 
 int wisp_wrpc_incoming_open(struct wisp_wrpc_incoming *call, const struct wisp_wrpc_session_ops *ops,
-                            struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus_message *message,
+                            struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus_message *message, bool may_wait,
                             struct wisp_err *err)
 {
     struct wisp_wrpc_service *service = endpoint->service;
     int r = wisp_wrpc_session_accept(&call->session, ops, service->wrpc, message, endpoint->label, err);
-    if (r < 0) return r;
+    if (r == 0 && !may_wait) r = wisp_wrpc_session_accept_now(&call->session, err);
+    if (r < 0) {
+        wisp_wrpc_session_close(&call->session);
+        return r;
+    }
     call->service = service;
     wisp_ring_append(&service->calls, &call->link);
     service->n_calls++;

@@ -30,9 +30,10 @@ struct wisp_wrpc_incoming {
 int wisp_wrpc_service_add_endpoint(struct wisp_wrpc_service *service, const struct wisp_wrpc_function *function,
                                    const struct wisp_wrpc_endpoint *endpoint, struct wisp_err *err)
     __attribute__((warn_unused_result));
-/* Accepts a call and counts it. `call` is zeroed, of malloc. */
+/* Takes a call and counts it; the accept goes out at once, unless it `may_wait` for a soon answer. `call` is zeroed, of
+ * malloc. */
 int wisp_wrpc_incoming_open(struct wisp_wrpc_incoming *call, const struct wisp_wrpc_session_ops *ops,
-                            struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus_message *message,
+                            struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus_message *message, bool may_wait,
                             struct wisp_err *err) __attribute__((warn_unused_result));
 /* Closes the session, frees the arena and the call. */
 void wisp_wrpc_incoming_free(struct wisp_wrpc_incoming *call);

@@ -55,8 +55,7 @@ static int send_result(struct typed_call *call, const void *result, struct wisp_
     bytes->len = 0;
     if (!session->inbox) return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "the caller is gone");
     int r = type ? wisp_wrpc_value_encode_with(type, result, wrpc->value_bytes_max, slots, bytes, err) : 0;
-    if (r == 0) r = wisp_wrpc_session_send(session, "", wisp_buf_str(bytes), err);
-    return r;
+    return r == 0 ? wisp_wrpc_session_answer(session, wisp_buf_str(bytes), err) : r;
 }
 
 /* What is left of the call are its streams. */
@@ -84,7 +83,6 @@ int wisp_wrpc_incoming_finish(struct wisp_wrpc_incoming *incoming, const void *r
     struct wisp_wrpc_slots slots = {.arena = &arena, .prefix = "0"};
     struct typed_call *call = typed_of(&incoming->session);
     const struct wisp_type *type = call->function.type->result;
-    struct wisp_err own;
     int r = send_result(call, result, &slots, err);
     if (r < 0) {
         wisp_err_wrap(err, "the result of %s", incoming->session.label ? incoming->session.label : "a call");
@@ -92,8 +90,6 @@ int wisp_wrpc_incoming_finish(struct wisp_wrpc_incoming *incoming, const void *r
         wisp_wrpc_incoming_fail(incoming);
         return r;
     }
-    if (wisp_wrpc_session_end(&incoming->session, "", &own) < 0)
-        WISP_LOG(DEBUG, "wrpc", "a caller can't be told of the end of its call", WISP_TEXT("cause", own.text));
     if (call->carrier.session) return go_on(call, &slots, err);
     typed_free(call, WISP_ERR_NONE, "");
     return 0;
@@ -132,9 +128,10 @@ static void take_params(struct typed_call *call, struct wisp_str bytes, bool is_
     struct wisp_err err = {0};
     int r = wisp_wrpc_collect(&call->collector, bytes, session->wrpc->value_bytes_max, &err);
     if (r == 0) {
-        if (!wisp_wrpc_collector_is_worth_a_try(&call->collector, is_end)) return;
-        r = try_to_decode(call, is_end, &err);
-        if (r == WISP_WRPC_MORE) return;
+        bool is_worth_it = wisp_wrpc_collector_is_worth_a_try(&call->collector, is_end);
+        r = is_worth_it ? try_to_decode(call, is_end, &err) : WISP_WRPC_MORE;
+        if (r == WISP_WRPC_MORE) r = wisp_wrpc_session_accept_now(session, &err);
+        if (r == 0 && !call->args) return;
     }
     if (r < 0) {
         refuse(call, &err);
@@ -209,7 +206,8 @@ static void on_invoke(struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus
     struct wisp_err err = {0};
     call->function = *(const struct typed *)endpoint->context;
     call->incoming.on_service_gone = on_service_gone;
-    if (wisp_wrpc_incoming_open(&call->incoming, &ops, endpoint, message, &err) < 0) {
+    if (wisp_wrpc_incoming_open(&call->incoming, &ops, endpoint, message, !call->function.type->has_streams, &err) <
+        0) {
         WISP_LOG(WARN, "wrpc", "call not accepted", WISP_TEXT("cause", err.text));
         free(call);
         return;

@@ -9,6 +9,8 @@
 enum { STATUS_TIMEOUT = 408, SUBJECT_SPARE = 256 /* for ".results." and a path behind a peer's inbox */ };
 
 #define WINDOW_HEADER "wisp-window"
+/* Of a call that is complete: an answer that comes soon needs neither accept nor end. */
+#define DIRECT_HEADER "wisp-direct"
 
 /* --- the end --- */
 
@@ -19,6 +21,7 @@ void wisp_wrpc_session_close(struct wisp_wrpc_session *session)
     wisp_ring_remove(&session->timed);
     wisp_ring_remove(&session->waiting);
     wisp_ring_remove(&session->tail);
+    wisp_ring_remove(&session->unaccepted);
     wisp_wrpc_absence_forget(session);
     free(WISP_TAKE(session->label));
     free(WISP_TAKE(session->peer));
@@ -72,20 +75,40 @@ int wisp_wrpc_session_send(struct wisp_wrpc_session *session, const char *path, 
                            struct wisp_err *err)
 {
     size_t max = wisp_bus_client_payload_max(session->wrpc->bus);
+    int r = wisp_wrpc_session_accept_now(session, err);
     wisp_wrpc_count_sent(session->wrpc, bytes.len);
-    while (bytes.len > 0) {
+    while (r == 0 && bytes.len > 0) {
         size_t size = bytes.len < max ? bytes.len : max;
-        int r = publish(session, path, (struct wisp_str){bytes.ptr, size}, err);
-        if (r < 0) return r;
+        r = publish(session, path, (struct wisp_str){bytes.ptr, size}, err);
         bytes.ptr += size;
         bytes.len -= size;
     }
-    return 0;
+    return r;
 }
 
 int wisp_wrpc_session_end(struct wisp_wrpc_session *session, const char *path, struct wisp_err *err)
 {
-    return publish(session, path, WISP_STR(""), err);
+    int r = wisp_wrpc_session_accept_now(session, err);
+    return r == 0 ? publish(session, path, WISP_STR(""), err) : r;
+}
+
+/* The accept is not out, and the caller can do without. */
+static bool skip_accept(struct wisp_wrpc_session *session)
+{
+    if (!session->is_direct || !wisp_ring_is_member(&session->unaccepted)) return false;
+    wisp_ring_remove(&session->unaccepted);
+    return true;
+}
+
+int wisp_wrpc_session_answer(struct wisp_wrpc_session *session, struct wisp_str bytes, struct wisp_err *err)
+{
+    /* Of several messages only the end says that they are all, and who gets them a while has to know from whom. */
+    if (bytes.len <= wisp_bus_client_payload_max(session->wrpc->bus) && skip_accept(session)) {
+        wisp_wrpc_count_sent(session->wrpc, bytes.len);
+        return publish(session, "", bytes, err);
+    }
+    int r = wisp_wrpc_session_send(session, "", bytes, err);
+    return r == 0 ? wisp_wrpc_session_end(session, "", err) : r;
 }
 
 /* Peers that don't know the header see an end like any other: that is all the protocol has. */
@@ -95,7 +118,8 @@ int wisp_wrpc_session_end_failed(struct wisp_wrpc_session *session, struct wisp_
     char subject[WISP_BUS_SUBJECT_MAX];
     int size = snprintf(subject, sizeof subject, "%s.results", session->peer);
     struct wisp_str to = {subject, (size_t)size < sizeof subject ? (size_t)size : sizeof subject - 1};
-    return wisp_bus_publish(session->wrpc->bus, to, WISP_STR(""), &failed, 1, WISP_STR(""), err);
+    int r = skip_accept(session) ? 0 : wisp_wrpc_session_accept_now(session, err);
+    return r == 0 ? wisp_bus_publish(session->wrpc->bus, to, WISP_STR(""), &failed, 1, WISP_STR(""), err) : r;
 }
 
 /* --- flow control --- */
@@ -205,7 +229,8 @@ static void on_accept(struct wisp_wrpc_session *session, const struct wisp_bus_m
     }
     session->peer = wisp_mem_dup(message->reply);
     if (!take_window(session, message)) session->window = 0;
-    wisp_wrpc_absence_accepted(session, message);
+    bool is_ours = wisp_wrpc_absence_accepted(session, message);
+    if (session->is_direct && is_ours) return; /* it has all parameters, and does not wait to be told so */
     if (send_rest_of_params(session, &err) < 0) {
         wisp_err_wrap(&err, "%s: sending the parameters", session->label);
         wisp_wrpc_session_fail(session, &err);
@@ -291,18 +316,30 @@ static char *label_of(const struct wisp_wrpc_target *target)
     return label.data;
 }
 
-/* The target with the header that asks for flow control. */
-static struct wisp_wrpc_target with_window(struct wisp_wrpc_session *session, const struct wisp_wrpc_target *target,
+static struct wisp_wrpc_target with_header(const struct wisp_wrpc_target *target, const char *name, const char *value,
                                            struct wisp_arena *arena)
 {
     struct wisp_wrpc_target more = *target;
     struct wisp_bus_header *headers = WISP_NEW_ARRAY(arena, struct wisp_bus_header, target->n_headers + 1);
-    use_window(session);
     if (target->n_headers > 0) memcpy(headers, target->headers, target->n_headers * sizeof *headers);
-    headers[more.n_headers++] = (struct wisp_bus_header){
-        WISP_STR(WINDOW_HEADER), wisp_str_from(wisp_arena_printf(arena, "%llu", (unsigned long long)session->window))};
+    headers[more.n_headers++] = (struct wisp_bus_header){wisp_str_from(name), wisp_str_from(value)};
     more.headers = headers;
     return more;
+}
+
+/* The target with a header that says how the call may be answered: a little at a time, or shortly. */
+static struct wisp_wrpc_target with_manner(struct wisp_wrpc_session *session, const struct wisp_wrpc_target *target,
+                                           size_t params_size, bool has_streams, struct wisp_arena *arena)
+{
+    struct wisp_wrpc_target direct = with_header(target, DIRECT_HEADER, "1", arena);
+    if (has_streams) {
+        use_window(session);
+        return with_header(target, WINDOW_HEADER, wisp_arena_printf(arena, "%llu", (unsigned long long)session->window),
+                           arena);
+    }
+    /* Who sends no headers may talk to those who know none. */
+    session->is_direct = target->n_headers > 0 && params_size <= first_message_max(session->wrpc, &direct);
+    return session->is_direct ? direct : *target;
 }
 
 static int send_call(struct wisp_wrpc_session *session, const struct wisp_wrpc_target *target, struct wisp_str params,
@@ -332,14 +369,13 @@ int wisp_wrpc_session_call(struct wisp_wrpc_session *session, const struct wisp_
                            bool has_streams, struct wisp_err *err)
 {
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
-    struct wisp_wrpc_target windowed = *target;
     *session = (struct wisp_wrpc_session){.is_caller = true};
     int r = open_inbox(session, ops, wrpc, err);
     if (r < 0) return r;
     session->label = label_of(target);
     session->target = wisp_mem_dup(target->id);
-    if (has_streams) windowed = with_window(session, target, &arena);
-    r = send_call(session, &windowed, params, err);
+    const struct wisp_wrpc_target sent = with_manner(session, target, params.len, has_streams, &arena);
+    r = send_call(session, &sent, params, err);
     if (r < 0) {
         wisp_wrpc_session_close(session);
         return r;
@@ -360,17 +396,25 @@ int wisp_wrpc_session_accept(struct wisp_wrpc_session *session, const struct wis
     if (r < 0) return r;
     session->label = wisp_mem_dup(wisp_str_from(label));
     session->peer = wisp_mem_dup(message->reply);
+    session->has_headers = message->n_headers > 0;
+    session->is_direct = session->has_headers && wisp_bus_header_get(message, DIRECT_HEADER).len > 0;
+    if (take_window(session, message)) use_window(session);
+    wisp_wrpc_accept_later(session);
+    return 0;
+}
+
+int wisp_wrpc_session_accept_now(struct wisp_wrpc_session *session, struct wisp_err *err)
+{
     char window[24];
     struct wisp_bus_header headers[2] = {{WISP_STR(WISP_WRPC_PROBE_HEADER), WISP_STR("1")}};
     /* Callers that send no headers are not shown any. */
-    size_t n_headers = message->n_headers > 0;
-    if (take_window(session, message)) {
-        use_window(session);
+    size_t n_headers = session->has_headers;
+    if (!wisp_ring_is_member(&session->unaccepted)) return 0;
+    wisp_ring_remove(&session->unaccepted);
+    if (session->window) {
         int size = snprintf(window, sizeof window, "%llu", (unsigned long long)session->window);
         headers[n_headers++] = (struct wisp_bus_header){WISP_STR(WINDOW_HEADER), {window, (size_t)size}};
     }
-    r = wisp_bus_publish(wrpc->bus, message->reply, wisp_bus_inbox_subject(session->inbox), headers, n_headers,
-                         WISP_STR(""), err);
-    if (r < 0) wisp_wrpc_session_close(session);
-    return r;
+    return wisp_bus_publish(session->wrpc->bus, wisp_str_from(session->peer), wisp_bus_inbox_subject(session->inbox),
+                            headers, n_headers, WISP_STR(""), err);
 }

@@ -40,6 +40,10 @@ struct wisp_wrpc_session {
     struct wisp_link timed, waiting; /* for the deadline; for room */
     struct wisp_link tail;           /* only streams of it are still under way */
     struct wisp_link calling;        /* of a caller: among all calls of the lattice */
+    struct wisp_link unaccepted;     /* of a callee: the accept is still to be sent */
+    uint64_t accept_ms;              /* when, if there is no answer before */
+    bool has_headers;                /* of a callee: the caller has sent some */
+    bool is_direct;                  /* the caller has said all with the call, and needs the result only */
     char *target;                    /* of a caller: the id that is called */
     struct wisp_wrpc_again *again;   /* what to send while nobody takes it; NULL: it is not sent again */
     struct wisp_bus_request *probe;  /* whether the other side is still there; NULL: not being asked */
@@ -54,11 +58,15 @@ struct wisp_wrpc_session {
 int wisp_wrpc_session_call(struct wisp_wrpc_session *session, const struct wisp_wrpc_session_ops *ops,
                            struct wisp_wrpc *wrpc, const struct wisp_wrpc_target *target, struct wisp_str params,
                            bool has_streams, struct wisp_err *err) __attribute__((warn_unused_result));
-/* Accepts the call that `message` begins, and is open. The message's payload is for the caller of this to look at.
- * INVALID: there is no way to answer it. */
+/* Takes the call that `message` begins, and is open. The accept itself goes out a little later, or with what is sent
+ * first: an answer that is there soon saves it, and all that it sets in motion. The message's payload is for the caller
+ * of this to look at. INVALID: there is no way to answer it. */
 int wisp_wrpc_session_accept(struct wisp_wrpc_session *session, const struct wisp_wrpc_session_ops *ops,
                              struct wisp_wrpc *wrpc, const struct wisp_bus_message *message, const char *label,
                              struct wisp_err *err) __attribute__((warn_unused_result));
+/* Sends the accept, if it isn't out: the other side has more to say. */
+int wisp_wrpc_session_accept_now(struct wisp_wrpc_session *session, struct wisp_err *err)
+    __attribute__((warn_unused_result));
 /* No callback comes any more, nothing can be sent. Harmless on a closed one. */
 void wisp_wrpc_session_close(struct wisp_wrpc_session *session);
 /* Asks the bus whether the other side still exists; if not, the session fails with UNAVAILABLE. Before the call was
@@ -81,6 +89,9 @@ int wisp_wrpc_session_send(struct wisp_wrpc_session *session, const char *path, 
                            struct wisp_err *err) __attribute__((warn_unused_result));
 /* Ends a path. */
 int wisp_wrpc_session_end(struct wisp_wrpc_session *session, const char *path, struct wisp_err *err)
+    __attribute__((warn_unused_result));
+/* Sends a whole result (may be no bytes) and ends it. The called side only. */
+int wisp_wrpc_session_answer(struct wisp_wrpc_session *session, struct wisp_str bytes, struct wisp_err *err)
     __attribute__((warn_unused_result));
 /* Ends the results of a call that failed, in a way that a wisp caller can tell from success also when the function has
  * no result. The called side only. */

@@ -10,6 +10,7 @@
 enum {
     MARK_BYTES = 256 << 10, /* so often the bus is asked */
     MARK_TIMEOUT_MS = 5000,
+    ACCEPT_AFTER_MS = 5, /* most answers are there by then; callers only watch those who have accepted */
 };
 
 /* --- tasks --- */
@@ -85,6 +86,33 @@ static void on_timer(uv_timer_t *timer)
     }
     wrpc->armed_at_ms = UINT64_MAX;
     if (first != UINT64_MAX) arm(wrpc, first);
+}
+
+/* --- accepts --- */
+
+static void on_accept_timer(uv_timer_t *timer)
+{
+    struct wisp_wrpc *wrpc = timer->data;
+    uint64_t now = uv_now(wrpc->loop);
+    struct wisp_err err = {0};
+    while (!wisp_ring_is_empty(&wrpc->unaccepted)) {
+        struct wisp_wrpc_session *session = WISP_OWNER(wrpc->unaccepted.next, struct wisp_wrpc_session, unaccepted);
+        if (session->accept_ms > now) {
+            uv_timer_start(timer, on_accept_timer, session->accept_ms - now, 0);
+            return;
+        }
+        if (wisp_wrpc_session_accept_now(session, &err) < 0)
+            WISP_LOG(DEBUG, "wrpc", "a caller can't be told that its call was accepted", WISP_TEXT("cause", err.text));
+    }
+}
+
+void wisp_wrpc_accept_later(struct wisp_wrpc_session *session)
+{
+    struct wisp_wrpc *wrpc = session->wrpc;
+    session->accept_ms = uv_now(wrpc->loop) + ACCEPT_AFTER_MS;
+    wisp_ring_append(&wrpc->unaccepted, &session->unaccepted);
+    if (!uv_is_active((uv_handle_t *)&wrpc->accept_timer))
+        uv_timer_start(&wrpc->accept_timer, on_accept_timer, ACCEPT_AFTER_MS, 0);
 }
 
 /* --- the window --- */
@@ -233,9 +261,12 @@ int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *o
     wisp_ring_init(&wrpc->tasks);
     wisp_ring_init(&wrpc->waiting);
     wisp_ring_init(&wrpc->tails);
+    wisp_ring_init(&wrpc->unaccepted);
     wisp_ring_init(&wrpc->calls);
     uv_timer_init(wrpc->loop, &wrpc->timer);
     open_handle(wrpc, (uv_handle_t *)&wrpc->timer);
+    uv_timer_init(wrpc->loop, &wrpc->accept_timer);
+    open_handle(wrpc, (uv_handle_t *)&wrpc->accept_timer);
     uv_idle_init(wrpc->loop, &wrpc->stay_awake);
     open_handle(wrpc, (uv_handle_t *)&wrpc->stay_awake);
     uv_prepare_init(wrpc->loop, &wrpc->before_sleep);
@@ -266,6 +297,7 @@ void wisp_wrpc_free(struct wisp_wrpc *wrpc)
     if (wrpc->mark) wisp_bus_request_cancel(wrpc->mark);
     wisp_bus_unsubscribe(wrpc->ended);
     uv_close((uv_handle_t *)&wrpc->timer, on_closed);
+    uv_close((uv_handle_t *)&wrpc->accept_timer, on_closed);
     uv_close((uv_handle_t *)&wrpc->stay_awake, on_closed);
     uv_close((uv_handle_t *)&wrpc->before_sleep, on_closed);
 }

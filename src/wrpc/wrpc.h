@@ -24,6 +24,11 @@
  * be asked: a request to S.probe has no responders once S is gone. An accept with the header `wisp-probe` says that
  * this may be done at any time; C.probe is for the other direction.
  *
+ * Nor does a short answer need all this: a call whose own message holds all of its parameters, none of them a stream,
+ * carries the header `wisp-direct`. Whoever knows it and has the result soon, in one message, sends that and nothing else
+ * (a result of no bytes is the empty message); a failure is `wisp-failed` alone. Otherwise the accept comes late, and the
+ * caller says nothing more. To all others the accept goes out with the answer, or first when that takes longer.
+ *
  * value.h has the encoding, call.h calls, serve.h serves, http.h puts HTTP exchanges on top, session.h is below all of
  * them. One loop, one thread; callbacks come from the loop only. */
 #pragma once

@@ -44,6 +44,8 @@ struct wisp_wrpc {
     char *mark_subject;
     struct wisp_link waiting;
     struct wisp_link tails; /* sessions that go on by themselves */
+    uv_timer_t accept_timer;
+    struct wisp_link unaccepted; /* sessions, in the order of their times */
     struct wisp_link calls; /* sessions of callers */
 
     struct wisp_buf scratch; /* for encoding; nobody keeps it across a callback */
@@ -66,6 +68,9 @@ static inline uint64_t wisp_wrpc_session_due(const struct wisp_wrpc_session *ses
 void wisp_wrpc_watch(struct wisp_wrpc *wrpc, struct wisp_wrpc_session *session);
 void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session);
 
+/* Has the accept sent in a few milliseconds. */
+void wisp_wrpc_accept_later(struct wisp_wrpc_session *session);
+
 /* --- the other side is not there, or no longer (absence.c) --- */
 
 /* With an accept: the one who accepts is there as long as something listens below its inbox. Others may listen to the
@@ -79,7 +84,8 @@ void wisp_wrpc_absence_keep(struct wisp_wrpc_session *session, const struct wisp
                             struct wisp_str subject, struct wisp_str payload);
 /* Nobody took it. False: there is no time left to wait for somebody. */
 bool wisp_wrpc_absence_wait(struct wisp_wrpc_session *session);
-void wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept);
+/* Returns whether by one of our own. */
+bool wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept);
 /* The other side asks. */
 void wisp_wrpc_absence_answer(struct wisp_wrpc_session *session, const struct wisp_bus_message *message);
 void wisp_wrpc_absence_forget(struct wisp_wrpc_session *session);
