@@ -12,5 +12,6 @@ add_library(wispengine STATIC IMPORTED)
 set_target_properties(wispengine PROPERTIES
   IMPORTED_LOCATION ${WISP_ENGINE_DIR}/lib/libwispengine.a
   INTERFACE_INCLUDE_DIRECTORIES ${WISP_ENGINE_DIR}/include
-  INTERFACE_LINK_LIBRARIES "pthread;dl;m")
+  # wisp_wasm again, behind the engine: it answers the engine's ioctl (wispengine.h).
+  INTERFACE_LINK_LIBRARIES "pthread;dl;m;wisp_wasm")
 message(STATUS "engine: ${WISP_ENGINE_DIR}")

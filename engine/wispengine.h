@@ -11,6 +11,10 @@ wasm_engine_t *wisp_engine_new(wasm_config_t *config, wasmtime_error_t **error_r
 /* Resets memories with the kernel's PAGEMAP_SCAN where it has it, otherwise as before. */
 void wisp_engine_pooling_pagemap_scan(wasmtime_pooling_allocation_config_t *config);
 
+/* The library calls this in place of ioctl (engine/build renames the symbol); whoever links it defines it. `argument` is
+ * that of ioctl. The engine makes one such call that matters: PAGEMAP_SCAN, to learn which pages of a memory to reset. */
+int wisp_engine_ioctl(int fd, unsigned long request, void *argument);
+
 /* An export of a module, found once by name, to be got from each instance without a lookup. */
 typedef struct wisp_engine_module_export wisp_engine_module_export_t;
 /* NULL when the module has no export of that name. The caller deletes it. */

@@ -298,6 +298,8 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
     int r = make_engine(engine, options, err);
     if (r == 0) r = wisp_wasm_define_entry(engine, err);
     if (r == 0 && !options->compile_only) r = start_ticker(engine, err);
+    if (r == 0 && options->remembers_written && engine->is_pooled)
+        engine->remembers_written = wisp_wasm_written_remember();
     if (r < 0) {
         wisp_wasm_engine_free(engine);
         return r;
@@ -312,6 +314,7 @@ void wisp_wasm_engine_free(struct wisp_wasm_engine *engine)
     stop_ticker(engine);
     if (engine->linker) wasmtime_linker_delete(engine->linker);
     if (engine->engine) wasm_engine_delete(engine->engine);
+    if (engine->remembers_written) wisp_wasm_written_forget();
     free(engine->cache_dir);
     free(engine);
 }

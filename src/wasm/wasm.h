@@ -47,6 +47,10 @@ struct wisp_wasm_engine_options {
     const char *cache_dir; /* code cache; NULL: the user's (below $WISP_CACHE, $XDG_CACHE_HOME or ~/.cache); "": none */
     bool compile_only;     /* makes modules and fills the cache, can't instantiate; needs no pool */
     bool never_compiles;   /* modules come from the code cache only */
+    /* Asks the kernel less often which pages guests have written; switches transparent huge pages off for the process
+     * and those that it starts later. Nobody but the engine's thread, and system calls that it makes, writes to guests'
+     * memory. */
+    bool remembers_written;
 };
 
 struct wisp_wasm_engine;

@@ -14,7 +14,7 @@ struct wisp_wasm_engine {
     char *cache_dir;           /* NULL: no cache */
     char tunables[160];        /* whatever compiled code depends on, part of the cache key */
     char allocation[200];
-    bool is_reduced, is_pooled, compile_only, never_compiles;
+    bool is_reduced, is_pooled, compile_only, never_compiles, remembers_written;
     uint32_t instances_max;
     uint64_t memory_bytes_max;
     struct wisp_wasm_ticker {
@@ -65,6 +65,16 @@ wasm_functype_t *wisp_wasm_functype(const struct wisp_wasm_func_type *type);
 wasm_trap_t *wisp_wasm_host_callback(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t n_values);
 /* Defines entry and suspend. */
 int wisp_wasm_define_entry(struct wisp_wasm_engine *engine, struct wisp_err *err);
+
+/* Which pages were written (written.c). From now on, on this thread, the kernel is asked only after page faults; false
+ * where that can't be relied on. Counted: each call that returned true is taken back by one of forget. */
+bool wisp_wasm_written_remember(void);
+void wisp_wasm_written_forget(void);
+/* Of this thread, with remembering on: questions that went to the kernel, and that did not. */
+struct wisp_wasm_written_counts {
+    uint64_t n_asked, n_remembered;
+};
+struct wisp_wasm_written_counts wisp_wasm_written_counts(void);
 
 /* Code cache (cache.c). load: NULL when absent or not to be trusted. */
 wasmtime_module_t *wisp_wasm_cache_load(struct wisp_wasm_engine *engine, const char *key);

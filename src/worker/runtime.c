@@ -25,7 +25,9 @@ int wisp_runtime_init(struct wisp_runtime *runtime, const struct wisp_host_fallb
 
 static int start(struct wisp_runtime *runtime, const struct wisp_wasm_engine_options *options, struct wisp_err *err)
 {
-    int r = wisp_wasm_engine_new(&runtime->engine, options, err);
+    struct wisp_wasm_engine_options engine = *options;
+    engine.remembers_written = true; /* guests run on the loop's thread, and nothing else has their memory */
+    int r = wisp_wasm_engine_new(&runtime->engine, &engine, err);
     if (r < 0) return r;
     uint32_t fits = wisp_wasm_engine_instances_max(runtime->engine);
     runtime->instances_max = options->instances_max < fits ? options->instances_max : fits;

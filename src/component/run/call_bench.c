@@ -66,7 +66,7 @@ static void load(struct program *program, const char *text, const struct wisp_ho
     *program = (struct program){0};
     must(wisp_wasm_text_to_binary(wisp_str_from(text), &program->binary, &err) == 0);
     must(wisp_component_new(&program->component, wisp_buf_str(&program->binary), NULL, &err) == 0);
-    struct wisp_wasm_engine_options options = {.cache_dir = "", .instances_max = 4};
+    struct wisp_wasm_engine_options options = {.cache_dir = "", .instances_max = 4, .remembers_written = true};
     wisp_component_pool_needs(program->component, &options);
     must(wisp_wasm_engine_new(&program->engine, &options, &err) == 0);
     must(wisp_host_new(&program->host, NULL, 0, &err) == 0);

@@ -40,7 +40,9 @@ int main(void)
     struct wisp_linked *linked = NULL;
     must(wisp_wasm_text_to_binary(wisp_str_from(text), &binary, &err), &err);
     must(wisp_component_new(&component, wisp_buf_str(&binary), NULL, &err), &err);
-    must(wisp_wasm_engine_new(&engine, &(struct wisp_wasm_engine_options){.cache_dir = ""}, &err), &err);
+    must(wisp_wasm_engine_new(&engine, &(struct wisp_wasm_engine_options){.cache_dir = "", .remembers_written = true},
+                              &err),
+         &err);
     must(wisp_host_new(&host, NULL, 0, &err), &err);
     must(wisp_linked_new(&linked, engine, component, host, &err), &err);
     const struct wisp_linked_export *run = wisp_linked_export_find(linked, NULL, "run");
