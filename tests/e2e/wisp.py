@@ -28,6 +28,8 @@ BUILD = os.environ.get("WISP_BUILD") or os.path.dirname(os.path.abspath(PROGRAM)
 
 # Far more than anything takes, also on a loaded machine with sanitizers: it ends what hangs.
 PATIENCE = 120
+# What sanitizers say before everything else.
+SANITIZER = "(Sanitizer|runtime error):"
 # Until a server answers for the first time: compiling the largest example on two busy cores.
 START_PATIENCE = 300
 
@@ -258,7 +260,7 @@ class Program:
         """Ctrl-C: it must end by itself, with success, and without a complaint of a sanitizer."""
         self.signal(number)
         code = self.wait()
-        self.case.assertNotRegex(self.log, "Sanitizer|runtime error:")
+        self.case.assertNotRegex(self.log, SANITIZER)
         self.case.assertEqual(code, 0, self.log)
 
     def signal(self, number):
@@ -273,10 +275,14 @@ class Program:
         self.process.wait()
 
     def kill(self):
-        """Ends it, and shows its log when the test has failed."""
+        """Ends it, and shows its log when the test has failed. It has failed as well when a sanitizer complained in a
+        process that the test did not look at: a worker that was replaced, a host that was killed."""
         self.end()
-        if self.case.has_failed():
+        complaint = re.search(SANITIZER + ".*", self.log)
+        if complaint or self.case.has_failed():
             sys.stderr.write(f"--- log of {' '.join(self.process.args)}\n{self.log[-20000:]}---\n")
+        if complaint:
+            self.case.fail(complaint.group())
 
 
 class Server(Program):
@@ -380,7 +386,7 @@ class Case(unittest.TestCase):
                               env={**self.env, **(env or {})}, **options)
         done.stdout = done.stdout.decode(errors="replace")
         done.stderr = done.stderr.decode(errors="replace")
-        self.assertNotRegex(done.stderr, "Sanitizer|runtime error:")
+        self.assertNotRegex(done.stderr, SANITIZER)
         return done
 
     def fails(self, code, *args, **options):
