@@ -117,6 +117,25 @@ TEST(removed_component_finishes_and_may_come_back)
     rig_stop(1);
 }
 
+/* While its calls still end in the one where they began. */
+TEST(removed_component_may_come_back_in_another_place)
+{
+    uint16_t port = start_hello("\"instances_max\":1");
+    int slow = rig_ask(port, "/", 's'), waiting = rig_ask(port, "/", 'h');
+    usleep(30 * 1000);
+    rig_order(0, json_pack("{s:s, s:s}", "do", "remove", "id", "hello"), -1);
+    rig_run(0, "hello", 2, 1, rig.guest, "\"instances_max\":1");
+    RIG_CHECK_ANSWER(rig_ask(port, "/", 'h'), "hello from the guest");
+    RIG_CHECK_ANSWER(slow, "hello from the guest");
+    RIG_CHECK_ANSWER(waiting, "hello from the guest");
+    rig_expect(0, "component-gone", "hello");
+    RIG_CHECK_ANSWER(rig_ask(port, "/", 'h'), "hello from the guest");
+    rig_order(0, json_pack("{s:s, s:s}", "do", "remove", "id", "hello"), -1);
+    rig_expect(0, "component-gone", "hello");
+    RIG_CHECK_ANSWER(rig_ask(port, "/", 'h'), "HTTP/1.1 503 ");
+    rig_stop(1);
+}
+
 TEST(new_limits_hold_from_the_next_call_on)
 {
     uint16_t port = start_hello("");

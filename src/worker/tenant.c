@@ -114,7 +114,8 @@ static void tenant_free(struct wisp_tenant *tenant)
     struct wisp_worker *worker = tenant->worker;
     wisp_report_flush(tenant);
     wisp_tenant_forget_pending(tenant);
-    wisp_map_remove(&worker->tenants_by_id, wisp_str_from(tenant->id));
+    if (wisp_map_get(&worker->tenants_by_id, wisp_str_from(tenant->id)) == tenant)
+        wisp_map_remove(&worker->tenants_by_id, wisp_str_from(tenant->id));
     wisp_ring_remove(&tenant->all);
     wisp_terms_unref(tenant->terms);
     free(tenant->id);
@@ -128,6 +129,11 @@ int wisp_tenant_get(struct wisp_worker *worker, struct wisp_str id, uint32_t slo
     if (slot >= wisp_shared_n_components(worker->shared))
         return wisp_err_set(err, WISP_ERR_INVALID, "place %u of the shared memory, which has %u", slot,
                             wisp_shared_n_components(worker->shared));
+    if (tenant && tenant->slot != slot && tenant->is_removed) {
+        /* Its calls end in the place where they began; the one that comes back is another. */
+        wisp_map_remove(&worker->tenants_by_id, id);
+        tenant = NULL;
+    }
     if (tenant && tenant->slot != slot)
         return wisp_err_set(err, WISP_ERR_INVALID, "it still runs in place %u of the shared memory, not %u",
                             tenant->slot, slot);
