@@ -287,8 +287,9 @@ void wisp_shared_release(struct wisp_shared *shared, uint32_t component, uint32_
     /* Given before it is taken back here: for a moment there seem to be fewer free places than there are. */
     bool is_given = held_by_all(shared, words) <= limit && give_to_next(shared, words);
     atomic_fetch_sub(mine, 1);
-    /* Another that tries may have stood in the way, or began to wait just now: then it looks again itself. */
-    if (!is_given) wake_waiting(shared, words);
+    /* Another that tries may have stood in the way, or began to wait just now: then it looks again itself. And
+     * who was given the place may be through with it already: until now it counted twice, and was there for nobody. */
+    if (!is_given || held_by_all(shared, words) < limit) wake_waiting(shared, words);
 }
 
 uint32_t wisp_shared_held(const struct wisp_shared *shared, uint32_t component)

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,22 +197,23 @@ struct scene {
 };
 
 /* Takes and gives back as a worker does: what waits is started when a place is given. */
-static void work(struct wisp_shared *shared, struct scene *scene)
+static void work(struct wisp_shared *shared, struct scene *scene, uint32_t limit)
 {
     struct pollfd watch = {.fd = wisp_shared_wake_fd(shared), .events = POLLIN};
     for (int i = 0; i < ROUNDS; i++) {
-        bool has = wisp_shared_acquire(shared, 0, LIMIT);
+        bool has = wisp_shared_acquire(shared, 0, limit);
         while (!has) {
             uint64_t count;
             if (poll(&watch, 1, 10000) != 1) _exit(1); /* nobody woke us */
             (void)!read(watch.fd, &count, sizeof count);
-            has = wisp_shared_held(shared, 0) > 0 || wisp_shared_acquire(shared, 0, LIMIT);
+            has = wisp_shared_held(shared, 0) > 0 || wisp_shared_acquire(shared, 0, limit);
         }
         int inside = atomic_fetch_add(&scene->inside, 1) + 1, most = atomic_load(&scene->most);
         while (inside > most && !atomic_compare_exchange_weak(&scene->most, &most, inside)) continue;
+        if (i % 2) sched_yield();
         atomic_fetch_sub(&scene->inside, 1);
         wisp_shared_stop_waiting(shared, 0);
-        while (wisp_shared_held(shared, 0) > 0) wisp_shared_release(shared, 0, LIMIT);
+        while (wisp_shared_held(shared, 0) > 0) wisp_shared_release(shared, 0, limit);
     }
     atomic_fetch_add(&scene->n_done, 1);
     _exit(0);
@@ -225,7 +227,7 @@ TEST(racing_workers_keep_to_the_limit_and_none_is_forgotten)
     pid_t pids[4];
     fflush(NULL);
     for (uint32_t i = 0; i < 4; i++)
-        if ((pids[i] = fork()) == 0) work(workers[i], scene);
+        if ((pids[i] = fork()) == 0) work(workers[i], scene, LIMIT);
     for (uint32_t i = 0; i < 4; i++) {
         int status;
         CHECK_INT(waitpid(pids[i], &status, 0), pids[i]);
@@ -233,6 +235,31 @@ TEST(racing_workers_keep_to_the_limit_and_none_is_forgotten)
     }
     CHECK_INT(scene->n_done, 4);
     CHECK(scene->most <= LIMIT);
+    stop();
+}
+
+/* On one processor, whoever is given a place runs at once, and may be through with it before the giver goes on. */
+TEST(a_place_that_comes_back_before_its_giver_goes_on_is_not_forgotten)
+{
+    start(2);
+    struct scene *scene = (struct scene *)(void *)wisp_shared_mine(workers[0], 9);
+    cpu_set_t all, one;
+    pid_t pids[2];
+    CHECK_INT(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++)
+        if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+    CHECK_INT(sched_setaffinity(0, sizeof one, &one), 0);
+    fflush(NULL);
+    for (uint32_t i = 0; i < 2; i++)
+        if ((pids[i] = fork()) == 0) work(workers[i], scene, 1);
+    CHECK_INT(sched_setaffinity(0, sizeof all, &all), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        int status;
+        CHECK_INT(waitpid(pids[i], &status, 0), pids[i]);
+        CHECK_INT(status, 0);
+    }
+    CHECK_INT(scene->most, 1);
     stop();
 }
 
@@ -244,7 +271,7 @@ TEST(workers_killed_anywhere_leave_nothing_behind)
     for (int round = 0; round < 30; round++) {
         pid_t pids[3];
         for (uint32_t i = 0; i < 3; i++)
-            if ((pids[i] = fork()) == 0) work(workers[i], scene);
+            if ((pids[i] = fork()) == 0) work(workers[i], scene, LIMIT);
         usleep((useconds_t)(round * 100));
         for (uint32_t i = 0; i < 3; i++) {
             kill(pids[i], SIGKILL);
