@@ -30,16 +30,19 @@ TEST(fields_and_defaults)
     CHECK_TEXT(data.lattice, "l");
     CHECK_TEXT(data.provider_id, "p");
     CHECK_TEXT(data.bus_url, "nats://127.0.0.1:4222");
+    CHECK_TEXT(data.bus_socket, "");
     CHECK_TEXT(data.bus_jwt, "");
     CHECK(!data.has_xkeys && !data.config && !data.is_log_structured);
     CHECK_INT(data.log_level, WISP_LOG_INFO);
     wisp_host_data_deinit(&data);
 
-    CHECK_OK(parse("{" LEAST ",\"lattice_rpc_url\":\"nats://x:1\",\"structured_logging\":true,\"log_level\":\"trace\","
+    CHECK_OK(parse("{" LEAST ",\"lattice_rpc_url\":\"nats://x:1\",\"wisp_rpc_socket\":\"/run/s\","
+                   "\"structured_logging\":true,\"log_level\":\"trace\","
                    "\"config\":{\"a\":\"b\"},\"link_definitions\":[1]}",
                    &data, &err),
              &err);
     CHECK_TEXT(data.bus_url, "nats://x:1");
+    CHECK_TEXT(data.bus_socket, "/run/s");
     CHECK(data.is_log_structured);
     CHECK_INT(data.log_level, WISP_LOG_DEBUG);
     CHECK_INT(json_array_size(data.links), 1);

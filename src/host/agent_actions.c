@@ -479,6 +479,7 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     if (!options.ctl_host) options.ctl_host = agent->bus_url;
     if (!options.rpc_host)
         options.rpc_host = agent->rpc == agent->bus ? agent->bus_url : wisp_bus_client_url(agent->rpc);
+    if (agent->rpc == agent->bus && agent->server) options.rpc_socket = agent->paths.socket;
     if (!options.seed) options.seed = uv_hrtime();
     WISP_CLEANUP_FREE const char **kinds = wisp_mem_calloc(wisp_capability_n_kinds + 1, sizeof *kinds);
     for (size_t i = 0; i < wisp_capability_n_kinds; i++) kinds[i] = wisp_capability_kinds[i]->name;

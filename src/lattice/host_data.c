@@ -190,6 +190,7 @@ static json_t *make(const struct wisp_lattice_job *job)
                   job->config, "secrets", job->secrets, "host_xkey_public_key", lattice->xkey_text,
                   "provider_xkey_private_key", seed, "default_rpc_timeout_ms", (json_int_t)lattice->rpc_timeout_ms,
                   "structured_logging", (int)lattice->structured_logging, "log_level", lattice->log_level);
+    if (lattice->rpc_socket) json_object_set_new(data, "wisp_rpc_socket", json_string(lattice->rpc_socket));
     json_object_set_new(data, "provider_key", wisp_json_text(wisp_lattice_unit_id(job->unit)));
     json_object_set_new(data, "otel_config",
                         json_pack("{s:b, s:s, s:[], s:s}", "enable_observability", 0, "protocol", "Http",

@@ -315,7 +315,8 @@ static int check_options(const struct wisp_lattice_options *options, struct wisp
         {"secrets topic", options->secrets_topic, true},
     };
     const char *const texts[] = {options->friendly_name, options->version,  options->ctl_host,  options->rpc_host,
-                                 options->rpc_jwt,       options->rpc_seed, options->js_domain, options->log_level};
+                                 options->rpc_jwt,       options->rpc_seed, options->js_domain, options->log_level,
+                                 options->rpc_socket};
     for (size_t i = 0; i < WISP_COUNT(tokens); i++)
         if (tokens[i].text && !is_token(wisp_str_from(tokens[i].text), tokens[i].may_have_dots))
             return wisp_err_set(err, WISP_ERR_INVALID, "%s `%s` is not letters, digits, - and _%s", tokens[i].name,
@@ -335,6 +336,7 @@ static void copy_options(struct wisp_lattice *lattice, const struct wisp_lattice
     lattice->version = dup_text(options->version, "0.0.0");
     lattice->ctl_host = dup_text(options->ctl_host, "nats://127.0.0.1:4222");
     lattice->rpc_host = dup_text(options->rpc_host, "nats://127.0.0.1:4222");
+    lattice->rpc_socket = dup_text(options->rpc_socket, NULL);
     lattice->log_level = dup_text(options->log_level, "info");
     lattice->rpc_jwt = dup_text(options->rpc_jwt, NULL);
     lattice->rpc_seed = dup_text(options->rpc_seed, NULL);
@@ -478,7 +480,8 @@ void wisp_lattice_free(struct wisp_lattice *lattice)
                            lattice->version,       lattice->ctl_host,     lattice->rpc_host,
                            lattice->log_level,     lattice->rpc_jwt,      lattice->rpc_seed,
                            lattice->js_domain,     lattice->policy_topic, lattice->policy_changes_topic,
-                           lattice->secrets_topic, lattice->host_token,   lattice->probe_subject};
+                           lattice->secrets_topic, lattice->host_token,   lattice->probe_subject,
+                           lattice->rpc_socket};
     for (size_t i = 0; i < WISP_COUNT(texts); i++) free(texts[i]);
     for (size_t i = 0; i < lattice->n_builtin_kinds; i++) free(lattice->builtin_kinds[i]);
     free(lattice->builtin_kinds);

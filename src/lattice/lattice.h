@@ -43,6 +43,7 @@ struct wisp_lattice_options {
     const struct wisp_lattice_label *labels; /* the user's; hostcore.* are added */
     size_t n_labels;
     const char *ctl_host, *rpc_host; /* "nats://127.0.0.1:4222", as ping shows them; the latter also for providers */
+    const char *rpc_socket;          /* a Unix socket of the latter, for providers that know of it; may be NULL */
     const char *log_level;           /* for providers; NULL: "info" */
     bool structured_logging;         /* for providers */
     const char *rpc_jwt, *rpc_seed;  /* for HostData; may be NULL */

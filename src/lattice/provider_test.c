@@ -44,6 +44,7 @@ TEST(start)
     CHECK_STR(wisp_json_str(data, "provider_key"), "kv");
     CHECK_STR(wisp_json_str(data, "lattice_rpc_prefix"), "default");
     CHECK_STR(wisp_json_str(data, "lattice_rpc_url"), "nats://127.0.0.1:4222");
+    CHECK(!json_object_get(data, "wisp_rpc_socket")); /* the host has none */
     CHECK_INT(wisp_json_str(data, "provider_xkey_private_key").len, 58);
     CHECK_INT(wisp_json_u64(data, "default_rpc_timeout_ms", 0), 2000);
     CHECK_JSON(&rig, json_object_get(data, "config"), "{'url':'redis://x'}");

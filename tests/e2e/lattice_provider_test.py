@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import stat
 import sys
 
 import hosts
@@ -67,6 +68,7 @@ class ProviderTest(wisp.Case):
         self.assertNotIn("WISP_STATE", told["environment"])
         data = told["data"]
         self.assertEqual((data["host_id"], data["provider_key"], data["config"]), (host.id, "prov", {"url": "store://x"}))
+        self.assertTrue(stat.S_ISSOCK(os.stat(data["wisp_rpc_socket"]).st_mode))
         self.assertEqual([(link["source_id"], link["target_config"]) for link in data["link_definitions"]],
                          [("comp", {"url": "store://x"})])
         host.wait_for_log("provider has begun")
