@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 
+import bus
 import lattice
 import measure
 import servers
@@ -42,15 +43,37 @@ class Redis(servers.Server):
         raise RuntimeError(f"{self.name} does not answer")
 
 
+class Embedded(bus.Embedded):
+    """On a Unix socket, as a host's own workers and providers have it."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.folder = tempfile.TemporaryDirectory(prefix="wisp-bench-")
+        self.url = f"unix:{self.folder.name}/bus.sock"
+
+    def command(self, port):
+        return [*super().command(port), "--unix", self.url.removeprefix("unix:")]
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.folder.cleanup()
+
+
+class Nats(lattice.Nats):
+    @property
+    def url(self):
+        return f"nats://127.0.0.1:{self.port}"
+
+
 class ProviderProcess(servers.Server):
     """A provider without a host: this gives it its host data. Called `kv` in the lattice `bench`."""
 
-    def __init__(self, config, kind, nats, settings):
+    def __init__(self, config, kind, url, settings):
         self.name, self.program = f"wisp-{kind}", config.providers / f"wisp-{kind}"
         link = {"source_id": "guest", "target": "kv", "name": "default", "wit_namespace": "wasi",
                 "wit_package": "keyvalue", "interfaces": ["store"], "source_config": {}, "target_config": settings}
         data = {"host_id": "bench", "lattice_rpc_prefix": "bench", "provider_key": "kv", "link_definitions": [link],
-                "lattice_rpc_url": f"nats://127.0.0.1:{nats.port}", "config": {}, "secrets": {}, "log_level": "error"}
+                "lattice_rpc_url": url, "config": {}, "secrets": {}, "log_level": "error"}
         self.stdin = tempfile.TemporaryFile()
         self.stdin.write(base64.b64encode(json.dumps(data).encode()) + b"\n")
         self.stdin.seek(0)
@@ -65,15 +88,15 @@ class ProviderProcess(servers.Server):
 # --- gets, and calls of a provider process ---
 
 
-def by_process(config, kind):
+def by_process(config, kind, make_bus):
     """Gets from a provider process, beside bare requests over the same bus, and hiredis alone."""
     runs = []
     for _ in range(config.rounds):
-        with lattice.Nats() as nats, Redis() as redis, tempfile.TemporaryDirectory() as folder:
+        with make_bus() as server, Redis() as redis, tempfile.TemporaryDirectory() as folder:
             settings = {"url": f"redis://127.0.0.1:{redis.port}", "path": f"{folder}/keyvalue.db"}
-            with ProviderProcess(config, kind, nats, settings):
-                runs.append(measure.micro(config, "capability_process_bench", f"nats://127.0.0.1:{nats.port}",
-                                          redis.port, "bench", "kv", core=servers.SERVER_CORE))
+            with ProviderProcess(config, kind, server.url, settings):
+                runs.append(measure.micro(config, "capability_process_bench", server.url, redis.port, "bench", "kv",
+                                          core=servers.SERVER_CORE))
     return {"median": measure.medians(runs), "runs": runs}
 
 
@@ -108,31 +131,33 @@ def over_http(config):
 def measure_keyvalue(config):
     runs = [measure.micro(config, "capability_keyvalue_bench") for _ in range(config.rounds)]
     inside = measure.medians(runs)
-    process = by_process(config, "keyvalue-redis")
-    redis = process["median"]
+    processes = {"embedded bus": by_process(config, "keyvalue-redis", lambda: Embedded(config)),
+                 "nats-server": by_process(config, "keyvalue-redis", Nats)}
     print(f"\nkey-value gets a second, everything on one core {'':4} {'one at a time':>14} {'of hiredis':>10} "
           f"{'64 at a time':>14} {'of hiredis':>10}\n"
           f"  {'SQLite, in the host':48} {inside['sqlite_get']:14,.0f}\n"
           f"  {'Redis, hiredis alone':48} {inside['hiredis_get']:14,.0f} {'':10} {inside['hiredis_get_64']:14,.0f}\n"
           f"  {'Redis, in the host':48} {inside['redis_get']:14,.0f} {inside['redis_ratio']:9.2f}× "
-          f"{inside['redis_get_64']:14,.0f} {inside['redis_ratio_64']:9.2f}×\n"
-          f"  {'Redis, our provider process, over nats-server':48} {1e6 / redis['provider_p50_us']:14,.0f} "
-          f"{redis['hiredis_p50_us'] / redis['provider_p50_us']:9.2f}× {redis['provider_64']:14,.0f} "
-          f"{redis['provider_64'] / redis['hiredis_64']:9.2f}×\n"
-          f"  p50 / p99 µs: hiredis {redis['hiredis_p50_us']:.1f} / {redis['hiredis_p99_us']:.1f}, bare request over "
-          f"nats-server {redis['bare_p50_us']:.1f} / {redis['bare_p99_us']:.1f}, provider process "
-          f"{redis['provider_p50_us']:.1f} / {redis['provider_p99_us']:.1f}", flush=True)
+          f"{inside['redis_get_64']:14,.0f} {inside['redis_ratio_64']:9.2f}×")
+    for name, process in processes.items():
+        redis = process["median"]
+        print(f"  {'Redis, our provider process, ' + name:48} {1e6 / redis['provider_p50_us']:14,.0f} "
+              f"{redis['hiredis_p50_us'] / redis['provider_p50_us']:9.2f}× {redis['provider_64']:14,.0f} "
+              f"{redis['provider_64'] / redis['hiredis_64']:9.2f}×\n"
+              f"    p50 / p99 µs: hiredis {redis['hiredis_p50_us']:.1f} / {redis['hiredis_p99_us']:.1f}, bare request "
+              f"{redis['bare_p50_us']:.1f} / {redis['bare_p99_us']:.1f}, provider process "
+              f"{redis['provider_p50_us']:.1f} / {redis['provider_p99_us']:.1f}", flush=True)
     http = over_http(config)
     print(f"\nHTTP, component, counter: one host, one worker, embedded bus\n  {'':26} {'p50 ms, alone':>14} "
           f"{'p99':>8} {'requests/s, 32 connections':>28} {'CPU µs each':>12}")
     for name, run in http.items():
         one, many = run[1]["median"], run[32]["median"]
         print(f"  {name:26} {one['p50_ms']:14.3f} {one['p99_ms']:8.3f} {many['rate']:28,.0f} {many['cpu_us']:12.1f}")
-    return {"inside": {"median": inside, "runs": runs}, "process": process, "http": http}
+    return {"inside": {"median": inside, "runs": runs}, "process": processes, "http": http}
 
 
 def measure_wrpc(config):
-    call = by_process(config, "keyvalue-sqlite")
+    call = by_process(config, "keyvalue-sqlite", Nats)
     median = call["median"]
     print(f"\na call of a provider process (SQLite, get) over nats-server, one at a time, all on one core\n"
           f"  {'':30} {'p50 µs':>9} {'p99 µs':>9}")

@@ -61,9 +61,14 @@ static int publish_below(struct wisp_wrpc_session *session, const char *what, co
                          struct wisp_err *err)
 {
     char subject[WISP_BUS_SUBJECT_MAX];
-    int size = snprintf(subject, sizeof subject, "%s.%s%s%s", session->peer, what, *path ? "." : "", path);
-    struct wisp_str to = {subject, (size_t)size < sizeof subject ? (size_t)size : sizeof subject - 1};
-    return wisp_bus_publish(session->wrpc->bus, to, WISP_STR(""), NULL, 0, bytes, err);
+    const char *const parts[] = {session->peer, ".", what, *path ? "." : "", path};
+    size_t size = 0;
+    for (size_t i = 0; i < WISP_COUNT(parts); i++) {
+        size_t len = strnlen(parts[i], sizeof subject - size);
+        memcpy(subject + size, parts[i], len);
+        size += len;
+    }
+    return wisp_bus_publish(session->wrpc->bus, (struct wisp_str){subject, size}, WISP_STR(""), NULL, 0, bytes, err);
 }
 
 static int publish(struct wisp_wrpc_session *session, const char *path, struct wisp_str bytes, struct wisp_err *err)

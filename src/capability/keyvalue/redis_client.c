@@ -249,11 +249,23 @@ static void flush(struct wisp_redis *client)
 
 static void on_writable(void *env) { flush(env); }
 
+/* By hand: printf took a quarter of all that a provider process does for a call. */
+static void append_length(struct wisp_buf *out, char kind, size_t number)
+{
+    char text[24], *at = text + sizeof text;
+    *--at = '\n';
+    *--at = '\r';
+    do *--at = (char)('0' + number % 10);
+    while (number /= 10);
+    *--at = kind;
+    wisp_buf_append(out, at, (size_t)(text + sizeof text - at));
+}
+
 static void append_command(struct wisp_buf *out, const struct wisp_str *words, size_t n)
 {
-    wisp_buf_printf(out, "*%zu\r\n", n);
+    append_length(out, '*', n);
     for (size_t i = 0; i < n; i++) {
-        wisp_buf_printf(out, "$%zu\r\n", words[i].len);
+        append_length(out, '$', words[i].len);
         wisp_buf_append_str(out, words[i]);
         wisp_buf_append(out, "\r\n", 2);
     }
