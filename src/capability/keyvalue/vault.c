@@ -105,6 +105,18 @@ static int error_of(long status, struct wisp_str body, struct wisp_err *err)
     return wisp_err_set(err, kind, "Vault answered %ld%s%s", status, *text ? ": " : "", text);
 }
 
+/* Of version 1 it answers likewise, but keeps what is sent as it is, and knows nothing of versions. */
+static int wrong_version(const struct wisp_web_response *response, struct wisp_err *err)
+{
+    return wisp_err_set(err, WISP_ERR_INVALID, "Vault answered %ld: the mount is no KV version 2", response->status);
+}
+
+/* A 404 has texts when something else than the secret is missing. */
+static bool is_none(const struct wisp_web_response *response, const json_t *answer)
+{
+    return response->status == 404 && !json_array_size(json_object_get(answer, "errors"));
+}
+
 /* The secret's fields and version; an empty object when there is no such secret, or none any more. */
 static int read_secret(const struct wisp_web_response *response, struct wisp_str body, json_t **ret_fields,
                        uint64_t *ret_version, struct wisp_err *err)
@@ -116,8 +128,11 @@ static int read_secret(const struct wisp_web_response *response, struct wisp_str
     if (r < 0) return wisp_err_wrap(err, "answer of Vault");
     const json_t *data = json_object_get(answer, "data");
     json_t *fields = json_object_get(data, "data");
+    if (response->status == 404 && !is_none(response, answer)) return error_of(response->status, body, err);
     if (response->status == 200 && !json_is_object(data))
         return wisp_err_set(err, WISP_ERR_INVALID, "answer of Vault is no secret");
+    if (response->status == 200 && !json_is_object(json_object_get(data, "metadata")))
+        return wrong_version(response, err);
     *ret_version = wisp_json_u64(json_object_get(data, "metadata"), "version", 0);
     *ret_fields = response->status == 200 && json_is_object(fields) ? json_incref(fields) : json_object();
     return 0;
@@ -182,8 +197,11 @@ static void on_written(const struct wisp_web_response *response, const struct wi
     op->request = NULL;
     if (failure) {
         fail(op, failure);
-    } else if (response->status == 200 || response->status == 204) {
+    } else if (response->status == 200) {
         wisp_keyvalue_return_done(stop(op));
+    } else if (response->status == 204) {
+        wrong_version(response, &err);
+        fail(op, &err);
     } else if (response->status == 400 && body.len && memmem(body.ptr, body.len, lost, strlen(lost)) &&
                op->n_swaps++ < SWAPS_MAX) {
         op->sent.len = 0;
@@ -286,7 +304,8 @@ static void on_renewed(const struct wisp_web_response *response, const struct wi
     if (err.kind != WISP_ERR_NONE)
         WISP_LOG(WARN, "keyvalue", "Vault's token was not renewed", WISP_BYTES("provider", link->provider->id),
                  WISP_TEXT("error", err.text));
-    bool is_soon = err.kind != WISP_ERR_NONE && link->refresh_ms > RENEWAL_RETRY_MS;
+    /* What Vault refuses, such as a token that is not to be renewed, it will refuse again. */
+    bool is_soon = (failure || response->status >= 500) && link->refresh_ms > RENEWAL_RETRY_MS;
     uv_timer_start(&link->timer, renew, is_soon ? RENEWAL_RETRY_MS : link->refresh_ms, 0);
 }
 
