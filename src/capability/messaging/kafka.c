@@ -24,6 +24,7 @@ enum {
     WAITING_BYTES_MAX = 16 << 20,
     BATCH_MAX = 100, /* events of one turn of the loop */
     FLUSH_MS = 2000,
+    FATAL_MAX = 200,
     LOG_LINES_MAX = 5, /* warnings in a window */
     TICK_MS = 60000,   /* who does not poll for five minutes is put out of the group */
 };
@@ -38,6 +39,27 @@ struct client {
     uv_poll_t *poll;
     void (*serve)(struct client *client);
     struct kafka_link *link;
+};
+
+/* What both sorts of clients have. Within seconds they are back after the brokers are. */
+static const char *const common_settings[][2] = {
+    {"reconnect.backoff.max.ms", "1000"},
+    {"topic.metadata.refresh.interval.ms", "10000"}, /* topics that are made later */
+};
+
+/* What the brokers have is there once, and in order, however often it had to be sent: enable.idempotence. A component's
+ * call is not to take longer than components are waited for. */
+static const char *const producer_settings[][2] = {
+    {"enable.idempotence", "true"},
+    {"message.timeout.ms", "8000"},
+    {"topic.metadata.propagation.max.ms", "3000"},
+    {"linger.ms", "0"},
+    {"queue.buffering.max.messages", "10000"},
+    {"queue.buffering.max.kbytes", "65536"},
+};
+static const char *const consumer_settings[][2] = {
+    {"enable.auto.offset.store", "false"}, {"auto.offset.reset", "latest"},         {"enable.partition.eof", "true"},
+    {"session.timeout.ms", "10000"},       {"queued.max.messages.kbytes", "16384"},
 };
 
 /* A record that a component has, or has not yet. In the order of arrival. */
@@ -57,6 +79,8 @@ struct publication {
 };
 
 struct kafka_link {
+    uv_loop_t *loop;
+    char *hosts;
     struct client producer, consumer; /* consumer.kafka NULL: another worker's */
     struct wisp_inbound *inbound;
     struct wisp_link records;
@@ -121,6 +145,7 @@ static int watch(struct client *client, uv_loop_t *loop, struct wisp_err *err)
     client->poll->data = client;
     uv_poll_start(client->poll, UV_READABLE, on_event);
     rd_kafka_queue_io_event_enable(client->queue, client->event_fd, &one, sizeof one);
+    nudge(client); /* only of what comes to an empty queue it tells, and something may be there already */
     return 0;
 }
 
@@ -129,6 +154,15 @@ static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct
     char text[256];
     if (rd_kafka_conf_set(conf, key, value, text, sizeof text) == RD_KAFKA_CONF_OK) return 0;
     return wisp_err_set(err, WISP_ERR_INVALID, "Kafka's `%s`: %s", key, text);
+}
+
+static int set_all(rd_kafka_conf_t *conf, const char *const settings[][2], size_t n, struct wisp_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        int r = set(conf, settings[i][0], settings[i][1], err);
+        if (r < 0) return r;
+    }
+    return 0;
 }
 
 /* Takes the configuration. */
@@ -241,9 +275,19 @@ static void take_record(struct kafka_link *link, const rd_kafka_message_t *messa
     record->partition = message->partition;
     record->offset = message->offset;
     wisp_ring_append(&link->records, &record->link);
-    if (!wisp_inbound_push(link->inbound, wisp_str_from(link->topic), body, wisp_str_from(link->reply_topic), WISP_STR(""),
-                           record))
+    if (!wisp_inbound_push(link->inbound, wisp_str_from(link->topic), body, wisp_str_from(link->reply_topic),
+                           WISP_STR(""), record))
         on_handled(record, link);
+}
+
+/* The end of a partition is committed like a record: else a group would begin at a later end after a restart, and what
+ * came meanwhile be left out. */
+static void take_end(struct kafka_link *link, const rd_kafka_message_t *message)
+{
+    struct record *record = wisp_mem_calloc(1, sizeof *record);
+    *record = (struct record){.partition = message->partition, .offset = message->offset - 1, .is_handled = true};
+    wisp_ring_append(&link->records, &record->link);
+    store_offsets(link);
 }
 
 static void consume(struct client *client)
@@ -258,7 +302,9 @@ static void consume(struct client *client)
         if (!message) return;
         if (!message->err)
             take_record(link, message);
-        else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            take_end(link, message);
+        else
             WISP_LOG(WARN, "kafka", "reading a topic", WISP_TEXT("topic", link->topic),
                      WISP_TEXT("error", rd_kafka_message_errstr(message)));
         rd_kafka_message_destroy(message);
@@ -290,14 +336,14 @@ static int set_group(rd_kafka_conf_t *conf, const struct wisp_provider_link *lin
     return set(conf, "group.id", group ? group : own, err);
 }
 
-static int make_consumer(struct kafka_link *own, const struct wisp_provider_link *link, const char *hosts,
-                         const char *group, struct wisp_err *err)
+static int make_consumer(struct kafka_link *own, const struct wisp_provider_link *link, const char *group,
+                         struct wisp_err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    if (set(conf, "bootstrap.servers", hosts, err) < 0 || set_group(conf, link, group, err) < 0 ||
+    if (set(conf, "bootstrap.servers", own->hosts, err) < 0 || set_group(conf, link, group, err) < 0 ||
         set(conf, "enable.auto.commit", group ? "true" : "false", err) < 0 ||
-        set(conf, "enable.auto.offset.store", "false", err) < 0 || set(conf, "auto.offset.reset", "latest", err) < 0 ||
-        set(conf, "queued.max.messages.kbytes", "16384", err) < 0) {
+        set_all(conf, common_settings, WISP_COUNT(common_settings), err) < 0 ||
+        set_all(conf, consumer_settings, WISP_COUNT(consumer_settings), err) < 0) {
         rd_kafka_conf_destroy(conf);
         return -(int)WISP_ERR_INVALID;
     }
@@ -340,7 +386,10 @@ static void take_reports(rd_kafka_event_t *event)
     const rd_kafka_message_t *message;
     while ((message = rd_kafka_event_message_next(event))) {
         struct publication *publication = message->_private;
-        if (message->err) fail_publication(publication, rd_kafka_err2str(message->err));
+        if (message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
+            fail_publication(publication, "the brokers did not take the record in time");
+        else if (message->err)
+            fail_publication(publication, rd_kafka_err2str(message->err));
         end_publication(publication);
     }
 }
@@ -359,12 +408,12 @@ static void serve_producer(struct client *client)
     nudge(client);
 }
 
-static int make_producer(struct kafka_link *own, uv_loop_t *loop, const char *hosts, struct wisp_err *err)
+static int make_producer(struct kafka_link *own, struct wisp_err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    if (set(conf, "bootstrap.servers", hosts, err) < 0 || set(conf, "message.timeout.ms", "30000", err) < 0 ||
-        set(conf, "linger.ms", "0", err) < 0 || set(conf, "queue.buffering.max.messages", "10000", err) < 0 ||
-        set(conf, "queue.buffering.max.kbytes", "65536", err) < 0) {
+    if (set(conf, "bootstrap.servers", own->hosts, err) < 0 ||
+        set_all(conf, common_settings, WISP_COUNT(common_settings), err) < 0 ||
+        set_all(conf, producer_settings, WISP_COUNT(producer_settings), err) < 0) {
         rd_kafka_conf_destroy(conf);
         return -(int)WISP_ERR_INVALID;
     }
@@ -372,7 +421,21 @@ static int make_producer(struct kafka_link *own, uv_loop_t *loop, const char *ho
     own->producer.serve = serve_producer;
     if (make_client(&own->producer, RD_KAFKA_PRODUCER, conf, own, err) < 0) return -(int)WISP_ERR_INVALID;
     own->producer.queue = rd_kafka_queue_get_main(own->producer.kafka);
-    return watch(&own->producer, loop, err);
+    return watch(&own->producer, own->loop, err);
+}
+
+/* A producer that can't keep its promise (that may not have numbers for what it sends, or whose numbers the brokers
+ * have lost) does nothing any more. The next record gets a new one, once nothing of the old one is under way. */
+static int ensure_producer(struct kafka_link *own, struct wisp_err *err)
+{
+    char text[FATAL_MAX];
+    if (!own->producer.kafka) return make_producer(own, err);
+    if (!rd_kafka_fatal_error(own->producer.kafka, text, sizeof text)) return 0;
+    serve_producer(&own->producer); /* what it has to say is counted as under way */
+    if (rd_kafka_outq_len(own->producer.kafka)) return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "Kafka: %s", text);
+    free_client(&own->producer, own->loop);
+    own->producer = (struct client){.event_fd = -1};
+    return make_producer(own, err);
 }
 
 static bool is_topic(struct wisp_str name)
@@ -405,6 +468,10 @@ static void publish(struct wisp_provider_call *call, const void *args)
             wisp_err_set(&err, WISP_ERR_INVALID, "`%.*s` is no topic", WISP_STR_ARG(message->subject));
         else
             wisp_err_set(&err, WISP_ERR_NOT_FOUND, "there is no link `%.*s`", WISP_STR_ARG(call->link_name));
+        wisp_messaging_return_error(call, &err);
+        return;
+    }
+    if (ensure_producer(link, &err) < 0) {
         wisp_messaging_return_error(call, &err);
         return;
     }
@@ -484,6 +551,7 @@ static void del_link(struct wisp_provider *provider, struct wisp_provider_link *
     WISP_RING_EACH(at, &own->records) free(WISP_OWNER(at, struct record, link));
     free_client(&own->consumer, provider->loop);
     free_client(&own->producer, provider->loop);
+    free(own->hosts);
     free(own->topic);
     free(own->reply_topic);
     free(own);
@@ -507,10 +575,12 @@ static int open_link(struct wisp_provider_link *link, struct kafka_link *own, st
         return -(int)WISP_ERR_INVALID;
     if (!in_flight || in_flight > IN_FLIGHT_MAX)
         return wisp_err_set(err, WISP_ERR_INVALID, "`max_in_flight` is not from 1 to %d", IN_FLIGHT_MAX);
+    own->loop = link->provider->loop;
+    own->hosts = wisp_mem_dup(wisp_str_from(hosts));
     own->topic = wisp_mem_dup(wisp_str_from(topic));
     own->reply_topic = wisp_mem_dup(wisp_str_from(wisp_arena_printf(arena, "%s.reply", topic)));
     own->has_group = group != NULL;
-    int r = make_producer(own, link->provider->loop, hosts, err);
+    int r = make_producer(own, err);
     bool is_ours = group && !n_partitions ? true : link->provider->is_first;
     if (r < 0 || !is_ours) return r;
     struct wisp_inbound_options options = {.in_flight_max = (size_t)in_flight,
@@ -519,7 +589,7 @@ static int open_link(struct wisp_provider_link *link, struct kafka_link *own, st
                                            .on_handled = on_handled,
                                            .env = own};
     own->inbound = wisp_inbound_new(link->provider, link->source_id, &options);
-    r = make_consumer(own, link, hosts, group, err);
+    r = make_consumer(own, link, group, err);
     return r < 0 ? r : begin_to_consume(own, partitions, n_partitions, err);
 }
 

@@ -211,3 +211,22 @@ TEST(settings_that_cannot_be)
     messaging_rig_deinit(&rig);
     here_deinit(&here);
 }
+
+/* Brokers that give a producer no numbers, and later do. */
+TEST(a_producer_that_gave_up_is_replaced)
+{
+    enum { INIT_PRODUCER_ID = 22 };
+    struct here here;
+    struct messaging_rig rig;
+    struct messaging_call call;
+    here_init(&here, 1);
+    rd_kafka_mock_push_request_errors(here.cluster, INIT_PRODUCER_ID, 1,
+                                      RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
+    rig_init(&here, &rig, true);
+    put(&here, &rig, "");
+    rig_publish(&rig, &call, "things", "lost"); /* or kept, if it came after the refusal */
+    AWAIT(&here.loop, call.is_done);
+    publish(&here, &rig, "kept");
+    messaging_rig_deinit(&rig);
+    here_deinit(&here);
+}
