@@ -106,17 +106,28 @@ static bool stage(struct wisp_state_local *local, struct wisp_state_write *write
         return reject(write, WISP_ERR_LIMIT, "has no room in the lattice's state");
     if (!entry) entry = wisp_state_table_add(&local->table, write->bucket, write->key);
     if (!entry) return reject(write, WISP_ERR_LIMIT, "is one key too many");
+    write->is_renewal =
+        write->has_value && now && !entry->staged && wisp_str_equal(wisp_buf_str(&entry->value), write->value);
     write->entry = entry;
     write->revision = ++*revision;
     entry->staged = write;
     return true;
 }
 
-static int put_all(struct wisp_state_local *local, struct wisp_state_write *batch, uint64_t *revision,
-                   struct wisp_err *err)
+/* True: the file has to know. What has the same value as before is new only by its revision, and that may be lost, as
+ * long as it can't be given a second time. So who says every second that he is there, costs no disk. */
+static bool stage_all(struct wisp_state_local *local, struct wisp_state_write *batch, uint64_t *revision)
+{
+    bool is_news = false;
+    for (struct wisp_state_write *write = batch; write; write = write->next)
+        is_news |= stage(local, write, revision) && !write->is_renewal;
+    return is_news || *revision > local->revision_kept;
+}
+
+static int put_all(struct wisp_state_local *local, struct wisp_state_write *batch, struct wisp_err *err)
 {
     for (struct wisp_state_write *write = batch; write; write = write->next) {
-        if (!stage(local, write, revision)) continue;
+        if (!write->entry) continue;
         int r = wisp_state_file_put(&local->file, write->bucket, write->key, write->has_value ? &write->value : NULL,
                                     write->revision, err);
         if (r < 0) return r;
@@ -124,16 +135,37 @@ static int put_all(struct wisp_state_local *local, struct wisp_state_write *batc
     return 0;
 }
 
+/* Revisions for renewals to come, so that the count does not go back when they are lost. */
+static int keep_revisions(struct wisp_state_local *local, uint64_t revision, struct wisp_err *err)
+{
+    if (revision <= local->revision_kept) return 0;
+    return wisp_state_file_keep_revision(&local->file, revision + WISP_STATE_RENEWALS_MAX, err);
+}
+
+static bool has_renewals(const struct wisp_state_write *batch)
+{
+    for (; batch; batch = batch->next)
+        if (batch->is_renewal) return true;
+    return false;
+}
+
 static int commit(struct wisp_state_local *local, struct wisp_state_write *batch, uint64_t *revision,
                   struct wisp_err *err)
 {
-    int r = wisp_state_file_begin(&local->file, &local->table, local->revision, err);
-    if (r == 0) r = put_all(local, batch, revision, err);
+    if (!stage_all(local, batch, revision)) return 0;
+    uint64_t kept = local->revision_kept > local->revision ? local->revision_kept : local->revision;
+    bool keeps = has_renewals(batch);
+    int r = wisp_state_file_begin(&local->file, &local->table, kept, err);
+    if (r == 0) r = put_all(local, batch, err);
+    if (r == 0 && keeps) r = keep_revisions(local, *revision, err);
     if (r < 0) {
         wisp_state_file_rollback(&local->file);
         return r;
     }
-    return wisp_state_file_commit(&local->file, err);
+    r = wisp_state_file_commit(&local->file, err);
+    if (r == 0 && *revision > local->revision_kept)
+        local->revision_kept = *revision + (keeps ? WISP_STATE_RENEWALS_MAX : 0);
+    return r;
 }
 
 /* The file failed: nothing of it has happened. */
@@ -277,6 +309,7 @@ int wisp_state_open_local(struct wisp_state **ret_state, uv_loop_t *loop, const 
         wisp_state_abandon(&local->state);
         return r;
     }
+    local->revision_kept = local->revision;
     count_bytes(local);
     wisp_state_wake(&local->state);
     *ret_state = &local->state;

@@ -298,6 +298,12 @@ void wisp_state_file_close(struct wisp_state_file *file)
 
 /* --- writing --- */
 
+/* A deleted key that nobody has had. */
+int wisp_state_file_keep_revision(struct wisp_state_file *file, uint64_t revision, struct wisp_err *err)
+{
+    return wisp_state_file_put(file, WISP_STATE_LATTICE, WISP_STR("-"), NULL, revision, err);
+}
+
 static int rewrite(struct wisp_state_file *file, const struct wisp_state_table *table, uint64_t revision,
                    struct wisp_err *err)
 {
@@ -306,8 +312,7 @@ static int rewrite(struct wisp_state_file *file, const struct wisp_state_table *
         struct wisp_str value = wisp_buf_str(&entry->value);
         if (entry->revision) r = wisp_state_file_put(file, entry->bucket, entry->key, &value, entry->revision, err);
     }
-    /* A deleted key that nobody has had keeps the count. */
-    if (r == 0 && revision) r = wisp_state_file_put(file, WISP_STATE_LATTICE, WISP_STR("-"), NULL, revision, err);
+    if (r == 0 && revision) r = wisp_state_file_keep_revision(file, revision, err);
     return r;
 }
 

@@ -34,6 +34,9 @@ int wisp_state_file_begin(struct wisp_state_file *file, const struct wisp_state_
 int wisp_state_file_put(struct wisp_state_file *file, enum wisp_state_bucket bucket, struct wisp_str key,
                         const struct wisp_str *value, uint64_t revision, struct wisp_err *err)
     __attribute__((warn_unused_result));
+/* The count of revisions goes on from there when the file is opened again. */
+int wisp_state_file_keep_revision(struct wisp_state_file *file, uint64_t revision, struct wisp_err *err)
+    __attribute__((warn_unused_result));
 int wisp_state_file_commit(struct wisp_state_file *file, struct wisp_err *err) __attribute__((warn_unused_result));
 void wisp_state_file_rollback(struct wisp_state_file *file);
 
@@ -43,6 +46,7 @@ enum {
     WISP_STATE_QUEUE_MAX = 1 << 20, /* writes that wait for one commit */
     WISP_STATE_QUEUE_BYTES_MAX = 256 << 20,
     WISP_STATE_BYTES_MAX = 1 << 30, /* all keys and values */
+    WISP_STATE_RENEWALS_MAX = 4096, /* that the file does not know of */
 };
 
 /* One write on its way to the file; the caller is here, or at the other end of the bus. */
@@ -51,6 +55,7 @@ struct wisp_state_write {
     enum wisp_state_bucket bucket;
     struct wisp_str key, value, reply; /* behind the struct */
     bool has_value;
+    bool is_renewal; /* the value is the one that was there */
     int64_t expected;
     wisp_state_on_written *on_written;
     void *env;
@@ -69,8 +74,9 @@ struct wisp_state_local {
     struct wisp_state state;
     struct wisp_state_file file;
     struct wisp_state_table table;
-    uint64_t revision; /* the highest that is committed */
-    size_t bytes;      /* of all keys and values */
+    uint64_t revision;      /* the highest that is committed */
+    uint64_t revision_kept; /* the file will not begin below it */
+    size_t bytes;           /* of all keys and values */
     struct wisp_state_write *queue, **queue_end;
     size_t queue_count, queue_bytes;
     bool is_loaded; /* told so */

@@ -59,6 +59,14 @@ static void file_path(const struct home *home, const char *name, char path[128])
     snprintf(path, 128, "%s/%s", home->directory, name);
 }
 
+static off_t log_size(const struct home *home)
+{
+    char path[128];
+    struct stat stat_;
+    file_path(home, "state.db-wal", path);
+    return stat(path, &stat_) == 0 ? stat_.st_size : 0;
+}
+
 /* Files in the directory whose name begins so. */
 static unsigned count_files(const struct home *home, const char *prefix)
 {
@@ -68,6 +76,30 @@ static unsigned count_files(const struct home *home, const char *prefix)
     for (struct dirent *entry; (entry = readdir(directory));) n += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
     closedir(directory);
     return n;
+}
+
+TEST(what_is_only_said_again_is_not_written)
+{
+    struct home home;
+    setup(&home);
+    int64_t revision = party_write(&home.party, "lease", "mine", 0);
+    revision = party_write(&home.party, "lease", "mine", revision); /* room for those to come */
+    off_t size = log_size(&home);
+    for (int i = 0; i < 1000; i++) {
+        int64_t next = party_write(&home.party, "lease", "mine", revision);
+        CHECK(next > revision);
+        revision = next;
+    }
+    CHECK_INT(log_size(&home), size);
+    /* Another value is, and nothing of before is accepted any more. */
+    int64_t other = party_write(&home.party, "lease", "yours", revision);
+    CHECK(other > revision && log_size(&home) > size);
+    for (int i = 0; i < 100; i++) other = party_write(&home.party, "lease", "yours", other);
+    reopen(&home);
+    int64_t later = party_write(&home.party, "a", "1", 0);
+    CHECK(later > other);
+    CHECK_INT(party_write(&home.party, "lease", "mine", other), -WISP_ERR_EXISTS);
+    teardown(&home);
 }
 
 TEST(values_and_revisions_are_kept)

@@ -9,7 +9,8 @@
  * Whoever opens a state gets everything there is, then `on_loaded`, then every change, its own included, in the order
  * of revisions of each key. When the connection was lost and is back, it gets what changed meanwhile (deletions too)
  * and `on_loaded` again. A value is what somebody accepted: writes are compare-and-swap, and a write that was
- * acknowledged is on disk.
+ * acknowledged is on disk. (Locally, one that leaves a value as it was need not be: after a crash the key may have the
+ * revision of an earlier one, but no revision is given twice.)
  *
  * One loop, one thread; callbacks come from the loop only. */
 #pragma once
