@@ -128,6 +128,10 @@ class Machine:
         """Takes its cable out: nobody is told, connections just get no answers any more."""
         run("ip", "link", "set", self.link, "down")
 
+    def forget(self):
+        """As when it has been cut off for long: its connections to the center break, and each side finds out by itself."""
+        run(*self.wrapper, "ss", "-K", "dst", CENTER)
+
     def heal(self):
         run("ip", "link", "set", self.link, "up")
 
