@@ -60,9 +60,10 @@ static void reply(struct wisp_http_exchange *exchange, uint16_t status)
 /* The client is told as well as it still can be. */
 static void fail(struct wisp_wrpc_forward *forward, uint16_t status, const char *cause)
 {
+    struct wisp_str path = forward->exchange->target, query;
+    wisp_str_split(path, '?', &path, &query); /* a query may hold secrets */
     WISP_LOG(WARN, "wrpc", "a forwarded request failed", WISP_TEXT("component", forward->target),
-             WISP_BYTES("path", forward->exchange->target), WISP_INT("status", forward->is_started ? 0 : status),
-             WISP_TEXT("cause", cause));
+             WISP_BYTES("path", path), WISP_INT("status", forward->is_started ? 0 : status), WISP_TEXT("cause", cause));
     hang_up(forward);
     forward->is_answered = true;
     if (!forward->is_started || wisp_http_retract(forward->exchange))

@@ -114,6 +114,9 @@ class CallsTest(wisp.Case):
         big = os.urandom(3 << 20)
         self.assertEqual(self.get(address, "/", body=big, method="POST").body, big)
         other.stop()
+        self.assertGreaterEqual(self.get(address, "/where?token=hush").status, 500)
+        self.host.wait_for_log("a forwarded request failed.* path=/where ")
+        self.assertNotIn("hush", self.host.log)
         self.host.stop()
 
     def test_config_reaches_running_components(self):
