@@ -11,6 +11,7 @@ const struct wisp_provider_kind *const wisp_capability_kinds[] = {
     &wisp_blobstore_fs,
     &wisp_blobstore_s3,
     &wisp_blobstore_azure,
+    &wisp_blobstore_nats,
     &wisp_messaging_nats,
     &wisp_messaging_kafka,
     &wisp_sqldb_postgres,

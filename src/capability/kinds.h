@@ -6,7 +6,7 @@
 
 extern const struct wisp_provider_kind wisp_keyvalue_sqlite, wisp_keyvalue_nats, wisp_keyvalue_redis,
     wisp_keyvalue_vault;
-extern const struct wisp_provider_kind wisp_blobstore_fs, wisp_blobstore_s3, wisp_blobstore_azure;
+extern const struct wisp_provider_kind wisp_blobstore_fs, wisp_blobstore_s3, wisp_blobstore_azure, wisp_blobstore_nats;
 extern const struct wisp_provider_kind wisp_messaging_nats, wisp_messaging_kafka;
 extern const struct wisp_provider_kind wisp_sqldb_postgres;
 extern const struct wisp_provider_kind wisp_http_client;

@@ -12,6 +12,7 @@ import unittest
 
 import azurite
 import hosts
+import lattice
 import s3
 import wisp
 
@@ -139,6 +140,19 @@ class BlobstoreTest(wisp.Case):
         self.ok("config", "put", "azure", f"STORAGE_ACCOUNT={azurite.ACCOUNT}", f"STORAGE_ACCESS_KEY={azurite.KEY}",
                 f"CLOUD_LOCATION={server.url}")
         self.link("blobstore-azure", "--target-config", "azure")
+        self.wait_for_store()
+        self.check_store()
+        self.check_broken_upload()
+        self.host.stop()
+
+    def test_nats(self):
+        """By the image's name, which is the built-in one."""
+        nats = lattice.NatsServer(self, "-js", "-sd", self.path("jetstream"))
+        self.start()
+        self.ok("config", "put", "nats", f"cluster_uri=nats://127.0.0.1:{nats.port}", "storage_type=memory")
+        self.ok("start", "provider", "ghcr.io/wasmcloud/blobstore-nats:0.1.0", "store")
+        self.ok("link", "put", "files", "store", "wasi", "blobstore", "--interface", "blobstore", "--target-config",
+                "nats")
         self.wait_for_store()
         self.check_store()
         self.check_broken_upload()
