@@ -55,6 +55,7 @@ static int take_texts(struct wisp_host_data *data, struct wisp_err *err)
         {"lattice_rpc_prefix", NULL, &data->lattice},
         {"provider_key", NULL, &data->provider_id},
         {"lattice_rpc_url", "nats://127.0.0.1:4222", &data->bus_url},
+        {"wisp_spans_subject", "", &data->spans_subject},
         {"wisp_rpc_socket", "", &data->bus_socket},
         {"lattice_rpc_user_jwt", "", &data->bus_jwt},
         {"lattice_rpc_user_seed", "", &data->bus_seed},

@@ -12,6 +12,7 @@ struct wisp_host_data {
     json_t *json;
     const char *host_id, *lattice, *provider_id;
     const char *bus_url, *bus_jwt, *bus_seed;
+    const char *spans_subject; /* where a host of ours takes spans; empty: nowhere */
     const char *bus_socket; /* the path of a Unix socket of the same bus, from hosts of ours; empty: none */
     const json_t *config, *secrets, *links; /* of `json`; may be NULL */
     bool has_xkeys;                         /* links come sealed, on a subject of the key's */

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "provider/runtime.h"
 #include "sdk_priv.h"
+#include "spans.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -39,6 +40,7 @@ struct process {
     struct wisp_wrpc *wrpc;
     struct wisp_provider *provider;
     struct wisp_wrpc_service *service;
+    struct wisp_sdk_spans *spans; /* NULL: nobody takes them */
     uv_signal_t on_int, on_term;
     uv_timer_t limit, reply, parent;
     pid_t parent_pid;
@@ -73,6 +75,7 @@ static void on_provider_closed(void *env)
     struct process *process = env;
     process->provider = NULL;
     process->state = FLUSHING;
+    wisp_sdk_spans_flush(process->spans);
     uv_timer_stop(&process->limit);
     answer_shutdown(process);
     wisp_bus_client_drain(process->bus, FLUSH_MS, on_flushed, process);
@@ -293,6 +296,7 @@ static int open_provider(struct process *process, const struct wisp_provider_kin
     const char *data_path;
     int r = make_data_dir(data, &data_path, err);
     if (r < 0) return r;
+    if (*data->spans_subject) process->spans = wisp_sdk_spans_new(&process->loop, process->bus, data);
     struct wisp_provider_options options = {.kind = kind,
                                             .id = data->provider_id,
                                             .lattice = data->lattice,
@@ -303,6 +307,8 @@ static int open_provider(struct process *process, const struct wisp_provider_kin
                                             .bus_url = wisp_bus_client_url(process->bus),
                                             .data_path = data_path,
                                             .is_first = true,
+                                            .on_span = process->spans ? wisp_sdk_spans_add : NULL,
+                                            .span_env = process->spans,
                                             .config = data->config,
                                             .secrets = data->secrets};
     return wisp_provider_new(&process->provider, &options, err);
@@ -356,6 +362,7 @@ static void end(struct process *process)
                               (uv_handle_t *)&process->on_term};
     free(process->reply_subject);
     if (process->provider) return;
+    wisp_sdk_spans_free(process->spans);
     wisp_wrpc_free(process->wrpc);
     wisp_bus_client_free(process->bus);
     for (size_t i = 0; i < WISP_COUNT(handles); i++) uv_close(handles[i], NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/host_options.h"
 
+#include "base/json.h"
 #include "base/parse.h"
 
 #include <stdio.h>
@@ -528,6 +529,27 @@ static void fill_artifacts(const struct wisp_host_values *values, struct wisp_ar
     artifacts->n_credentials = 1;
 }
 
+/* The same settings as wasmCloud's providers understand them. Headers are not among them. */
+static const char *otel_config(const struct wisp_host_values *values, const struct wisp_telemetry_flags *flags,
+                               struct wisp_arena *arena)
+{
+    static const char *const enable[] = {"enable_traces", "enable_metrics", "enable_logs"};
+    static const char *const endpoint[] = {"traces_endpoint", "metrics_endpoint", "logs_endpoint"};
+    WISP_CLEANUP_JSON json_t *config =
+        json_pack("{s:b, s:s, s:s, s:s*}", "enable_observability", (int)flags->all, "protocol", "Http", "trace_level",
+                  trace_levels[values->trace_level], "observability_endpoint", flags->endpoint);
+    json_t *ca_paths = json_array();
+    for (size_t i = 0; i < flags->n_ca_paths; i++) json_array_append_new(ca_paths, json_string(flags->ca_paths[i]));
+    json_object_set_new(config, "additional_ca_paths", ca_paths);
+    for (int i = 0; i < WISP_OTLP_SIGNALS; i++) {
+        if (flags->is_on[i]) json_object_set_new(config, enable[i], json_true());
+        if (flags->endpoints[i]) json_object_set_new(config, endpoint[i], json_string(flags->endpoints[i]));
+    }
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    wisp_json_print(config, &text);
+    return wisp_arena_cstr(arena, wisp_buf_str(&text));
+}
+
 static int fill_telemetry(const struct wisp_host_values *values, struct wisp_arena *arena,
                           struct wisp_agent_options *agent, struct wisp_err *err)
 {
@@ -547,6 +569,8 @@ static int fill_telemetry(const struct wisp_host_values *values, struct wisp_are
     memcpy(flags.endpoints, values->otlp_endpoints, sizeof flags.endpoints);
     int r = wisp_telemetry_settings(&flags, arena, &agent->telemetry, err);
     if (values->trace_level < WISP_LOG_INFO) agent->telemetry.urls[WISP_OTLP_TRACES] = NULL;
+    if (r == 0 && any) agent->lattice.otel_config = otel_config(values, &flags, arena);
+    agent->lattice.takes_spans = agent->telemetry.urls[WISP_OTLP_TRACES];
     return r;
 }
 

@@ -175,6 +175,15 @@ void wisp_lattice_host_data_begin(struct wisp_lattice_job *job,
 
 /* --- JSON --- */
 
+static json_t *otel_config(const struct wisp_lattice *lattice)
+{
+    json_t *config = lattice->otel_config ? json_loads(lattice->otel_config, 0, NULL) : NULL;
+    if (json_is_object(config)) return config;
+    json_decref(config);
+    return json_pack("{s:b, s:s, s:[], s:s}", "enable_observability", 0, "protocol", "Http", "additional_ca_paths",
+                     "trace_level", lattice->log_level);
+}
+
 static json_t *make(const struct wisp_lattice_job *job)
 {
     struct wisp_lattice *lattice = job->unit->lattice;
@@ -192,9 +201,10 @@ static json_t *make(const struct wisp_lattice_job *job)
                   "structured_logging", (int)lattice->structured_logging, "log_level", lattice->log_level);
     if (lattice->rpc_socket) json_object_set_new(data, "wisp_rpc_socket", json_string(lattice->rpc_socket));
     json_object_set_new(data, "provider_key", wisp_json_text(wisp_lattice_unit_id(job->unit)));
-    json_object_set_new(data, "otel_config",
-                        json_pack("{s:b, s:s, s:[], s:s}", "enable_observability", 0, "protocol", "Http",
-                                  "additional_ca_paths", "trace_level", lattice->log_level));
+    json_object_set_new(data, "otel_config", otel_config(lattice));
+    if (lattice->takes_spans)
+        json_object_set_new(data, "wisp_spans_subject",
+                            json_sprintf(WISP_LATTICE_SPANS ".%s.%s", lattice->lattice, lattice->host_id));
     return data;
 }
 

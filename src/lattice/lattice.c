@@ -314,9 +314,9 @@ static int check_options(const struct wisp_lattice_options *options, struct wisp
         {"policy topic", options->policy_topic, true},   {"policy changes topic", options->policy_changes_topic, true},
         {"secrets topic", options->secrets_topic, true},
     };
-    const char *const texts[] = {options->friendly_name, options->version,  options->ctl_host,  options->rpc_host,
-                                 options->rpc_jwt,       options->rpc_seed, options->js_domain, options->log_level,
-                                 options->rpc_socket};
+    const char *const texts[] = {options->friendly_name, options->version,    options->ctl_host,  options->rpc_host,
+                                 options->rpc_jwt,       options->rpc_seed,   options->js_domain, options->log_level,
+                                 options->rpc_socket,    options->otel_config};
     for (size_t i = 0; i < WISP_COUNT(tokens); i++)
         if (tokens[i].text && !is_token(wisp_str_from(tokens[i].text), tokens[i].may_have_dots))
             return wisp_err_set(err, WISP_ERR_INVALID, "%s `%s` is not letters, digits, - and _%s", tokens[i].name,
@@ -337,6 +337,8 @@ static void copy_options(struct wisp_lattice *lattice, const struct wisp_lattice
     lattice->ctl_host = dup_text(options->ctl_host, "nats://127.0.0.1:4222");
     lattice->rpc_host = dup_text(options->rpc_host, "nats://127.0.0.1:4222");
     lattice->rpc_socket = dup_text(options->rpc_socket, NULL);
+    lattice->otel_config = dup_text(options->otel_config, NULL);
+    lattice->takes_spans = options->takes_spans;
     lattice->log_level = dup_text(options->log_level, "info");
     lattice->rpc_jwt = dup_text(options->rpc_jwt, NULL);
     lattice->rpc_seed = dup_text(options->rpc_seed, NULL);
@@ -481,7 +483,7 @@ void wisp_lattice_free(struct wisp_lattice *lattice)
                            lattice->log_level,     lattice->rpc_jwt,      lattice->rpc_seed,
                            lattice->js_domain,     lattice->policy_topic, lattice->policy_changes_topic,
                            lattice->secrets_topic, lattice->host_token,   lattice->probe_subject,
-                           lattice->rpc_socket};
+                           lattice->rpc_socket,    lattice->otel_config};
     for (size_t i = 0; i < WISP_COUNT(texts); i++) free(texts[i]);
     for (size_t i = 0; i < lattice->n_builtin_kinds; i++) free(lattice->builtin_kinds[i]);
     free(lattice->builtin_kinds);

@@ -34,6 +34,8 @@ struct wisp_lattice_label {
     struct wisp_str key, value;
 };
 
+#define WISP_LATTICE_SPANS "wisp.spans"
+
 /* Everything is copied. Times in ms; zeros stand for the original's defaults. */
 struct wisp_lattice_options {
     const char *lattice;    /* "default" */
@@ -46,6 +48,8 @@ struct wisp_lattice_options {
     const char *rpc_socket;          /* a Unix socket of the latter, for providers that know of it; may be NULL */
     const char *log_level;           /* for providers; NULL: "info" */
     bool structured_logging;         /* for providers */
+    const char *otel_config;         /* for providers, an object in JSON; NULL: they export nothing */
+    bool takes_spans; /* from providers that know how, on WISP_LATTICE_SPANS.{lattice}.{host}: see sdk/spans.h */
     const char *rpc_jwt, *rpc_seed;  /* for HostData; may be NULL */
     const char *js_domain;           /* may be NULL */
     const char *policy_topic, *policy_changes_topic, *secrets_topic; /* NULL: off */

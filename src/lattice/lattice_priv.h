@@ -293,7 +293,8 @@ struct wisp_lattice {
 
     /* options */
     char *lattice, *ctl_prefix, *friendly_name, *version, *ctl_host, *rpc_host, *log_level, *rpc_jwt, *rpc_seed;
-    char *rpc_socket;
+    char *rpc_socket, *otel_config;
+    bool takes_spans;
     char *js_domain, *policy_topic, *policy_changes_topic, *secrets_topic;
     uint64_t policy_timeout_ms, heartbeat_interval_ms, provider_shutdown_delay_ms, rpc_timeout_ms;
     bool refuses_component_auctions, refuses_provider_auctions, asks_config_service, keys_from_seed, structured_logging;

@@ -54,6 +54,7 @@ TEST(start)
                "'target_secrets':null}]");
     CHECK_JSON(&rig, json_object_get(data, "otel_config"),
                "{'enable_observability':false,'protocol':'Http','additional_ca_paths':[],'trace_level':'info'}");
+    CHECK(!json_object_get(data, "wisp_spans_subject"));
     static const char *const required[] = {
         "link_name", "lattice_rpc_user_jwt", "lattice_rpc_user_seed", "env_values", "instance_id", "cluster_issuers",
         "secrets",   "host_xkey_public_key", "structured_logging",    "log_level"};

@@ -15,7 +15,12 @@ struct call {
     wisp_provider_on_return *on_return;
     void *env;
     struct wisp_wrpc_incoming *incoming;
-    bool is_starting, is_ended;
+    bool is_starting, is_ended, is_traced;
+    /* is_traced: */
+    const struct wisp_provider_interface *interface;
+    struct wisp_trace_context span;
+    uint8_t parent_id[8];
+    uint64_t start_ns;
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -85,6 +90,37 @@ static void begin(struct call *call, struct wisp_provider_instance *instance,
     instance->n_calls++;
 }
 
+/* Its caller's span becomes that of the call. */
+static void trace(struct call *call, const struct wisp_provider_interface *interface)
+{
+    static const struct wisp_trace_sampler sampler = {.follows_parent = true};
+    struct wisp_trace_context parent;
+    char text[WISP_TRACEPARENT_LEN + 1];
+    if (!wisp_trace_parse(call->base.traceparent, &parent) || !parent.is_sampled) return;
+    wisp_trace_begin(&sampler, &parent, &call->span);
+    memcpy(call->parent_id, parent.span_id, sizeof call->parent_id);
+    wisp_trace_print(&call->span, text);
+    call->base.traceparent = wisp_arena_str(&call->arena, wisp_str_from(text));
+    call->interface = interface;
+    call->start_ns = uv_hrtime();
+    call->is_traced = true;
+}
+
+static void end_span(struct call *call, const char *failure)
+{
+    const struct wisp_provider_instance *instance = instance_of(call);
+    if (!call->is_traced) return;
+    call->is_traced = false;
+    instance->on_span(instance->span_env, &(struct wisp_provider_span){.context = call->span,
+                                                                       .parent_id = call->parent_id,
+                                                                       .interface = call->interface->name,
+                                                                       .func = call->base.func->name,
+                                                                       .source_id = call->base.source_id,
+                                                                       .link_name = call->base.link_name,
+                                                                       .took_ns = uv_hrtime() - call->start_ns,
+                                                                       .failure = failure});
+}
+
 /* The function is done with it. */
 static void end(struct call *call)
 {
@@ -144,6 +180,7 @@ static void finish_incoming(struct call *call, const void *result)
 void wisp_provider_return(struct wisp_provider_call *base, const void *result)
 {
     struct call *call = call_of(base);
+    end_span(call, NULL);
     if (call->incoming)
         finish_incoming(call, result);
     else if (call->on_return)
@@ -156,6 +193,7 @@ void wisp_provider_return(struct wisp_provider_call *base, const void *result)
 void wisp_provider_fail(struct wisp_provider_call *base, const struct wisp_err *err)
 {
     struct call *call = call_of(base);
+    end_span(call, err->text);
     if (call->incoming) {
         WISP_LOG(WARN, "provider", "call failed", WISP_BYTES("provider", base->provider->id),
                  WISP_TEXT("function", base->func->name), WISP_BYTES("source", base->source_id),
@@ -197,6 +235,7 @@ static void give_up(struct call *call, const struct wisp_err *err)
     void *env = call->env;
     struct wisp_wrpc_incoming *incoming = WISP_TAKE(call->incoming);
     if (!on_return && !incoming) return;
+    end_span(call, err->text);
     if (call->base.on_cancel) call->base.on_cancel(&call->base);
     if (incoming) wisp_wrpc_incoming_fail(incoming);
     if (on_return) on_return(NULL, err, env);
@@ -227,6 +266,7 @@ static void on_incoming(struct wisp_wrpc_incoming *incoming, const void *args, v
     struct call *call = call_new(served->instance);
     begin(call, served->instance, served->export_, &caller);
     call->incoming = incoming;
+    if (served->instance->on_span) trace(call, served->export_->interface);
     run(call, served->export_->interface, (void *)(uintptr_t)args);
 }
 

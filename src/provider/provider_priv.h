@@ -27,6 +27,8 @@ struct wisp_provider_instance {
     struct wisp_provider base;
     struct wisp_provider_world world;
     uint64_t call_timeout_ms;
+    void (*on_span)(void *env, const struct wisp_provider_span *span);
+    void *span_env;
     struct wisp_arena arena;
     const struct wisp_provider_types *types;
     struct wisp_arena settings_arena; /* of base.settings */

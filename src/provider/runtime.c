@@ -33,6 +33,8 @@ static struct wisp_provider_instance *instance_new(const struct wisp_provider_op
     if (options->bus_url) instance->base.bus_url = copy(instance, options->bus_url).ptr;
     if (options->data_path) instance->base.data_path = copy(instance, options->data_path).ptr;
     instance->world = options->world;
+    instance->on_span = options->on_span;
+    instance->span_env = options->span_env;
     instance->call_timeout_ms = options->call_timeout_ms ? options->call_timeout_ms : WISP_PROVIDER_CALL_TIMEOUT_MS;
     wisp_ring_init(&instance->links);
     wisp_ring_init(&instance->gone_links);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "provider/provider.h"
+#include "telemetry/trace.h"
 #include "wrpc/serve.h"
 
 /* A function of a kind with its type. */
@@ -22,6 +23,16 @@ struct wisp_provider_world {
     void *env;
 };
 
+/* What one call took. All is borrowed. */
+struct wisp_provider_span {
+    struct wisp_trace_context context;
+    const uint8_t *parent_id;
+    const char *interface, *func;
+    struct wisp_str source_id, link_name;
+    uint64_t took_ns;
+    const char *failure; /* NULL: it has a result, which may be an error of the interface's own */
+};
+
 struct wisp_provider_options {
     const struct wisp_provider_kind *kind; /* with all it points to, borrowed for good */
     const char *id, *lattice, *host_id;
@@ -33,6 +44,10 @@ struct wisp_provider_options {
     bool is_first;
     const json_t *config, *secrets; /* may be NULL; copied */
     struct wisp_provider_world world;
+    /* When a call that came over wRPC, in a trace that is exported, has ended. What it does itself is then below its
+     * span. NULL: nobody wants to know. */
+    void (*on_span)(void *env, const struct wisp_provider_span *span);
+    void *span_env;
     uint64_t call_timeout_ms; /* of calls of components that don't say; 0: 10 s */
 };
 

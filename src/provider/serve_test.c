@@ -9,7 +9,24 @@ struct served {
     struct wisp_provider *provider;
     struct wisp_wrpc_service *service;
     bool is_drained, is_closed;
+    const char *traceparent; /* of calls; NULL: none */
+    char spans[1000];
 };
+
+static void on_span(void *env, const struct wisp_provider_span *span)
+{
+    struct served *served = env;
+    struct wisp_trace_context above = span->context;
+    char text[WISP_TRACEPARENT_LEN + 1];
+    size_t len = strlen(served->spans);
+    CHECK(memcmp(span->parent_id, span->context.span_id, sizeof above.span_id) != 0);
+    CHECK(span->took_ns > 0);
+    memcpy(above.span_id, span->parent_id, sizeof above.span_id);
+    wisp_trace_print(&above, text);
+    snprintf(served->spans + len, sizeof served->spans - len, "%s %s %s %.*s %.*s %s;", text, span->interface,
+             span->func, WISP_STR_ARG(span->source_id), WISP_STR_ARG(span->link_name),
+             span->failure ? span->failure : "-");
+}
 
 static void set_true(void *env) { *(bool *)env = true; }
 
@@ -25,7 +42,9 @@ static void served_init(struct served *served)
                                             .loop = &rig->loop,
                                             .bus = rig->callee.bus.client,
                                             .wrpc = rig->callee.wrpc,
-                                            .bus_url = rig->nats.url};
+                                            .bus_url = rig->nats.url,
+                                            .on_span = on_span,
+                                            .span_env = served};
     CHECK_OK(wisp_provider_new(&served->provider, &options, &rig->err), &rig->err);
     CHECK_OK(wisp_wrpc_service_new(&served->service, rig->callee.wrpc, WISP_STR("gr"), &rig->err), &rig->err);
     CHECK_OK(wisp_provider_serve(served->provider, served->service, &rig->err), &rig->err);
@@ -70,14 +89,14 @@ static void on_text(const void *result, const struct wisp_err *err, void *env)
 static struct wisp_wrpc_call *call(struct served *served, const char *func, const char *link_name, const void *args,
                                    wisp_wrpc_on_result *on_result, struct answer *answer)
 {
-    const struct wisp_bus_header headers[] = {{WISP_STR("source-id"), WISP_STR("app")},
-                                              {WISP_STR("link-name"), wisp_str_from(link_name)}};
+    struct wisp_bus_header headers[3] = {{WISP_STR("source-id"), WISP_STR("app")}};
+    size_t n = 1;
+    if (link_name) headers[n++] = (struct wisp_bus_header){WISP_STR("link-name"), wisp_str_from(link_name)};
+    if (served->traceparent)
+        headers[n++] = (struct wisp_bus_header){WISP_STR("traceparent"), wisp_str_from(served->traceparent)};
     struct wisp_wrpc_function function = {WISP_STR("acme:hello/greeter@0.1.0"), wisp_str_from(func)};
-    struct wisp_wrpc_target target = {.id = WISP_STR("gr"),
-                                      .function = function,
-                                      .headers = headers,
-                                      .n_headers = link_name ? 2 : 1,
-                                      .timeout_ms = 5000};
+    struct wisp_wrpc_target target = {
+        .id = WISP_STR("gr"), .function = function, .headers = headers, .n_headers = n, .timeout_ms = 5000};
     const struct wisp_provider_export *export_ =
         wisp_provider_find(served->provider, function.interface, function.name);
     struct wisp_wrpc_call *started;
@@ -120,6 +139,34 @@ TEST(a_link_that_was_refused_fails_calls)
     call(&served, "greet", NULL, &args, on_greeting, &answer);
     AWAIT(&served.rig.loop, answer.n);
     CHECK_INT(answer.err.kind, WISP_ERR_GUEST);
+    served_close(&served);
+}
+
+TEST(calls_in_exported_traces_have_spans)
+{
+    struct served served;
+    struct answer answer = {0};
+    served_init(&served);
+    served.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    call(&served, "refuse", NULL, NULL, on_text, &answer);
+    call(&served, "wait", NULL, NULL, on_text, &answer);
+    AWAIT(&served.rig.loop, the_greeter.n_waiting);
+    struct wisp_str below = the_greeter.waiting[0]->traceparent;
+    CHECK_INT(below.len, WISP_TRACEPARENT_LEN);
+    CHECK(wisp_str_starts_with(below, WISP_STR("00-4bf92f3577b34da6a3ce929d0e0e4736-")));
+    CHECK(!wisp_str_is(below, served.traceparent));
+    wisp_provider_return(the_greeter.waiting[0], &WISP_STR("at last"));
+    AWAIT(&served.rig.loop, answer.n == 2);
+    CHECK_TEXT(served.spans, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 acme:hello/greeter@0.1.0 refuse "
+                             "app default not today;00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 "
+                             "acme:hello/greeter@0.1.0 wait app default -;");
+    served.spans[0] = '\0';
+    served.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"; /* not exported */
+    call(&served, "refuse", NULL, NULL, on_text, &answer);
+    served.traceparent = NULL;
+    call(&served, "refuse", NULL, NULL, on_text, &answer);
+    AWAIT(&served.rig.loop, answer.n == 4);
+    CHECK_TEXT(served.spans, "");
     served_close(&served);
 }
 

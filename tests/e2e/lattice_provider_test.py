@@ -49,7 +49,8 @@ class ProviderTest(wisp.Case):
 
     def test_life_of_a_provider(self):
         self.lattice = hosts.Lattice(self)
-        host = self.lattice.host()
+        host = self.lattice.host("--enable-traces", "--override-observability-endpoint", "http://127.0.0.1:9",
+                                 "--override-traces-endpoint", "http://127.0.0.1:9/traces", "--trace-level", "debug")
         self.bus = self.lattice.bus()
         events = hosts.Events(self.bus)
         path = self.write("provider", PROVIDER.format(python=sys.executable, here=wisp.HERE, folder=self.folder))
@@ -68,6 +69,11 @@ class ProviderTest(wisp.Case):
         self.assertNotIn("WISP_STATE", told["environment"])
         data = told["data"]
         self.assertEqual((data["host_id"], data["provider_key"], data["config"]), (host.id, "prov", {"url": "store://x"}))
+        self.assertEqual(data["otel_config"], {
+            "enable_observability": False, "enable_traces": True, "observability_endpoint": "http://127.0.0.1:9",
+            "traces_endpoint": "http://127.0.0.1:9/traces", "protocol": "Http", "additional_ca_paths": [],
+            "trace_level": "debug"})
+        self.assertEqual(data["wisp_spans_subject"], f"wisp.spans.default.{host.id}")
         self.assertTrue(stat.S_ISSOCK(os.stat(data["wisp_rpc_socket"]).st_mode))
         self.assertEqual([(link["source_id"], link["target_config"]) for link in data["link_definitions"]],
                          [("comp", {"url": "store://x"})])

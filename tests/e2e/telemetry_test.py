@@ -186,6 +186,35 @@ class TelemetryTest(wisp.Case):
         self.host.stop()
         self.assertEqual(len([span for span in self.collector.spans() if span.trace_id.hex() == TRACE]), 2)
 
+    def test_spans_of_a_provider_process(self):
+        self.start("--enable-traces")
+        program = os.path.realpath(os.path.join(wisp.BUILD, "providers", "wisp-keyvalue-sqlite"))
+        self.run_component(self.host, "counter", "keyvalue-rust")
+        self.ok(f"provider.start.{self.host.id}", {"provider_id": "kv", "host_id": self.host.id,
+                                                   "provider_ref": "file://" + program})
+        self.link("counter", "kv", "wasi:keyvalue", ["store", "atomics", "batch"])
+        address = self.serve("counter")
+        self.wait_for_answer(address, "/")
+        self.assertEqual(self.traced(address, "/set?key=a&value=b").status, 200)
+        http = self.collector.wait_for_span(name="GET counter", url__path="/set")
+        span = self.collector.wait_for_span(provider__id="kv", rpc__method="set")
+        self.assertEqual((span.trace_id.hex(), span.kind, span.status.code), (TRACE, SERVER, 0))
+        client = next(above for above in self.collector.spans() if above.span_id == span.parent_span_id)
+        self.assertEqual((client.kind, client.parent_span_id), (CLIENT, http.span_id))
+        self.assertEqual(collector.attributes(span.attributes),
+                         {"provider.id": "kv", "rpc.service": "wrpc:keyvalue/store@0.2.0-draft", "rpc.method": "set",
+                          "rpc.system": "wrpc", "source.id": "counter", "link.name": "default"})
+        # Nobody on the bus can make the host send what collectors refuse.
+        subject = f"wisp.spans.default.{self.host.id}"
+        for payload in (b"", b"{", b"[]", b'{"spans":[1,{},{"traceparent":"00"}]}'):
+            self.bus.publish(subject, payload)
+        self.bus.flush()
+        before = len(self.collector.spans())
+        self.assertEqual(self.traced(address, "/get?key=a").status, 200)
+        self.collector.wait_for_span(provider__id="kv", rpc__method="get")
+        wisp.wait_for(lambda: len(self.collector.spans()) - before == 3, "those of the request and the call")
+        self.host.stop()
+
     # --- collectors that don't do well ---
 
     def test_collector_that_refuses_is_asked_again(self):
