@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a child may not do, as its operator asked for. It is applied between fork and exec, whole or not at all: what
- * the kernel or our rights don't allow is an error of the start, never a weaker confinement.
+ * the kernel or our rights don't allow is an error of the start, never a weaker confinement. The exception is memory,
+ * and a warning says so.
  *
  *     user      "name", "uid" or "uid:gid": runs as that user, with its groups (needs root)
- *     memory    "256M": limit of a control group of its own (needs cgroup v2 that is ours to divide)
- *     cpu       "0.5", "2": cores, the same way
+ *     memory    "256M": limit of a control group of its own; where there is none that is ours to divide (cgroup v2), of
+ *               what each of its processes may have as data (RLIMIT_DATA)
+ *     cpu       "0.5", "2": cores, of a control group only
  *     paths     "/usr,/etc,/var/lib/x:rw": what it may read and execute, and write with `:rw`; nothing else, but for
- * its own program (Landlock) seccomp   "default": system calls that change or look into the machine fail with EPERM;
- * "none" env       "PATH,LANG,AWS_*": variables of the host that it gets
+ *               its own program (Landlock)
+ *     seccomp   "default": system calls that change or look into the machine fail with EPERM; "none"
+ *     env       "PATH,LANG,AWS_*": variables of the host that it gets
  */
 #pragma once
 

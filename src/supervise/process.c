@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervise/process.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "supervise/cgroup.h"
 #include "supervise/confine.h"
@@ -12,6 +13,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,9 +23,12 @@
 enum {
     READS_PER_TURN = 16, /* of one child that writes faster than we read: the others have their turn too */
     LAST_READS = 64,     /* what a pipe may still hold when its writer is gone, and some more */
+    SWEEPS_MAX = 8,      /* through all processes of the machine, for those of one child */
 };
 
-/* In the environment of a contained child that has no control group. */
+/* A contained child that has no control group is marked twice, and so is all that it forks: in its environment, and by
+ * its RLIMIT_LOCKS. The kernel has had no use for that limit since 2.4, it is inherited, and nobody who leaves his
+ * session and clears his environment thinks of it. */
 #define MARKER "WISP_CHILD="
 
 /* A descriptor of ours that the child writes lines to. */
@@ -49,6 +55,8 @@ struct wisp_process {
     bool has_exited;
     struct wisp_cgroup *cgroup;
     char marker[64];         /* empty: what it forks can't be found by it */
+    uint64_t mark;           /* its limit; 0: none */
+    uint64_t data_bytes;     /* limit of each process for itself; 0: none */
     unsigned n_open_handles; /* uv handles whose close callback is still to come: the last one frees */
 };
 
@@ -128,15 +136,46 @@ static bool has_marker(const char *pid_text, const char *marker)
     return n > 0 && memmem(bytes, (size_t)n, marker, strlen(marker) + 1);
 }
 
-static void kill_marked(const char *marker)
+static bool has_mark(pid_t pid, uint64_t mark)
+{
+    struct rlimit limit;
+    return mark && prlimit(pid, RLIMIT_LOCKS, NULL, &limit) == 0 && limit.rlim_max == mark;
+}
+
+/* One that has ended is there until it is reaped: by us, or by who adopted it. */
+static bool is_zombie(const char *pid_text)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%.20s/stat", pid_text);
+    WISP_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0) return true;
+    text[n] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end && strchr("ZX", name_end[name_end[1] ? 2 : 0]);
+}
+
+/* Returns how many there were. */
+static unsigned kill_marked_once(const struct wisp_process *process)
 {
     DIR *dir = opendir("/proc");
-    if (!dir) return;
+    unsigned n = 0;
+    if (!dir) return 0;
     for (const struct dirent *entry; (entry = readdir(dir));) {
-        long pid = strtol(entry->d_name, NULL, 10);
-        if (pid > 1 && has_marker(entry->d_name, marker)) kill((pid_t)pid, SIGKILL);
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid <= 1 || !(has_mark(pid, process->mark) || has_marker(entry->d_name, process->marker))) continue;
+        if (is_zombie(entry->d_name)) continue;
+        n++;
+        kill(pid, SIGKILL);
     }
     closedir(dir);
+    return n;
+}
+
+/* Those that fork meanwhile are found the next time. */
+static void kill_marked(const struct wisp_process *process)
+{
+    for (int i = 0; i < SWEEPS_MAX && kill_marked_once(process); i++) continue;
 }
 
 /* The group can't be somebody else's yet: its leader has not been reaped. */
@@ -144,7 +183,7 @@ static void kill_family(struct wisp_process *process)
 {
     kill(-process->pid, SIGKILL);
     if (process->cgroup) wisp_cgroup_kill(process->cgroup);
-    if (process->marker[0]) kill_marked(process->marker);
+    if (process->marker[0]) kill_marked(process);
 }
 
 static void on_gone(uv_poll_t *poll, int status, int events)
@@ -199,17 +238,41 @@ static int watch_all(struct wisp_process *process, struct wisp_err *err)
 
 /* --- it begins --- */
 
-/* Where no control group can be had, unless limits need one, a variable in the environment has to do. */
+/* A number that no other host gives, in other containers neither. 0: none. */
+static uint64_t next_mark(void)
+{
+    static uint64_t last; /* the loop's thread alone makes processes */
+    if (!last && getrandom(&last, sizeof last, GRND_NONBLOCK) != sizeof last) return last = 0;
+    return last = ((last >> 22) << 22 | ((last + 1) & ((1u << 22) - 1))) & INT64_MAX;
+}
+
+static void mark(struct wisp_process *process)
+{
+    static unsigned counter;
+    snprintf(process->marker, sizeof process->marker, MARKER "%d-%u", (int)getpid(), ++counter);
+    process->mark = next_mark();
+}
+
+/* Where no control group can limit memory, each process is limited for itself; for CPU there is nothing like it. Where
+ * none can be had at all, marks have to do. */
 static int contain(struct wisp_process *process, const struct wisp_process_spec *spec, struct wisp_err *err)
 {
-    static unsigned counter; /* the loop's thread alone makes processes */
-    const struct wisp_cgroup_limits limits = {wisp_confine_memory_bytes(spec->confine),
-                                              wisp_confine_cpu_us(spec->confine)};
+    struct wisp_err own = {0};
+    struct wisp_cgroup_limits limits = {wisp_confine_memory_bytes(spec->confine), wisp_confine_cpu_us(spec->confine)};
     if (!spec->is_contained && !limits.memory_bytes && !limits.cpu_us) return 0;
-    int r = wisp_cgroup_new(&process->cgroup, &limits, err);
-    if (r == 0) return 0;
-    if (limits.memory_bytes || limits.cpu_us) return wisp_err_wrap(err, "wisp.confine.memory, .cpu");
-    snprintf(process->marker, sizeof process->marker, MARKER "%d-%u", (int)getpid(), ++counter);
+    int r = wisp_cgroup_new(&process->cgroup, &limits, &own);
+    if (r < 0 && limits.cpu_us) {
+        if (err) *err = own;
+        return wisp_err_wrap(err, "wisp.confine.memory, .cpu");
+    }
+    if (r < 0 && limits.memory_bytes) {
+        WISP_LOG(WARN, "supervise", "memory is limited for each process by itself (RLIMIT_DATA), not for all together",
+                 WISP_TEXT("running", spec->path ? spec->path : spec->argv[0]), WISP_INT("bytes", limits.memory_bytes),
+                 WISP_TEXT("cause", own.text));
+        process->data_bytes = limits.memory_bytes;
+        r = wisp_cgroup_new(&process->cgroup, &(struct wisp_cgroup_limits){0}, &own);
+    }
+    if (r < 0) mark(process);
     return 0;
 }
 
@@ -236,8 +299,13 @@ static int new_process(struct wisp_process **ret_process, uv_loop_t *loop, const
     process->output = (struct line_reader){.process = process, .fd = -1};
     int r = contain(process, spec, err);
     if (r == 0)
-        r = wisp_spawn_new(&process->job.spawn, spec, process->cgroup ? wisp_cgroup_entrance(process->cgroup) : -1,
-                           process->marker[0] ? process->marker : NULL, err);
+        r = wisp_spawn_new(
+            &process->job.spawn, spec,
+            &(struct wisp_spawn_bounds){.group_fd = process->cgroup ? wisp_cgroup_entrance(process->cgroup) : -1,
+                                        .marker = process->marker[0] ? process->marker : NULL,
+                                        .mark = process->mark,
+                                        .data_bytes = process->data_bytes},
+            err);
     if (r < 0) {
         discard(process);
         return r;

@@ -38,7 +38,7 @@ struct wisp_process_spec {
     bool capture_output;  /* 1 and 2 come to on_output; otherwise they are the parent's. 0 is /dev/null */
     bool outlives_parent; /* when the parent dies, the child is left alone: it sees the end of its control channel */
     /* What it forks ends with it, in sessions of its own too: by a control group where that is possible (cgroup.h),
-     * else those processes are found by a variable in their environment. */
+     * else those processes are found by a mark among their limits, or by a variable in their environment. */
     bool is_contained;
     const struct wisp_confine *confine; /* NULL: it may do what we may */
 };

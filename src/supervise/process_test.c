@@ -265,7 +265,7 @@ TEST(what_the_child_forked_dies_with_it)
 static void check_session_dies(bool is_contained)
 {
     WATCHED watched;
-    start_shell(&watched, "setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.3",
+    start_shell(&watched, "setsid env -i sh -c 'echo $$; exec sleep 1000' & sleep 0.3",
                 (struct wisp_process_spec){.capture_output = true, .is_contained = is_contained});
     finish(&watched);
     pid_t grandchild = (pid_t)atoi(watched.output.data);
@@ -280,7 +280,8 @@ TEST(what_a_contained_child_forked_dies_in_sessions_of_its_own)
     check_session_dies(true);
 }
 
-/* Where no control group can be made: as nobody. */
+/* Where no control group can be made: as nobody. Its environment is empty, it is in a session of its own, and its
+ * parent is gone. */
 TEST(what_a_contained_child_forked_is_found_without_a_control_group_too)
 {
     if (geteuid() != 0) return; /* then the test before was that one */

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,6 +32,7 @@ struct plan {
     char *const *argv, *const *env;
     struct wisp_process_fd fds[WISP_PROCESS_FDS_MAX + 4];
     size_t n_fds;
+    uint64_t mark, data_bytes;
     int error_fd, group_fd, program_fd; /* program_fd: -1, or the program, which its user could not open by name */
     pid_t parent;
     bool outlives_parent;
@@ -145,8 +147,8 @@ static int copy_fds(struct wisp_spawn *spawn, const struct wisp_process_spec *sp
     return 0;
 }
 
-static int plan_init(struct wisp_spawn *spawn, const struct wisp_process_spec *spec, int group_fd, const char *marker,
-                     struct wisp_err *err)
+static int plan_init(struct wisp_spawn *spawn, const struct wisp_process_spec *spec,
+                     const struct wisp_spawn_bounds *bounds, struct wisp_err *err)
 {
     struct plan *plan = &spawn->plan;
     const struct channels *channels = &spawn->channels;
@@ -154,8 +156,10 @@ static int plan_init(struct wisp_spawn *spawn, const struct wisp_process_spec *s
     if (!env) memcpy(&env, &environ, sizeof env);
     plan->path = wisp_arena_cstr(&spawn->arena, wisp_str_from(spec->path ? spec->path : "/proc/self/exe"));
     plan->argv = copy_texts(&spawn->arena, spec->argv, NULL);
-    plan->env = copy_texts(&spawn->arena, env, marker);
-    plan->group_fd = group_fd;
+    plan->env = copy_texts(&spawn->arena, env, bounds->marker);
+    plan->group_fd = bounds->group_fd;
+    plan->mark = bounds->mark;
+    plan->data_bytes = bounds->data_bytes;
     plan->parent = getpid();
     plan->outlives_parent = spec->outlives_parent;
     plan->fds[plan->n_fds++].as = STDIN_FILENO; /* the null device, or what the spec has for it: later ones win */
@@ -166,14 +170,14 @@ static int plan_init(struct wisp_spawn *spawn, const struct wisp_process_spec *s
     return r < 0 ? r : plan_confine(plan, spec, err);
 }
 
-int wisp_spawn_new(struct wisp_spawn **ret_spawn, const struct wisp_process_spec *spec, int group_fd,
-                   const char *marker, struct wisp_err *err)
+int wisp_spawn_new(struct wisp_spawn **ret_spawn, const struct wisp_process_spec *spec,
+                   const struct wisp_spawn_bounds *bounds, struct wisp_err *err)
 {
     struct wisp_spawn *spawn = wisp_mem_calloc(1, sizeof *spawn);
     spawn->plan.program_fd = spawn->plan.confined.ruleset_fd = -1;
     spawn->channels = (struct channels){-1, -1, -1, -1, -1, -1, -1};
     int r = channels_open(&spawn->channels, spec, err);
-    if (r == 0) r = plan_init(spawn, spec, group_fd, marker, err);
+    if (r == 0) r = plan_init(spawn, spec, bounds, err);
     if (r < 0) {
         wisp_spawn_free(spawn);
         return wisp_err_wrap(err, "run `%s`", spec->path ? spec->path : spec->argv[0]);
@@ -251,6 +255,12 @@ static void child_reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static int child_limit(int resource, uint64_t value)
+{
+    const struct rlimit64 limit = {value, value};
+    return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
+}
+
 /* A change of the user clears it, so this comes after. */
 static void child_die_with_parent(const struct plan *plan)
 {
@@ -268,6 +278,9 @@ __attribute__((noreturn, noinline)) static void child_run(const struct plan *sha
     if (plan->group_fd >= 0 && write(plan->group_fd, "0", 1) < 0) child_fail(plan, "enter its control group");
     child_place_fds(plan);
     child_reset_signals();
+    if (plan->mark) child_limit(RLIMIT_LOCKS, plan->mark);
+    if (plan->data_bytes && child_limit(RLIMIT_DATA, plan->data_bytes) < 0)
+        child_fail(plan, "wisp.confine.memory: limit its data");
     const char *failed = wisp_confined_apply_user(&plan->confined);
     if (failed) child_fail(plan, failed);
     child_die_with_parent(plan);

@@ -7,10 +7,17 @@
 /* All that a new process needs, laid out before there is one: making it is then a matter of system calls. */
 struct wisp_spawn;
 
-/* Copies what `spec` points to, and has descriptors of its own for those in it. `group_fd` is the entrance of its
- * control group (borrowed until it is freed; -1: ours), `marker` one more variable of its environment (NULL: none). */
-int wisp_spawn_new(struct wisp_spawn **ret_spawn, const struct wisp_process_spec *spec, int group_fd,
-                   const char *marker, struct wisp_err *err) __attribute__((warn_unused_result));
+/* How it is held together, beside what its owner asked for. */
+struct wisp_spawn_bounds {
+    int group_fd;        /* entrance of its control group; borrowed until it is freed; -1: none of its own */
+    const char *marker;  /* one more variable of its environment; NULL: none */
+    uint64_t mark;       /* its RLIMIT_LOCKS, if that can be set; 0: as ours */
+    uint64_t data_bytes; /* its RLIMIT_DATA; 0: as ours */
+};
+
+/* Copies what `spec` points to, and has descriptors of its own for those in it. */
+int wisp_spawn_new(struct wisp_spawn **ret_spawn, const struct wisp_process_spec *spec,
+                   const struct wisp_spawn_bounds *bounds, struct wisp_err *err) __attribute__((warn_unused_result));
 /* NULL is fine. */
 void wisp_spawn_free(struct wisp_spawn *spawn);
 

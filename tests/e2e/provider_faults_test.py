@@ -359,16 +359,21 @@ class FaultsTest(wisp.Case):
 
     def test_confinement(self):
         self.start_host(env={"WISP_TEST_X": "seen"})
-        probe = self.write("probe", "#!/bin/sh\ngrep Seccomp: /proc/self/status > $0.out\n/usr/bin/env >> $0.out\n"
+        probe = self.write("probe", "#!/bin/sh\ngrep Seccomp: /proc/self/status > $0.out\n"
+                                    "grep -i 'max data' /proc/self/limits >> $0.out\n"
+                                    "cat /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/memory.max >> $0.out\n"
+                                    "/usr/bin/env >> $0.out\n"
                                     "exec sleep 1000\n")
         os.chmod(probe, 0o755)
         request = {"provider_id": "probe", "provider_ref": "file://" + probe, "host_id": self.host.id,
-                   "annotations": {"wisp.confine.seccomp": "default", "wisp.confine.env": "WISP_TEST_*"}}
+                   "annotations": {"wisp.confine.seccomp": "default", "wisp.confine.env": "WISP_TEST_*",
+                                   "wisp.confine.memory": "64M"}}
         self.ok(f"provider.start.{self.host.id}", request)
         wisp.wait_for(lambda: os.path.exists(probe + ".out") and "WISP_TEST" in open(probe + ".out").read(), "the probe")
         with open(probe + ".out") as file:
             told = file.read()
         self.assertRegex(told, r"Seccomp:\s+2")
+        self.assertIn("67108864", told)  # of its control group, or of the process alone
         self.assertIn("WISP_TEST_X=seen", told)
         self.assertNotIn("HOME=", told)
         request["provider_id"] = "impossible"
