@@ -4,6 +4,7 @@
 #pragma once
 
 #include "app/manifest.h"
+#include "cli/image.h"
 #include "cli/lattice_client.h"
 #include "cli/output.h"
 
@@ -33,6 +34,10 @@ int wisp_apps_read_text(const char *file, struct wisp_buf *out, struct wisp_err 
  * The text goes to the arena. */
 int wisp_apps_parse(const char *file, bool is_lenient, struct wisp_arena *arena, struct wisp_app_manifest *ret_manifest,
                     struct wisp_app_problems *problems, struct wisp_err *err) __attribute__((warn_unused_result));
+/* Images that can't be had are problems too; they are fetched for that. */
+void wisp_apps_check_images(const char *file, const struct wisp_app_manifest *manifest,
+                            const struct wisp_image_options *options, struct wisp_arena *arena,
+                            struct wisp_app_problems *problems);
 /* "file:3:5: error: spec.components[0]: text" */
 void wisp_apps_print_problem(FILE *stream, const char *file, const struct wisp_app_problem *problem);
 
@@ -52,11 +57,15 @@ struct wisp_apps_question {
     const char *op, *name; /* "deploy", "shop"; name NULL: none */
     const json_t *body;    /* NULL: empty */
     bool is_manifest;      /* `body` is one: it gets the header that says so */
+    bool may_be_missing;   /* then NOT_FOUND is nothing that a user has to be told */
 };
 /* Its answer. Refusals are errors with its words: NOT_FOUND for what it does not know. A manager that is just taking
  * over is waited for. UNAVAILABLE: there is none. */
 int wisp_apps_ask(struct wisp_lattice_client *client, const struct wisp_apps_question *question, json_t **ret_reply,
                   struct wisp_err *err) __attribute__((warn_unused_result));
+/* NOT_FOUND, which says what there is instead. `version` may be NULL. */
+int wisp_apps_explain_missing(struct wisp_lattice_client *client, const char *name, const char *version,
+                              struct wisp_err *err) __attribute__((warn_unused_result));
 /* {"version": v}; NULL when there is none. A new reference. */
 json_t *wisp_apps_version_body(const char *version);
 /* The summaries of all applications, an array. */
@@ -64,7 +73,7 @@ int wisp_apps_list(struct wisp_lattice_client *client, json_t **ret_list, struct
     __attribute__((warn_unused_result));
 /* That of one; borrowed, or NULL. */
 const json_t *wisp_apps_find(const json_t *list, const char *name);
-/* A stored manifest (version NULL: the latest) with its problems ignored. NOT_FOUND. */
+/* A stored manifest (version NULL: the latest) with its problems ignored. NOT_FOUND, not explained. */
 int wisp_apps_fetch(struct wisp_lattice_client *client, const char *name, const char *version, struct wisp_arena *arena,
                     struct wisp_app_manifest *ret_manifest, struct wisp_err *err) __attribute__((warn_unused_result));
 /* A text of a peer, without control characters, NUL-terminated. */

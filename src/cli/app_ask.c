@@ -3,6 +3,9 @@
 #include "cli/app.h"
 
 #include "base/json.h"
+#include "base/nearest.h"
+
+#include <stdlib.h>
 
 #define PREFIX "wadm.api"
 enum {
@@ -116,20 +119,43 @@ static int ask(struct wisp_lattice_client *client, const struct wisp_apps_questi
     }
 }
 
-/* `name` is that of the question, for hints. */
-static int refuse(const char *name, const json_t *reply, struct wisp_err *err)
+static int refuse(const json_t *reply, struct wisp_err *err)
 {
     struct wisp_str result = wisp_json_str(reply, "result"), message = wisp_json_str(reply, "message");
     bool is_unknown = wisp_str_is(result, "notfound");
     if (!is_unknown && !wisp_str_is(result, "error")) return 0;
     if (!message.len)
         message = is_unknown ? WISP_STR("there is no such application or version") : WISP_STR("(no reason)");
-    const char *text = wisp_str_is(result, "notfound") && name ? "; `wisp app list` shows all" : "";
     char words[WISP_ERR_TEXT_MAX];
     snprintf(words, sizeof words, "%.*s", WISP_STR_ARG(message));
     wisp_output_clean(words, strlen(words));
     return wisp_err_set(err, is_unknown ? WISP_ERR_NOT_FOUND : wisp_lattice_kind_of_refusal(words),
-                        "the deployment manager: %s%s", words, text);
+                        "the deployment manager: %s", words);
+}
+
+static const char *nearest_of(struct wisp_lattice_client *client, const json_t *list, const char *name)
+{
+    size_t n = json_array_size(list);
+    WISP_CLEANUP_FREE const char **names = wisp_mem_calloc(n + 1, sizeof *names);
+    for (size_t i = 0; i < n; i++) names[i] = wisp_apps_text(client, wisp_json_str(json_array_get(list, i), "name"));
+    return wisp_nearest(wisp_str_from(name), names);
+}
+
+int wisp_apps_explain_missing(struct wisp_lattice_client *client, const char *name, const char *version,
+                              struct wisp_err *err)
+{
+    WISP_CLEANUP_JSON json_t *list = NULL;
+    struct wisp_err own = {0};
+    if (wisp_apps_list(client, &list, &own) < 0) return -WISP_ERR_NOT_FOUND; /* as it was said */
+    if (wisp_apps_find(list, name))
+        return wisp_err_set(err, WISP_ERR_NOT_FOUND,
+                            "application `%s` has no version `%s`; `wisp app history %s` shows all", name,
+                            version ? version : "", name);
+    const char *nearest = nearest_of(client, list, name);
+    return wisp_err_set(err, WISP_ERR_NOT_FOUND, "there is no application `%s` in lattice `%s`; %s%s%s", name,
+                        wisp_lattice_client_settings(client)->lattice,
+                        nearest ? "did you mean `" : "`wisp app list` shows all", nearest ? nearest : "",
+                        nearest ? "`?" : "");
 }
 
 int wisp_apps_ask(struct wisp_lattice_client *client, const struct wisp_apps_question *question, json_t **ret_reply,
@@ -141,7 +167,12 @@ int wisp_apps_ask(struct wisp_lattice_client *client, const struct wisp_apps_que
     if (r < 0) return r;
     r = wisp_json_parse(wisp_buf_str(&text), &reply, err);
     if (r < 0) return wisp_err_wrap(err, "answer of the deployment manager");
-    if ((r = refuse(question->name, reply, err)) < 0) return r;
+    r = refuse(reply, err);
+    bool is_unknown = r < 0 && question->name && wisp_str_is(wisp_json_str(reply, "result"), "notfound");
+    if (is_unknown && !question->may_be_missing)
+        return wisp_apps_explain_missing(client, question->name,
+                                         json_string_value(json_object_get(question->body, "version")), err);
+    if (r < 0) return r;
     *ret_reply = WISP_TAKE(reply);
     return 0;
 }
@@ -173,7 +204,7 @@ int wisp_apps_fetch(struct wisp_lattice_client *client, const char *name, const 
                     struct wisp_app_manifest *ret_manifest, struct wisp_err *err)
 {
     WISP_CLEANUP_JSON json_t *reply = NULL, *body = wisp_apps_version_body(version);
-    struct wisp_apps_question question = {.op = "get", .name = name, .body = body};
+    struct wisp_apps_question question = {.op = "get", .name = name, .body = body, .may_be_missing = true};
     int r = wisp_apps_ask(client, &question, &reply, err);
     if (r < 0) return r;
     const json_t *manifest = json_object_get(reply, "manifest");

@@ -187,9 +187,7 @@ static int delete_one(struct wisp_lattice_client *client, const char *name, cons
     struct wisp_apps_question question = {.op = "del", .name = name, .body = body};
     int r = wisp_apps_ask(client, &question, &reply, err);
     if (r < 0 || !wisp_str_is(wisp_json_str(reply, "result"), "noop")) return r;
-    return wisp_err_set(err, WISP_ERR_NOT_FOUND,
-                        "there is no application `%s`%s%s to delete; `wisp app list` shows all", name,
-                        version ? " of version " : "", version ? version : "");
+    return wisp_apps_explain_missing(client, name, version, err);
 }
 
 /* Those of the list that are deployed, or those that are not: each is told, and failures don't keep it from the next.

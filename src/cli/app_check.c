@@ -9,7 +9,8 @@
 
 struct values {
     struct wisp_arg_list files;
-    bool is_lenient;
+    struct wisp_image_options image;
+    bool is_lenient, checks_images;
     int output;
 };
 
@@ -60,6 +61,7 @@ static int check(const struct values *values, const char *file, json_t *errors, 
     WISP_CLEANUP_FREE struct wisp_app_problems *problems = wisp_mem_calloc(1, sizeof *problems);
     struct wisp_app_manifest manifest;
     int r = wisp_apps_parse(file, values->is_lenient, &arena, &manifest, problems, err);
+    if (r == 0 && values->checks_images) wisp_apps_check_images(file, &manifest, &values->image, &arena, problems);
     wisp_app_manifest_deinit(&manifest);
     if (r < 0 && !problems->n) return r;
     tell(values, file, problems, errors, warnings, count);
@@ -89,6 +91,16 @@ static const struct wisp_arg_option validate_options[] = {
      .kind = WISP_ARG_FLAG,
      FIELD(is_lenient),
      .help = "keys that wadm silently ignores are warnings, not errors"},
+    {.name = "check-image-refs",
+     .kind = WISP_ARG_FLAG,
+     FIELD(checks_images),
+     .help = "fetch each image: what can't be had is an error"},
+    {.name = "allowed-insecure",
+     .kind = WISP_ARG_TEXT,
+     .value = "A,B",
+     FIELD(image.insecure),
+     .env = "WISP_OCI_ALLOWED_INSECURE WASMCLOUD_OCI_ALLOWED_INSECURE",
+     .help = "registries reached by plain HTTP"},
     WISP_OUTPUT_OPTION(struct values, output),
 };
 static const struct wisp_arg_operand validate_operands[] = {

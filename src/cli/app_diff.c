@@ -188,7 +188,8 @@ static int deployed_version(struct wisp_lattice_client *client, const char *name
 static int load(struct wisp_lattice_client *client, struct wisp_apps_source *source, struct wisp_err *err)
 {
     if (source->file) return 0;
-    return wisp_apps_fetch(client, source->name, source->version, &source->arena, &source->manifest, err);
+    int r = wisp_apps_fetch(client, source->name, source->version, &source->arena, &source->manifest, err);
+    return r == -WISP_ERR_NOT_FOUND ? wisp_apps_explain_missing(client, source->name, source->version, err) : r;
 }
 
 static int run_diff(const void *values_, struct wisp_err *err)

@@ -153,13 +153,6 @@ static void print_status(struct wisp_lattice_client *client, const json_t *summa
         printf("%s\n", wisp_apps_text(client, message));
 }
 
-static int refuse_unknown(const struct wisp_lattice_client *client, const char *name, struct wisp_err *err)
-{
-    return wisp_err_set(err, WISP_ERR_NOT_FOUND,
-                        "there is no application `%s` in lattice `%s`; `wisp app list` shows all", name,
-                        wisp_lattice_client_settings(client)->lattice);
-}
-
 static int show_status(struct wisp_lattice_client *client, const void *values_, struct wisp_err *err)
 {
     const struct values *values = values_;
@@ -167,7 +160,7 @@ static int show_status(struct wisp_lattice_client *client, const void *values_, 
     int r = wisp_apps_list(client, &list, err);
     if (r < 0) return r;
     const json_t *summary = wisp_apps_find(list, values->name);
-    if (!summary) return refuse_unknown(client, values->name, err);
+    if (!summary) return wisp_apps_explain_missing(client, values->name, NULL, err);
     struct wisp_apps_question question = {.op = "status", .name = values->name};
     if ((r = wisp_apps_ask(client, &question, &reply, err)) < 0) return r;
     json_t *status = json_object_get(reply, "status");

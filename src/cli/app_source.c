@@ -242,6 +242,41 @@ static int resolve_images(const char *file, const json_t *manifest, struct wisp_
     return r;
 }
 
+static int check_image(const char *file, const struct wisp_app_component *component,
+                       const struct wisp_image_options *options, struct wisp_err *err)
+{
+    WISP_CLEANUP_BUF struct wisp_buf reference = {0};
+    struct wisp_str image = component->image, scheme = WISP_STR("file://");
+    bool is_relative =
+        !is_url(file) && wisp_str_starts_with(image, scheme) && image.len > scheme.len && image.ptr[scheme.len] != '/';
+    if (is_relative)
+        wisp_buf_printf(&reference, "file://%.*s%.*s", WISP_STR_ARG(folder_of(file)), (int)(image.len - scheme.len),
+                        image.ptr + scheme.len);
+    else
+        wisp_buf_append_str(&reference, image);
+    wisp_buf_append_char(&reference, '\0');
+    return wisp_image_check(reference.data, component->is_provider, options, err);
+}
+
+void wisp_apps_check_images(const char *file, const struct wisp_app_manifest *manifest,
+                            const struct wisp_image_options *options, struct wisp_arena *arena,
+                            struct wisp_app_problems *problems)
+{
+    for (size_t i = 0; i < manifest->n_components && problems->n < WISP_APP_PROBLEMS_MAX; i++) {
+        const struct wisp_app_component *component = &manifest->components[i];
+        struct wisp_err err = {0};
+        if (!component->image.len || check_image(file, component, options, &err) == 0) continue;
+        problems->n_errors++;
+        problems->list[problems->n++] = (struct wisp_app_problem){
+            .is_error = true,
+            .line = component->line,
+            .column = component->column,
+            .path = wisp_arena_printf(arena, "spec.components[%zu].properties.image", i),
+            .text = wisp_arena_printf(arena, "%s", err.text),
+        };
+    }
+}
+
 /* --- names --- */
 
 void wisp_apps_source_deinit(struct wisp_apps_source *source)

@@ -6,12 +6,16 @@
 #include "host/paths.h"
 #include "oci/oci.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 enum { CLOSING_TURNS_MAX = 1000 };
 
 struct fetching {
-    struct wisp_source *source;
+    struct wisp_source *source; /* NULL: only whether it can be had */
     struct wisp_err *err;
     const char *reference;
+    enum wisp_oci_kind kind;
     int result;
     bool is_done, has_noted;
 };
@@ -46,7 +50,7 @@ static void on_done(const struct wisp_oci_artifact *artifact, const struct wisp_
     }
     if (artifact->is_from_cache)
         wisp_output_note("the registry of %s can't be reached; this is what the cache has", fetching->reference);
-    fetching->result = wisp_source_read(fetching->source, artifact->path, fetching->err);
+    if (fetching->source) fetching->result = wisp_source_read(fetching->source, artifact->path, fetching->err);
 }
 
 /* "a,b" */
@@ -77,7 +81,7 @@ static int fetch(struct fetching *fetching, uv_loop_t *loop, const struct wisp_o
     int r = wisp_oci_client_new(&client, loop, options, fetching->err);
     if (r < 0) return r;
     struct wisp_oci_fetch_options what = {.reference = fetching->reference,
-                                          .kind = WISP_OCI_COMPONENT,
+                                          .kind = fetching->kind,
                                           .on_progress = on_progress,
                                           .on_done = on_done,
                                           .env = fetching};
@@ -87,15 +91,12 @@ static int fetch(struct fetching *fetching, uv_loop_t *loop, const struct wisp_o
     return fetching->result;
 }
 
-int wisp_image_read(struct wisp_source *ret_source, const char *reference, const struct wisp_image_options *options,
-                    struct wisp_err *err)
+static int fetch_artifact(struct fetching *fetching, const struct wisp_image_options *options, struct wisp_err *err)
 {
-    if (strncmp(reference, "file://", 7) == 0) return wisp_source_read(ret_source, reference + 7, err);
-    if (!wisp_image_is_artifact(reference)) return wisp_source_read(ret_source, reference, err);
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
-    struct fetching fetching = {.source = ret_source, .reference = reference, .err = err};
     struct wisp_paths paths;
-    struct wisp_oci_credential credential = {registry_of(&arena, reference), options->user, options->password, NULL};
+    struct wisp_oci_credential credential = {registry_of(&arena, fetching->reference), options->user, options->password,
+                                             NULL};
     struct wisp_oci_options oci = {.allow_latest = true,
                                    .use_docker_config = true,
                                    .credentials = &credential,
@@ -106,8 +107,31 @@ int wisp_image_read(struct wisp_source *ret_source, const char *reference, const
     if (options->insecure) oci.insecure = split(&arena, options->insecure, &oci.n_insecure);
     uv_loop_t loop;
     if ((r = uv_loop_init(&loop)) < 0) return wisp_err_os(err, -r, "event loop");
-    r = fetch(&fetching, &loop, &oci);
+    fetching->err = err;
+    r = fetch(fetching, &loop, &oci);
     for (int i = 0; i < CLOSING_TURNS_MAX && uv_run(&loop, UV_RUN_NOWAIT);) i++;
     uv_loop_close(&loop);
     return r;
+}
+
+int wisp_image_read(struct wisp_source *ret_source, const char *reference, const struct wisp_image_options *options,
+                    struct wisp_err *err)
+{
+    if (strncmp(reference, "file://", 7) == 0) return wisp_source_read(ret_source, reference + 7, err);
+    if (!wisp_image_is_artifact(reference)) return wisp_source_read(ret_source, reference, err);
+    struct fetching fetching = {.source = ret_source, .reference = reference, .kind = WISP_OCI_COMPONENT};
+    return fetch_artifact(&fetching, options, err);
+}
+
+int wisp_image_check(const char *reference, bool is_provider, const struct wisp_image_options *options,
+                     struct wisp_err *err)
+{
+    static const char *const built_in[] = {"wisp://", "wasmcloud+builtin://"};
+    for (size_t i = 0; i < WISP_COUNT(built_in); i++)
+        if (strncmp(reference, built_in[i], strlen(built_in[i])) == 0) return 0;
+    const char *path = strncmp(reference, "file://", 7) == 0 ? reference + 7 : reference;
+    if (path != reference || !wisp_image_is_artifact(reference))
+        return access(path, is_provider ? X_OK : R_OK) == 0 ? 0 : wisp_err_os(err, errno, "`%s`", path);
+    struct fetching fetching = {.reference = reference, .kind = is_provider ? WISP_OCI_PROVIDER : WISP_OCI_COMPONENT};
+    return fetch_artifact(&fetching, options, err);
 }

@@ -93,6 +93,19 @@ class Offline(wisp.Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout + done.stderr, r"kv.yaml:\d+:\d+: warning: .*did you mean `wisp://keyvalue-sqlite`\?")
 
+    def test_images_are_fetched_when_asked_for(self):
+        good = self.write("good.yaml", GOOD.replace("reg.example/api:1", applications.guest("calc-rust")))
+        self.assertEqual(self.wisp("app", "validate", "--check-image-refs", good).returncode, 0)
+        for image, told in (("file://nowhere.wasm", "nowhere.wasm"), ("file:///nowhere.wasm", "No such file"),
+                            ("127.0.0.1:1/api:1", "127.0.0.1:1")):
+            with self.subTest(image):
+                bad = self.write("bad.yaml", GOOD.replace("reg.example/api:1", image))
+                self.assertEqual(self.wisp("app", "validate", bad).returncode, 0)
+                done = self.wisp("app", "validate", "--check-image-refs", bad)
+                self.assertEqual(done.returncode, EXIT["invalid"], done)
+                self.assertRegex(done.stdout, rf"bad.yaml:8:7: error: spec.components\[0\].properties.image: .*{told}")
+                self.assertIn("1 error, 0 warnings", done.stdout)
+
     def test_examples_are_valid(self):
         self.assertGreaterEqual(len(applications.EXAMPLES), 5)
         done = self.wisp("app", "validate", *applications.EXAMPLES)
@@ -142,6 +155,23 @@ class Offline(wisp.Case):
 
 
 class Stored(applications.Case):
+    def test_a_name_that_nobody_has(self):
+        self.start()
+        self.app("put", self.write("shop.yaml", GOOD))
+        for verb in ("deploy", "get", "status", "history", "undeploy", "delete", "plan", "diff"):
+            with self.subTest(verb):
+                code, error = self.refused(verb, "shpo", *(("shop",) if verb == "diff" else ()))
+                self.assertEqual(code, EXIT["not-found"], error)
+                self.assertIn("there is no application `shpo` in lattice `default`; did you mean `shop`?", error)
+                code, error = self.refused(verb, "quite-different", *(("shop",) if verb == "diff" else ()))
+                self.assertIn("there is no application `quite-different` in lattice `default`; `wisp app list` shows all",
+                              error)
+        for verb in ("deploy", "get", "delete", "plan"):
+            with self.subTest(verb + "@"):
+                code, error = self.refused(verb, "shop@v9")
+                self.assertEqual(code, EXIT["not-found"], error)
+                self.assertIn("application `shop` has no version `v9`; `wisp app history shop` shows all", error)
+
     def test_versions(self):
         self.start()
         self.assertEqual(self.app_json("list"), {"applications": [], "success": True})
