@@ -4,6 +4,8 @@
  *     START    FETCH ─ policy ─ claims and spec ─ host data ─ PROVIDER_START ─ provider_started
  *     START    of the built-in HTTP server: policy ─ spec ─ config ─ provider_started, health_check_passed
  *     STOP     shutdown request ─ PROVIDER_STOP ─ provider_stopped, answer
+ *     STOP     for a `replacement`, an image that is to be started then: FETCH ─ policy ─ as above; or it runs on, and
+ *              the answer says why the image can't be had
  *
  * The original tells of no health of built-in providers; deployment managers wait for it, so ours is told once. A start
  * that is still under way can be stopped, and says that it failed. */
@@ -273,24 +275,76 @@ static void remove_builtin(struct wisp_lattice_job *job)
     wisp_lattice_call_begin(lattice, &job->call, action, process_stopped, job);
 }
 
-static void begin_stop(struct wisp_lattice_job *job)
+static void stop_now(struct wisp_lattice_job *job)
 {
-    struct wisp_lattice_unit *unit = job->unit;
-    struct wisp_lattice *lattice = unit->lattice;
-    if (!unit->is_running) {
-        if (job->has_aborted)
-            wisp_lattice_answer(lattice, &job->reply, "successfully stopped provider", NULL);
-        else
-            wisp_lattice_refuse(lattice, &job->reply, "provider with that ID is not running");
-        wisp_lattice_job_end(job);
-        return;
-    }
-    if (unit->kind == WISP_LATTICE_HTTP_SERVER)
+    if (job->unit->kind == WISP_LATTICE_HTTP_SERVER)
         stopped(job);
-    else if (unit->kind == WISP_LATTICE_BUILTIN)
+    else if (job->unit->kind == WISP_LATTICE_BUILTIN)
         remove_builtin(job);
     else
         ask_shutdown(job);
+}
+
+static void stay(struct wisp_lattice_job *job, const struct wisp_err *err)
+{
+    wisp_lattice_refuse(job->unit->lattice, &job->reply, err->text);
+    wisp_lattice_job_end(job);
+}
+
+static void replacement_permitted(struct wisp_lattice_policy *policy, const struct wisp_err *err, void *env)
+{
+    (void)policy;
+    struct wisp_lattice_job *job = env;
+    if (err)
+        stay(job, err);
+    else
+        stop_now(job);
+}
+
+static void replacement_fetched(struct wisp_lattice_call *call, const struct wisp_lattice_done *done, void *env)
+{
+    (void)call;
+    struct wisp_lattice_job *job = env;
+    if (done->err.kind) {
+        stay(job, &done->err);
+        return;
+    }
+    wisp_lattice_job_take_artifact(job, done);
+    wisp_lattice_policy_begin(job->unit->lattice, &job->policy, job, replacement_permitted, job);
+}
+
+static void check_replacement(struct wisp_lattice_job *job)
+{
+    struct wisp_lattice *lattice = job->unit->lattice;
+    struct wisp_str reference = wisp_str_from(job->reference), kind;
+    struct wisp_err err = {0};
+    if (!wisp_lattice_builtin_parse(lattice, reference, &kind)) {
+        wisp_lattice_job_fetch(job, true, replacement_fetched);
+        return;
+    }
+    if (wisp_lattice_builtin_check(lattice, reference, kind, &err) < 0) {
+        stay(job, &err);
+        return;
+    }
+    job->plain_reference = wisp_lattice_builtin_plain(reference);
+    wisp_lattice_policy_begin(lattice, &job->policy, job, replacement_permitted, job);
+}
+
+static void begin_stop(struct wisp_lattice_job *job)
+{
+    struct wisp_lattice *lattice = job->unit->lattice;
+    if (job->unit->is_running) {
+        if (job->reference)
+            check_replacement(job);
+        else
+            stop_now(job);
+        return;
+    }
+    if (job->has_aborted)
+        wisp_lattice_answer(lattice, &job->reply, "successfully stopped provider", NULL);
+    else
+        wisp_lattice_refuse(lattice, &job->reply, "provider with that ID is not running");
+    wisp_lattice_job_end(job);
 }
 
 void wisp_lattice_provider_job(struct wisp_lattice_job *job)
@@ -396,6 +450,7 @@ void wisp_lattice_provider_stop(struct wisp_lattice *lattice, struct wisp_lattic
         {"provider_id", WISP_LATTICE_TEXT, false},
         {"provider_ref", WISP_LATTICE_TEXT, false},
         {"host_id", WISP_LATTICE_TEXT, false},
+        {"replacement", WISP_LATTICE_TEXT, false}, /* ours */
     };
     struct wisp_err err = {0};
     WISP_CLEANUP_JSON json_t *request = NULL;
@@ -418,5 +473,7 @@ void wisp_lattice_provider_stop(struct wisp_lattice *lattice, struct wisp_lattic
     job->reply = command->reply;
     command->reply = (struct wisp_lattice_asker){0};
     job->has_aborted = !unit->is_running;
+    struct wisp_str replacement = wisp_json_str(request, "replacement");
+    if (replacement.len) job->reference = wisp_mem_dup(replacement);
     if (!abort_first(unit)) wisp_lattice_unit_go_on(unit);
 }

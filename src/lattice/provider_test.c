@@ -112,6 +112,34 @@ static void start_kv(struct rig *rig)
     CHECK_ANSWER(rig, START, "{'provider_ref':'x/kv:1','provider_id':'kv','config':['pc']}", STARTED);
 }
 
+TEST(it_is_not_stopped_for_an_image_that_can_not_be_had)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    rig_new(&rig, NULL);
+    rig_tell(&rig, 1, "pc", "{}", 1);
+    start_kv(&rig);
+    rig_clear(&rig);
+    CHECK_ANSWER(&rig, STOP, "{'provider_id':'kv','replacement':'wisp://keyvalue-rediss'}",
+                 "{'success':false,'message':'there is no built-in provider `wisp://keyvalue-rediss`; known: "
+                 "wisp://http-server'}");
+    rig.is_held[WISP_LATTICE_FETCH] = true;
+    const char *reply = rig_send(&rig, STOP, "{'provider_id':'kv','replacement':'x/kv:2'}");
+    struct wisp_lattice_action *fetch = rig_take(&rig, WISP_LATTICE_FETCH, NULL);
+    CHECK_STR(fetch->reference, "x/kv:2");
+    rig_fail(&rig, fetch, WISP_ERR_NOT_FOUND, "x/kv:2 is not in the registry");
+    WISP_CLEANUP_JSON json_t *refusal = rig_reply_to(&rig, reply);
+    CHECK_JSON(&rig, refusal, "{'success':false,'message':'x/kv:2 is not in the registry'}");
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_ENDING) + rig_count(&rig, WISP_LATTICE_PROVIDER_STOP), 0);
+    rig.is_held[WISP_LATTICE_FETCH] = false;
+    reply = rig_send(&rig, STOP, "{'provider_id':'kv','replacement':'x/kv:3'}");
+    rig_fail(&rig, rig_take(&rig, WISP_LATTICE_REQUEST, "wasmbus.rpc.default.kv.default.shutdown"), WISP_ERR_TIMEOUT,
+             "no answer");
+    rig_take(&rig, WISP_LATTICE_PROVIDER_STOP, NULL);
+    CHECK(rig_has_event(&rig, "provider_stopped"));
+    WISP_CLEANUP_JSON json_t *envelope = rig_reply_to(&rig, reply);
+    CHECK_JSON(&rig, envelope, STOPPED);
+}
+
 TEST(stop)
 {
     WISP_CLEANUP_RIG struct rig rig;
