@@ -38,7 +38,7 @@ class RedisServer:
         self.process.wait()
 
 
-class KeyvalueTest(wisp.Case):
+class StoreCase(wisp.Case):
     def start(self):
         self.lattice = hosts.Lattice(self)
         self.host = self.lattice.host()
@@ -72,6 +72,8 @@ class KeyvalueTest(wisp.Case):
 
         wisp.wait_for(answers, f"the store; log: {self.host.log[-3000:]}")
 
+
+class KeyvalueTest(StoreCase):
     def check_store(self, has_buckets=True):
         self.assertEqual(self.get("/increment?key=n&delta=5"), (200, "5"))
         self.assertEqual(self.get("/increment?key=n"), (200, "6"))
@@ -181,6 +183,51 @@ class KeyvalueTest(wisp.Case):
 
 if __name__ == "__main__":
     wisp.main()
+
+
+class ChangesTest(StoreCase):
+    """Changes of keys in buckets, by the store's own components."""
+
+    def watch(self, kind, *settings):
+        self.start()
+        self.ok("config", "put", "kv", "bucket=default", *settings)
+        self.ok("config", "put", "watch", "bucket=default", "watch=SET@a,DEL@a", *settings)
+        self.ok("start", "component", "file://" + self.embedded("keyvalue-watcher", "watching"), "watcher",
+                "--max-instances", "20")
+        self.ok("start", "provider", f"wisp://{kind}", "kv")
+        self.link("kv", "--target-config", "kv")
+        self.ok("link", "put", "watcher", "kv", "wasi", "keyvalue", "--interface", "store", "--target-config", "kv")
+        self.ok("link", "put", "kv", "watcher", "wasi", "keyvalue", "--interface", "watcher", "--source-config", "watch")
+        self.wait_for_store()
+        self.n = 0
+
+    def expect_copies(self):
+        def is_copied():
+            self.n += 1
+            self.assertEqual(self.get(f"/set?key=a&value=first-{self.n}"), (200, "done"))
+            return self.get("/get?key=copy")[0] == 200
+
+        wisp.wait_for(is_copied, f"the first change; log: {self.host.log[-3000:]}")
+        self.assertEqual(self.get("/set?key=a&value=second"), (200, "done"))
+        wisp.wait_for(lambda: self.get("/get?key=copy") == (200, "second"), "a change")
+        self.assertEqual(self.get("/delete?key=a"), (200, "done"))
+        wisp.wait_for(lambda: self.get("/get?key=copy")[0] == 404, "a deletion")
+
+    def test_file(self):
+        self.watch("keyvalue-sqlite")
+        self.expect_copies()
+        self.host.stop()
+
+    def test_nats(self):
+        nats = lattice.NatsServer(self, "-js", "-sd", self.path("jetstream"))
+        self.watch("keyvalue-nats", f"cluster_uri=nats://127.0.0.1:{nats.port}", "enable_bucket_auto_create=true")
+        self.expect_copies()
+        self.host.stop()
+
+    def test_nats_without_jetstream_is_a_file(self):
+        self.watch("keyvalue-nats")
+        self.expect_copies()
+        self.host.stop()
 
 
 class WatcherTest(wisp.Case):

@@ -5,7 +5,8 @@
 #include "base/log.h"
 #include "base/ring.h"
 #include "capability/keyvalue/nats_store.h"
-#include "capability/keyvalue/sqlite.h"
+#include "capability/keyvalue/nats_watch.h"
+#include "capability/keyvalue/sqlite_watch.h"
 #include "capability/kinds.h"
 
 #include <stdlib.h>
@@ -29,7 +30,10 @@ struct link_state {
     struct wisp_keyvalue_nats *store;
     char *bucket; /* as set; NULL: the component's */
     bool may_fall_back, is_undecided, uses_fallback, is_watching;
-    struct wisp_bus_watch watch; /* for those that were undecided */
+    struct wisp_bus_watch watch;        /* for those that were undecided */
+    struct wisp_provider_link *watched; /* a component is told of changes; NULL: none, or another worker does it */
+    struct wisp_nats_watch *keys;       /* of it */
+    struct wisp_sqlite_watch *file_keys;
     struct wisp_link held;
     uv_timer_t timer; /* for those */
 };
@@ -107,11 +111,23 @@ static bool fall_back(struct link_state *link)
     return r == 0;
 }
 
+static int start_watching(struct link_state *link, struct wisp_err *err)
+{
+    const struct state *state = link->provider->state;
+    if (!link->watched) return 0;
+    if (link->uses_fallback) return wisp_sqlite_watch_new(&link->file_keys, link->watched, state->fallback, err);
+    return wisp_nats_watch_new(&link->keys, link->watched, link->own.bus ? link->own.bus : link->provider->bus, err);
+}
+
 /* Once the bus is connected it is known what it has. */
 static void decide(struct link_state *link)
 {
+    struct wisp_err err = {0};
     link->is_undecided = false;
     link->uses_fallback = !wisp_bus_client_has_jetstream(link->provider->bus) && fall_back(link);
+    if (start_watching(link, &err) < 0)
+        WISP_LOG(WARN, "keyvalue", "keys can't be watched", WISP_BYTES("provider", link->provider->id),
+                 WISP_TEXT("error", err.text));
     while (!wisp_ring_is_empty(&link->held)) {
         struct held *held = WISP_OWNER(link->held.next, struct held, place);
         let_go(held);
@@ -134,6 +150,8 @@ static void on_timer_closed(uv_handle_t *handle) { free(handle->data); }
 static void free_link(struct link_state *link)
 {
     if (link->is_watching) wisp_bus_client_unwatch(link->provider->bus, &link->watch);
+    wisp_nats_watch_free(link->keys);
+    wisp_sqlite_watch_free(link->file_keys);
     wisp_keyvalue_nats_free(link->store);
     wisp_nats_disconnect(&link->own);
     free(WISP_TAKE(link->bucket));
@@ -169,22 +187,26 @@ static int make_store(struct link_state *link, const struct wisp_settings *setti
 
 static int put_link(struct wisp_provider *provider, struct wisp_provider_link *link, struct wisp_err *err)
 {
-    int r = wisp_keyvalue_check_link(link, err);
+    bool is_watched = link->is_source && wisp_provider_link_has(link, "watcher");
+    int r = is_watched ? 0 : wisp_keyvalue_check_link(link, err);
     if (r < 0) return r;
     struct link_state *state = wisp_mem_calloc(1, sizeof *state);
     state->provider = provider;
+    if (is_watched && provider->is_first) state->watched = link;
     state->own = WISP_NATS_NO_CONNECTION;
     wisp_ring_init(&state->held);
     uv_timer_init(provider->loop, &state->timer);
     state->timer.data = state;
     r = find_bus(state, &link->settings, err);
     if (r == 0) r = make_store(state, &link->settings, err);
+    bool is_decided = state->own.bus || state->uses_fallback || !state->may_fall_back;
+    if (r == 0 && is_decided) r = start_watching(state, err);
     if (r < 0) {
         free_link(state);
         return r;
     }
     link->state = state;
-    if (state->own.bus || state->uses_fallback || !state->may_fall_back) return 0;
+    if (is_decided) return 0;
     if (wisp_bus_client_state(provider->bus) == WISP_BUS_CONNECTED) {
         decide(state);
         return 0;
@@ -219,11 +241,15 @@ static void close_kind(struct wisp_provider *provider)
     free(state);
 }
 
+static const struct wisp_provider_interface *const imports[] = {&wisp_keyvalue_watcher};
+
 const struct wisp_provider_kind wisp_keyvalue_nats = {
     .name = "keyvalue-nats",
     .about = "NATS KV: buckets of JetStream; without JetStream a file of this host",
     .exports = wisp_keyvalue_exports,
     .n_exports = WISP_KEYVALUE_EXPORT_COUNT,
+    .imports = imports,
+    .n_imports = WISP_COUNT(imports),
     .open = open_kind,
     .close = close_kind,
     .put_link = put_link,

@@ -53,6 +53,7 @@ struct waiting {
 
 struct wisp_keyvalue_sqlite {
     uv_loop_t *loop;
+    char *path;                 /* NULL: in memory */
     sqlite3 *db, *checkpointer; /* checkpointer: NULL in memory */
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct wisp_link waiting; /* in the order they came */
@@ -337,6 +338,7 @@ static void free_when_closed(struct wisp_keyvalue_sqlite *store)
     for (int i = 0; i < STATEMENT_COUNT; i++) sqlite3_finalize(store->statements[i]);
     sqlite3_close(store->checkpointer);
     sqlite3_close(store->db);
+    free(store->path);
     free(store);
 }
 
@@ -415,6 +417,8 @@ static int open_all(struct wisp_keyvalue_sqlite *store, const char *path)
     return open_file(path, &store->checkpointer);
 }
 
+const char *wisp_keyvalue_sqlite_path(const struct wisp_keyvalue_sqlite *store) { return store->path; }
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct wisp_keyvalue_sqlite *store = handle->data;
@@ -434,6 +438,7 @@ int wisp_keyvalue_sqlite_open(struct wisp_keyvalue_sqlite **ret_store, uv_loop_t
 {
     struct wisp_keyvalue_sqlite *store = wisp_mem_calloc(1, sizeof *store);
     store->loop = loop;
+    store->path = path ? wisp_mem_dup(wisp_str_from(path)) : NULL;
     wisp_ring_init(&store->waiting);
     uv_timer_init(loop, &store->timer);
     store->timer.data = store;

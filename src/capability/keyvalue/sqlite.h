@@ -16,6 +16,8 @@ int wisp_keyvalue_sqlite_open(struct wisp_keyvalue_sqlite **ret_store, uv_loop_t
 /* `file` in provider->data_path, or in memory, which is said in the log. */
 int wisp_keyvalue_sqlite_open_default(struct wisp_keyvalue_sqlite **ret_store, const struct wisp_provider *provider,
                                       const char *file, struct wisp_err *err) __attribute__((warn_unused_result));
+/* Where its file is; NULL: in memory. */
+const char *wisp_keyvalue_sqlite_path(const struct wisp_keyvalue_sqlite *store);
 /* There are no calls. Its handles close in the loop's next turns. NULL is fine. */
 void wisp_keyvalue_sqlite_close(struct wisp_keyvalue_sqlite *store);
 /* Ends the call, at once unless another process is writing just now. */

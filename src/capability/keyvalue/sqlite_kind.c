@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capability/keyvalue/sqlite.h"
+#include "capability/keyvalue/sqlite_watch.h"
 #include "capability/kinds.h"
 
 #include <stdlib.h>
@@ -9,12 +10,17 @@ struct state {
     struct wisp_keyvalue_sqlite *store;
 };
 
+struct link_state {
+    struct wisp_keyvalue_sqlite *own; /* NULL: the provider's store */
+    struct wisp_sqlite_watch *watch;  /* of a link to a component; NULL: none, or another worker does it */
+};
+
 /* A link with a `path` of its own has a store of its own. */
 static void run(struct wisp_provider_call *call, enum wisp_keyvalue_verb verb, const void *args)
 {
     const struct state *state = call->provider->state;
-    struct wisp_keyvalue_sqlite *own = call->link->state;
-    wisp_keyvalue_sqlite_run(own ? own : state->store, call, verb, args);
+    const struct link_state *link = call->link->state;
+    wisp_keyvalue_sqlite_run(link->own ? link->own : state->store, call, verb, args);
 }
 
 /* *ret_store is NULL when no path is set. */
@@ -50,27 +56,45 @@ static void close_kind(struct wisp_provider *provider)
     free(state);
 }
 
+static void free_link(struct link_state *state)
+{
+    wisp_sqlite_watch_free(state->watch);
+    wisp_keyvalue_sqlite_close(state->own);
+    free(state);
+}
+
 static int put_link(struct wisp_provider *provider, struct wisp_provider_link *link, struct wisp_err *err)
 {
-    int r = wisp_keyvalue_check_link(link, err);
+    const struct state *kept = provider->state;
+    bool is_watched = link->is_source && wisp_provider_link_has(link, "watcher");
+    int r = is_watched ? 0 : wisp_keyvalue_check_link(link, err);
     if (r < 0) return r;
-    struct wisp_keyvalue_sqlite *store;
-    r = open_path(&link->own, provider->loop, &store, err);
-    if (r == 0) link->state = store;
+    struct link_state *state = wisp_mem_calloc(1, sizeof *state);
+    r = open_path(&link->own, provider->loop, &state->own, err);
+    if (r == 0 && is_watched && provider->is_first)
+        r = wisp_sqlite_watch_new(&state->watch, link, state->own ? state->own : kept->store, err);
+    if (r < 0)
+        free_link(state);
+    else
+        link->state = state;
     return r;
 }
 
 static void del_link(struct wisp_provider *provider, struct wisp_provider_link *link)
 {
     (void)provider;
-    wisp_keyvalue_sqlite_close(WISP_TAKE(link->state));
+    free_link(WISP_TAKE(link->state));
 }
+
+static const struct wisp_provider_interface *const imports[] = {&wisp_keyvalue_watcher};
 
 const struct wisp_provider_kind wisp_keyvalue_sqlite = {
     .name = "keyvalue-sqlite",
     .about = "SQLite: a file of this host, shared by its workers; buckets separate keys",
     .exports = wisp_keyvalue_exports,
     .n_exports = WISP_KEYVALUE_EXPORT_COUNT,
+    .imports = imports,
+    .n_imports = WISP_COUNT(imports),
     .open = open_kind,
     .close = close_kind,
     .put_link = put_link,
