@@ -58,6 +58,10 @@ static void advance(struct wisp_app *app, struct wisp_app_now now)
 static void settle(struct wisp_app *app)
 {
     uint64_t next = wisp_app_lease_tick(app);
+    if (app->lease.is_held || app->lease.is_named)
+        wisp_app_hosts_follow(app, true);
+    else if (app->lease.is_others)
+        wisp_app_hosts_follow(app, false);
     next = wisp_app_sooner(next, wisp_app_hosts_tick(app));
     next = wisp_app_sooner(next, wisp_app_store_tick(app));
     app->next_ms = wisp_app_sooner(next, wisp_app_run_tick(app));
@@ -85,18 +89,25 @@ static bool is_below(struct wisp_str subject, const char *first, const char *the
     return true;
 }
 
+static void take_message(struct wisp_app *app, const struct wisp_bus_message *message)
+{
+    bool is_event = is_below(message->subject, "wasmbus.evt.", ".", app),
+         is_beat = is_below(message->subject, "wisp.app.", ".alive.", app),
+         is_pong = is_below(message->subject, "wisp.app.", ".pong.", app);
+    if (!is_event && !is_beat && !is_pong) wisp_app_api_on_message(app, message);
+    if (!app->follows) return; /* it may just have ended */
+    if (is_event) wisp_app_on_event(app, message);
+    if (is_beat) wisp_app_hosts_on_beat(app, message);
+    if (is_pong) wisp_app_hosts_on_pong(app, message);
+}
+
 void wisp_app_on_message(struct wisp_app *app, struct wisp_app_now now, const struct wisp_bus_message *message)
 {
     advance(app, now);
-    if (app->is_passive) return;
-    if (is_below(message->subject, "wasmbus.evt.", ".", app))
-        wisp_app_on_event(app, message);
-    else if (is_below(message->subject, "wisp.app.", ".alive.", app))
-        wisp_app_hosts_on_beat(app, message);
-    else if (is_below(message->subject, "wisp.app.", ".pong.", app))
-        wisp_app_hosts_on_pong(app, message);
-    else
-        wisp_app_api_on_message(app, message);
+    if (is_below(message->subject, "wisp.app.", ".who", app))
+        app->beat_ms = 0;
+    else if (!app->is_passive)
+        take_message(app, message);
     settle(app);
 }
 
@@ -110,12 +121,11 @@ static void subscribe(struct wisp_app *app, struct wisp_buf *subject)
 static void subscribe_all(struct wisp_app *app)
 {
     WISP_CLEANUP_BUF struct wisp_buf subject = {0};
-    if (app->has_subscribed || app->is_passive) return;
+    if (app->has_subscribed) return;
     app->has_subscribed = true;
-    wisp_buf_printf(&subject, "wasmbus.evt.%s.*", app->lattice);
+    wisp_buf_printf(&subject, "wisp.app.%s.who", app->lattice);
     subscribe(app, &subject);
-    wisp_buf_printf(&subject, "wisp.app.%s.alive.*", app->lattice);
-    subscribe(app, &subject);
+    if (app->is_passive) return;
     wisp_buf_printf(&subject, "wisp.app.%s.pong.%s", app->lattice, app->host_id);
     subscribe(app, &subject);
     wisp_buf_printf(&subject, "%s.%s.>", app->api_prefix, app->lattice);
@@ -127,11 +137,10 @@ void wisp_app_on_bus(struct wisp_app *app, struct wisp_app_now now, bool is_conn
     advance(app, now);
     bool is_back = is_connected && !app->is_connected;
     app->is_connected = is_connected;
-    if (is_back && app->is_passive) app->beat_ms = 0;
-    if (is_back && !app->is_passive) {
+    if (is_back) {
+        app->beat_ms = 0;
         subscribe_all(app);
-        wisp_app_hosts_begin(app);
-        wisp_app_touch(app);
+        if (app->follows) wisp_app_hosts_begin(app);
     }
     settle(app);
 }

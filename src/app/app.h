@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The deployment manager of a host, without I/O: messages, changes of the state, outcomes and a time go in, actions
- * come out. Every host has one; the one that holds the lease acts, the others follow, ready to take over.
+ * come out. Every host has one; the one that holds the lease acts. Two others, which it names, follow what happens on
+ * all hosts, ready to take over; the rest hear of nothing but the state, so that a lattice costs each of its hosts the
+ * same however many there are. One of them that has to take over asks everybody first.
  *
  * It serves wadm's API (subjects `wadm.api.{lattice}.model...`), keeps manifests in wadm's format, watches the lattice
  * by its events and the state, makes plans (plan.h) on every change and at a slow interval, sends their commands as a
@@ -72,6 +74,7 @@ void wisp_app_on_done(struct wisp_app *app, struct wisp_app_now now, uint64_t id
 
 enum wisp_app_action_kind {
     WISP_APP_SUBSCRIBE,   /* subject, queue */
+    WISP_APP_UNSUBSCRIBE, /* subject */
     WISP_APP_PUBLISH,     /* subject, reply, headers, payload */
     WISP_APP_REQUEST,     /* id; subject, payload, timeout_ms */
     WISP_APP_STATE_WRITE, /* id; bucket, key, value or none, expected */

@@ -53,6 +53,7 @@ struct wisp_app_known_host {
     uint64_t heard_ms, beat_ms; /* beat: of a manager like this one; 0: none yet */
     uint64_t ask_ms;            /* when to ask for its inventory again, while there is none */
     bool has_inventory, is_unknown, is_draining;
+    bool is_passive;            /* its manager never leads */
     bool is_asking, asks_again; /* its inventory; and again after that */
     struct wisp_app_known_host *next;
 };
@@ -73,6 +74,10 @@ void wisp_app_hosts_on_beat(struct wisp_app *app, const struct wisp_bus_message 
 void wisp_app_hosts_on_pong(struct wisp_app *app, const struct wisp_bus_message *message);
 /* The bus is back: everybody's silence begins now, and all are asked who they are and what they run. */
 void wisp_app_hosts_begin(struct wisp_app *app);
+/* Hears what happens on hosts, or forgets them: whoever leads, or may have to at once, needs to know. */
+void wisp_app_hosts_follow(struct wisp_app *app, bool follows);
+/* May take over from this one. */
+bool wisp_app_host_can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host);
 /* Those that were silent for too long are unknown, then gone. When to look again. */
 uint64_t wisp_app_hosts_tick(struct wisp_app *app);
 void wisp_app_hosts_say_draining(struct wisp_app *app);
@@ -130,12 +135,17 @@ void wisp_app_store_deinit(struct wisp_app *app);
 
 /* --- the lease (lease.c) --- */
 
+enum { WISP_APP_STANDBYS = 2, WISP_APP_HOST_ID_MAX = 128 };
+
 struct wisp_app_lease {
     uint64_t revision;   /* of the key; 0: it is not there */
     uint64_t free_ms;    /* when it may be taken, unless it changes until then */
     uint64_t renewed_ms; /* when the last renewal that succeeded was sent */
     uint64_t next_ms;    /* to renew, or to try */
     bool is_writing, is_held;
+    bool is_others;                                             /* somebody else has, or had it last */
+    bool is_named;                                              /* this host stands by */
+    char standbys[WISP_APP_STANDBYS][WISP_APP_HOST_ID_MAX + 1]; /* "": none */
     bool was_others;  /* who held it last did not end in order */
     char epoch[17];   /* of the state: another one, and it was lost in between; empty: there is none */
     uint64_t began_s; /* when the epoch did, since 1970 */
@@ -276,6 +286,7 @@ struct wisp_app {
 
     struct wisp_map hosts; /* by id */
     struct wisp_app_known_host *first_host;
+    bool follows;                           /* what happens on hosts */
     uint64_t hosts_ms, beat_ms;             /* when to look at hosts; when to beat */
     uint64_t settled_ms;                    /* by then all hosts have answered */
     struct wisp_map specs;                  /* source id to links, a json_t * array */

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RIG_MANAGERS = 3, RIG_HOSTS = 8, RIG_SAID_MAX = 20000, RIG_PENDING_MAX = 1000, RIG_BUCKETS = 3 };
+enum { RIG_MANAGERS = 4, RIG_HOSTS = 8, RIG_SAID_MAX = 20000, RIG_PENDING_MAX = 1000, RIG_BUCKETS = 3 };
 
 enum rig_mood {
     RIG_OBEYS,
@@ -39,6 +39,7 @@ struct rig_manager {
     struct wisp_app *app;
     bool is_on_bus, has_state;
     bool holds_writes;
+    bool follows; /* is subscribed to what happens on hosts */
 };
 
 struct rig_pending {
@@ -433,7 +434,7 @@ static inline void rig_publish(size_t manager, const struct wisp_app_action *act
     CHECK(rig.n_said < RIG_SAID_MAX);
     rig.said[rig.n_said++] = (struct rig_said){subject, payload, manager};
     if (strstr(subject, ".host.ping")) rig_ping(rig_text(action->reply));
-    if (strstr(subject, ".alive.")) rig_deliver(subject, "", payload);
+    if (strstr(subject, ".alive.") || strstr(subject, ".who")) rig_deliver(subject, "", payload);
 }
 
 static inline bool rig_take_one(size_t i)
@@ -442,6 +443,7 @@ static inline bool rig_take_one(size_t i)
     struct wisp_app_action action;
     if (!manager->app || !wisp_app_next_action(manager->app, &action)) return false;
     if (action.kind == WISP_APP_LOG) rig.n_logs++;
+    if (wisp_str_is(action.subject, "wasmbus.evt.default.*")) manager->follows = action.kind == WISP_APP_SUBSCRIBE;
     if (action.kind == WISP_APP_LOG && getenv("RIG_LOG"))
         printf("  %llu m%zu: %.*s\n", (unsigned long long)rig.now.now_ms, i, WISP_STR_ARG(action.text));
     if (action.kind == WISP_APP_PUBLISH && manager->is_on_bus) rig_publish(i, &action);
@@ -517,7 +519,7 @@ static inline void rig_wait(uint64_t ms)
 
 static inline void rig_start_manager(size_t i)
 {
-    static const char *const ids[] = {"A", "B", "C"}; /* those hosts are of our kind */
+    static const char *const ids[] = {"A", "B", "C", "D"};
     struct wisp_err err = {0};
     struct wisp_app_options options = {.host_id = ids[i], .seed = i + 1, .lease_ms = rig.lease_ms};
     CHECK_OK(wisp_app_new(&rig.managers[i].app, &options, rig.now, &err), &err);

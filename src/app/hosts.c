@@ -2,7 +2,8 @@
 /* Hosts and what they run, by their inventories and beats; events.c follows what changes in between.
  *
  * A host that is silent is unknown first, and gone when its lease ends: a host of our own kind beats every BEAT_MS and
- * its lease is short; of others only heartbeats are heard, every half a minute. */
+ * its lease is short; of others only heartbeats are heard, every half a minute. Only those who follow (app.h) know of
+ * hosts at all. */
 #include "app/app_priv.h"
 
 #include "base/log.h"
@@ -17,7 +18,6 @@ enum {
     OTHERS_LEASE_MS = 70000,
     ASK_AGAIN_MS = 1000, /* that has not told what it runs */
     SETTLE_MS = 1200,    /* for answers to a ping of all */
-    HOST_ID_MAX = 128,
 };
 
 /* --- the list --- */
@@ -35,7 +35,7 @@ static bool can_be_id(struct wisp_str id)
         bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         if (!is_word && c != '-' && c != '_') return false;
     }
-    return id.len && id.len <= HOST_ID_MAX;
+    return id.len && id.len <= WISP_APP_HOST_ID_MAX;
 }
 
 struct wisp_app_known_host *wisp_app_host_need(struct wisp_app *app, struct wisp_str id)
@@ -87,7 +87,7 @@ void wisp_app_host_heard(struct wisp_app *app, struct wisp_app_known_host *host)
     wisp_app_touch(app);
 }
 
-void wisp_app_hosts_deinit(struct wisp_app *app)
+static void forget_all(struct wisp_app *app)
 {
     while (app->first_host) {
         struct wisp_app_known_host *host = app->first_host;
@@ -95,7 +95,10 @@ void wisp_app_hosts_deinit(struct wisp_app *app)
         host_free(host);
     }
     wisp_map_deinit(&app->hosts);
+    app->hosts = (struct wisp_map){0};
 }
+
+void wisp_app_hosts_deinit(struct wisp_app *app) { forget_all(app); }
 
 /* --- inventories --- */
 
@@ -217,8 +220,12 @@ void wisp_app_host_ask(struct wisp_app *app, struct wisp_app_known_host *host)
                      (struct wisp_app_note){.text = wisp_mem_dup(host->id)});
 }
 
+/* Whoever answers is there, and whoever also beats is of our kind: its lease is short. */
 void wisp_app_hosts_begin(struct wisp_app *app)
 {
+    WISP_CLEANUP_BUF struct wisp_buf who = {0};
+    wisp_buf_printf(&who, "wisp.app.%s.who", app->lattice);
+    wisp_app_publish(app, wisp_buf_str(&who), NULL);
     struct wisp_app_queued *queued = wisp_app_emit(app, WISP_APP_PUBLISH);
     queued->action.subject =
         wisp_str_from(wisp_arena_printf(&queued->arena, "%s.v1.%s.host.ping", app->ctl_prefix, app->lattice));
@@ -230,6 +237,30 @@ void wisp_app_hosts_begin(struct wisp_app *app)
     }
     app->settled_ms = app->now.now_ms + SETTLE_MS;
     app->beat_ms = app->hosts_ms = 0;
+    wisp_app_touch(app);
+}
+
+static void emit_subject(struct wisp_app *app, enum wisp_app_action_kind kind, const char *first, const char *last)
+{
+    struct wisp_app_queued *queued = wisp_app_emit(app, kind);
+    queued->action.subject = wisp_str_from(wisp_arena_printf(&queued->arena, "%s.%s.%s", first, app->lattice, last));
+}
+
+void wisp_app_hosts_follow(struct wisp_app *app, bool follows)
+{
+    enum wisp_app_action_kind kind = follows ? WISP_APP_SUBSCRIBE : WISP_APP_UNSUBSCRIBE;
+    if (follows == app->follows) return;
+    app->follows = follows;
+    emit_subject(app, kind, "wasmbus.evt", "*");
+    emit_subject(app, kind, "wisp.app", "alive.*");
+    if (!follows) forget_all(app);
+    if (follows && app->is_connected) wisp_app_hosts_begin(app);
+}
+
+bool wisp_app_host_can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host)
+{
+    return host->beat_ms && !host->is_unknown && !host->is_draining && !host->is_passive &&
+           !wisp_str_is(host->id, app->host_id);
 }
 
 void wisp_app_hosts_on_pong(struct wisp_app *app, const struct wisp_bus_message *message)
@@ -259,20 +290,19 @@ void wisp_app_hosts_on_beat(struct wisp_app *app, const struct wisp_bus_message 
     wisp_app_host_heard(app, host);
     if (is_draining != host->is_draining) wisp_app_touch(app);
     host->is_draining = is_draining;
+    host->is_passive = wisp_str_is(message->payload, "\"passive\"");
 }
 
-static void beat(struct wisp_app *app, const json_t *payload)
+/* `text` NULL: nothing in particular. */
+static void beat(struct wisp_app *app, const char *text)
 {
     WISP_CLEANUP_BUF struct wisp_buf subject = {0};
+    WISP_CLEANUP_JSON json_t *payload = text ? json_string(text) : NULL;
     wisp_buf_printf(&subject, "wisp.app.%s.alive.%s", app->lattice, app->host_id);
     wisp_app_publish(app, wisp_buf_str(&subject), payload);
 }
 
-void wisp_app_hosts_say_draining(struct wisp_app *app)
-{
-    WISP_CLEANUP_JSON json_t *payload = json_string("draining");
-    beat(app, payload);
-}
+void wisp_app_hosts_say_draining(struct wisp_app *app) { beat(app, "draining"); }
 
 /* --- silence --- */
 
@@ -318,7 +348,7 @@ uint64_t wisp_app_hosts_tick(struct wisp_app *app)
 {
     if (!app->is_connected) return UINT64_MAX; /* it is we who are away: nobody can be heard */
     if (app->now.now_ms >= app->beat_ms && !app->is_stopped) {
-        beat(app, NULL);
+        beat(app, app->is_passive ? "passive" : NULL);
         app->beat_ms = app->now.now_ms + BEAT_MS;
     }
     if (app->now.now_ms >= app->hosts_ms) {

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who leads: whoever holds the lease, a key that is written anew every third of its time.
  *
- *     wisp.{lattice}.lease   {"host": "N...", "epoch": "...", "began": 1767225600, "released": true if given up}
+ *     wisp.{lattice}.lease   {"host": "N...", "epoch": "...", "began": 1767225600, "standbys": ["N...", ...],
+ *                             "released": true if given up}
  *
  * Nobody compares clocks of different hosts: a follower waits from when it saw the last change, a leader counts from
  * when it asked for it, which was earlier, and stops at two thirds. A lease that vanishes was lost with the state: who
  * held it stops at once, and nobody takes it before its time would have been over.
+ *
+ * The standbys know what happens in the lattice as the leader does; the others give them time to take over before they
+ * try, for these would have to ask every host.
  *
  * The epoch is made with the first lease and handed on: who finds another one than it remembers knows that the state
  * was lost in between, and that what is missing was deleted by nobody. */
@@ -53,7 +57,35 @@ static void won(struct wisp_app *app)
     app->lease.was_others = false;
 }
 
+static bool has_text(const json_t *list, const char *text)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_is_string(json_array_get(list, i)) && strcmp(json_string_value(json_array_get(list, i)), text) == 0)
+            return true;
+    return false;
+}
+
 /* --- writing --- */
+
+/* Those that were standbys stay it. */
+static json_t *choose_standbys(struct wisp_app *app)
+{
+    json_t *list = json_array();
+    char(*standbys)[WISP_APP_HOST_ID_MAX + 1] = app->lease.standbys;
+    for (size_t i = 0; i < WISP_APP_STANDBYS; i++) {
+        const struct wisp_app_known_host *host = wisp_app_host_find(app, wisp_str_from(standbys[i]));
+        if (host && wisp_app_host_can_stand_by(app, host)) json_array_append_new(list, wisp_json_text(host->id));
+        standbys[i][0] = '\0';
+    }
+    for (const struct wisp_app_known_host *host = app->first_host; host; host = host->next) {
+        bool is_full = json_array_size(list) >= WISP_APP_STANDBYS;
+        if (!is_full && wisp_app_host_can_stand_by(app, host) && !has_text(list, host->id_text))
+            json_array_append_new(list, wisp_json_text(host->id));
+    }
+    for (size_t i = 0; i < json_array_size(list); i++)
+        snprintf(standbys[i], sizeof standbys[i], "%s", json_string_value(json_array_get(list, i)));
+    return list;
+}
 
 static json_t *make_value(struct wisp_app *app)
 {
@@ -63,8 +95,8 @@ static json_t *make_value(struct wisp_app *app)
         snprintf(lease->epoch, sizeof lease->epoch, "%016llx", (unsigned long long)random);
         lease->began_s = wall_s(app);
     }
-    return json_pack("{s:s, s:s, s:I}", "host", app->host_id, "epoch", lease->epoch, "began",
-                     (json_int_t)lease->began_s);
+    return json_pack("{s:s, s:s, s:I, s:o}", "host", app->host_id, "epoch", lease->epoch, "began",
+                     (json_int_t)lease->began_s, "standbys", choose_standbys(app));
 }
 
 static struct wisp_str key_of(struct wisp_app *app, struct wisp_buf *out)
@@ -117,6 +149,16 @@ void wisp_app_lease_release(struct wisp_app *app)
 
 /* --- what the state says --- */
 
+static void take_standbys(struct wisp_app *app, const json_t *list)
+{
+    struct wisp_app_lease *lease = &app->lease;
+    for (size_t i = 0; i < WISP_APP_STANDBYS; i++) {
+        const char *id = json_string_value(json_array_get(list, i));
+        snprintf(lease->standbys[i], sizeof lease->standbys[i], "%s", id ? id : "");
+    }
+    lease->is_named = has_text(list, app->host_id);
+}
+
 static void take_value(struct wisp_app *app, const json_t *value)
 {
     struct wisp_app_lease *lease = &app->lease;
@@ -126,6 +168,8 @@ static void take_value(struct wisp_app *app, const json_t *value)
     snprintf(lease->epoch, sizeof lease->epoch, "%.*s", WISP_STR_ARG(epoch));
     lease->began_s = wisp_json_u64(value, "began", 0);
     if (app->is_current) snprintf(app->epoch, sizeof app->epoch, "%s", lease->epoch);
+    take_standbys(app, json_object_get(value, "standbys"));
+    lease->is_others = !is_ours;
     if (!is_ours) lost(app, "another one has taken that over");
     if (!is_ours) lease->was_others = !is_released;
     /* Ours: of an earlier life of this host, or a moment ago; nobody else can have it. */
@@ -133,6 +177,7 @@ static void take_value(struct wisp_app *app, const json_t *value)
         lease->free_ms = app->now.now_ms + (is_ours ? 0 : wisp_app_random(app) % JITTER_MS);
     else
         lease->free_ms = app->now.now_ms + app->lease_ms;
+    if (!is_ours && !lease->is_named && lease->standbys[0][0]) lease->free_ms += app->lease_ms / 2;
 }
 
 void wisp_app_lease_reset(struct wisp_app *app)
@@ -140,6 +185,7 @@ void wisp_app_lease_reset(struct wisp_app *app)
     struct wisp_app_lease *lease = &app->lease;
     lost(app, "the lease has vanished with the state");
     lease->revision = 0;
+    lease->is_others = false;
     lease->epoch[0] = '\0';
     lease->free_ms = app->now.now_ms + app->lease_ms + wisp_app_random(app) % JITTER_MS;
 }

@@ -46,6 +46,58 @@ TEST(one_leads_and_another_takes_over_when_it_is_silent)
     rig_free();
 }
 
+static size_t count_following(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < RIG_MANAGERS; i++) n += rig.managers[i].follows;
+    return n;
+}
+
+TEST(of_many_only_three_follow_and_the_fourth_takes_over_nevertheless)
+{
+    begin(3);
+    rig_start_manager(3);
+    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_wait(5000);
+    CHECK_INT(count_following(), 3);
+    CHECK(!rig.managers[3].follows && rig_leader() != 3);
+    CHECK_INT(rig_count("x-c"), 5);
+    for (size_t i = 0; i < 3; i++) kill_host(i);
+    rig_wait(1500);
+    CHECK_INT(count_following(), 0);
+    rig_wait(4000);
+    CHECK_INT(rig_leader(), 3);
+    CHECK_INT(rig_count("x-c"), 5);
+    CHECK_TEXT(rig_state_of("x"), "deployed");
+    for (size_t i = 0; i < 3; i++) rig.hosts[i].is_up = true;
+    for (size_t i = 0; i < 3; i++) rig_start_manager(i);
+    rig_wait(5000);
+    CHECK_INT(count_following(), 3);
+    CHECK_INT(rig_leader(), 3);
+    rig_free();
+}
+
+#define OURS ", \"spread\": [{\"name\": \"ours\", \"requirements\": {\"kind\": \"ours\"}}]"
+
+/* It had heard of the leader's host for the first time a moment before. */
+TEST(one_that_has_just_come_takes_over)
+{
+    for (uint64_t wait_ms = 0; wait_ms < 1000; wait_ms += 100) {
+        begin(1);
+        put("x", ONE_COMPONENT("x", "i:1", "5", OURS));
+        rig_wait(500);
+        CHECK_INT(rig_count("x-c"), 5);
+        rig.hosts[1].is_up = true;
+        rig_start_manager(1);
+        rig_wait(wait_ms);
+        kill_host(0);
+        rig_wait(5500);
+        CHECK_INT(rig_leader(), 1);
+        CHECK_INT(rig_count("x-c"), 5);
+        rig_free();
+    }
+}
+
 TEST(who_can_not_renew_stops_before_another_begins)
 {
     begin(3);
@@ -162,13 +214,13 @@ TEST(a_state_that_was_wiped_is_put_back)
     rig_wait(1000);
     json_t *keys[RIG_BUCKETS];
     for (int i = 0; i < RIG_BUCKETS; i++) keys[i] = json_copy(rig.store[i]);
-    for (size_t i = 0; i < RIG_MANAGERS; i++) {
+    for (size_t i = 0; i < 3; i++) {
         rig.managers[i].has_state = false;
         wisp_app_on_state_reachable(rig.managers[i].app, rig.now, false);
     }
     wipe();
     rig_wait(500);
-    for (size_t i = 0; i < RIG_MANAGERS; i++) come_back(i, keys);
+    for (size_t i = 0; i < 3; i++) come_back(i, keys);
     rig_wait(10000);
     CHECK(rig_leader() >= 0);
     CHECK_TEXT(rig_state_of("shop"), "deployed");
@@ -209,7 +261,7 @@ TEST(what_was_deleted_while_one_was_away_stays_deleted)
     CHECK_TEXT(rig_ask_for("del.x", "", "result"), "deleted");
     rig_wait(2000);
     come_back(away, keys);
-    for (size_t i = 0; i < RIG_MANAGERS; i++)
+    for (size_t i = 0; i < 3; i++)
         if (i != away) kill_host(i);
     rig_wait(10000);
     CHECK_INT(rig_leader(), (int)away);

@@ -176,7 +176,7 @@ static int outcome(const struct wisp_agent *agent, struct wisp_err *err)
 static void free_parts(struct wisp_agent *agent)
 {
     wisp_admin_free(agent->admin);
-    wisp_agent_unsubscribe_all(agent);
+    wisp_agent_subscriptions_clear(&agent->subscriptions);
     wisp_agent_app_unsubscribe(agent);
     wisp_agent_bus_close(agent);
     wisp_fleet_free(agent->fleet);

@@ -65,25 +65,20 @@ static struct wisp_bus_client *bus_for(const struct wisp_agent *agent, struct wi
     return wisp_str_starts_with(subject, WISP_STR("wasmbus.rpc.")) ? agent->rpc : agent->bus;
 }
 
-static void on_message(const struct wisp_bus_message *message, void *env)
-{
-    struct wisp_agent *agent = env;
-    wisp_lattice_on_message(agent->lattice, wisp_agent_now(agent), message);
-}
-
-static void subscribe(struct wisp_agent *agent, const struct wisp_lattice_action *action)
+int wisp_agent_subscriptions_add(struct wisp_agent_subscription **list, struct wisp_bus_client *bus,
+                                 struct wisp_str subject, struct wisp_str queue, wisp_bus_on_message *on_message,
+                                 void *env, struct wisp_err *err)
 {
     struct wisp_agent_subscription *entry = wisp_mem_calloc(1, sizeof *entry);
-    struct wisp_err err = {0};
-    if (wisp_bus_subscribe(bus_for(agent, action->subject), action->subject, action->queue, on_message, agent,
-                           &entry->subscription, &err) < 0) {
+    int r = wisp_bus_subscribe(bus, subject, queue, on_message, env, &entry->subscription, err);
+    if (r < 0) {
         free(entry);
-        wisp_agent_fail(agent, &err);
-        return;
+        return r;
     }
-    entry->subject = wisp_mem_dup(action->subject);
-    entry->next = agent->subscriptions;
-    agent->subscriptions = entry;
+    entry->subject = wisp_mem_dup(subject);
+    entry->next = *list;
+    *list = entry;
+    return 0;
 }
 
 static void remove_subscription(struct wisp_agent_subscription **at)
@@ -95,18 +90,32 @@ static void remove_subscription(struct wisp_agent_subscription **at)
     free(entry);
 }
 
-static void unsubscribe(struct wisp_agent *agent, struct wisp_str subject)
+void wisp_agent_subscriptions_remove(struct wisp_agent_subscription **list, struct wisp_str subject)
 {
-    for (struct wisp_agent_subscription **at = &agent->subscriptions; *at; at = &(*at)->next) {
+    for (struct wisp_agent_subscription **at = list; *at; at = &(*at)->next) {
         if (!wisp_str_is(subject, (*at)->subject)) continue;
         remove_subscription(at);
         return;
     }
 }
 
-void wisp_agent_unsubscribe_all(struct wisp_agent *agent)
+void wisp_agent_subscriptions_clear(struct wisp_agent_subscription **list)
 {
-    while (agent->subscriptions) remove_subscription(&agent->subscriptions);
+    while (*list) remove_subscription(list);
+}
+
+static void on_message(const struct wisp_bus_message *message, void *env)
+{
+    struct wisp_agent *agent = env;
+    wisp_lattice_on_message(agent->lattice, wisp_agent_now(agent), message);
+}
+
+static void subscribe(struct wisp_agent *agent, const struct wisp_lattice_action *action)
+{
+    struct wisp_err err = {0};
+    if (wisp_agent_subscriptions_add(&agent->subscriptions, bus_for(agent, action->subject), action->subject,
+                                     action->queue, on_message, agent, &err) < 0)
+        wisp_agent_fail(agent, &err);
 }
 
 static void publish(struct wisp_agent *agent, const struct wisp_lattice_action *action)
@@ -313,7 +322,7 @@ static void perform(struct wisp_agent *agent, const struct wisp_lattice_action *
         subscribe(agent, action);
         break;
     case WISP_LATTICE_UNSUBSCRIBE:
-        unsubscribe(agent, action->subject);
+        wisp_agent_subscriptions_remove(&agent->subscriptions, action->subject);
         break;
     case WISP_LATTICE_PUBLISH:
         publish(agent, action);

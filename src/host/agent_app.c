@@ -62,16 +62,10 @@ static void on_message(const struct wisp_bus_message *message, void *env)
 
 static void subscribe(struct wisp_agent_app *app, const struct wisp_app_action *action)
 {
-    struct wisp_agent_subscription *entry = wisp_mem_calloc(1, sizeof *entry);
     struct wisp_err err = {0};
-    if (wisp_bus_subscribe(app->agent->bus, action->subject, action->queue, on_message, app, &entry->subscription,
-                           &err) < 0) {
-        free(entry);
+    if (wisp_agent_subscriptions_add(&app->subscriptions, app->agent->bus, action->subject, action->queue, on_message,
+                                     app, &err) < 0)
         wisp_agent_fail(app->agent, &err);
-        return;
-    }
-    entry->next = app->subscriptions;
-    app->subscriptions = entry;
 }
 
 static void publish(struct wisp_agent_app *app, const struct wisp_app_action *action)
@@ -134,6 +128,9 @@ static void perform(struct wisp_agent_app *app, const struct wisp_app_action *ac
     switch (action->kind) {
     case WISP_APP_SUBSCRIBE:
         subscribe(app, action);
+        break;
+    case WISP_APP_UNSUBSCRIBE:
+        wisp_agent_subscriptions_remove(&app->subscriptions, action->subject);
         break;
     case WISP_APP_PUBLISH:
         publish(app, action);
@@ -225,12 +222,7 @@ void wisp_agent_app_stop(struct wisp_agent *agent)
 
 void wisp_agent_app_unsubscribe(struct wisp_agent *agent)
 {
-    while (agent->app && agent->app->subscriptions) {
-        struct wisp_agent_subscription *entry = agent->app->subscriptions;
-        agent->app->subscriptions = entry->next;
-        wisp_bus_unsubscribe(entry->subscription);
-        free(entry);
-    }
+    if (agent->app) wisp_agent_subscriptions_clear(&agent->app->subscriptions);
 }
 
 void wisp_agent_app_free(struct wisp_agent *agent)

@@ -13,11 +13,17 @@
 #include "supervise/launcher.h"
 #include "telemetry/telemetry.h"
 
+/* What a machine has subscribed to: a list. */
 struct wisp_agent_subscription {
     char *subject;
     struct wisp_bus_subscription *subscription;
     struct wisp_agent_subscription *next;
 };
+int wisp_agent_subscriptions_add(struct wisp_agent_subscription **list, struct wisp_bus_client *bus,
+                                 struct wisp_str subject, struct wisp_str queue, wisp_bus_on_message *on_message,
+                                 void *env, struct wisp_err *err) __attribute__((warn_unused_result));
+void wisp_agent_subscriptions_remove(struct wisp_agent_subscription **list, struct wisp_str subject);
+void wisp_agent_subscriptions_clear(struct wisp_agent_subscription **list);
 
 struct wisp_agent_app;
 
@@ -69,7 +75,6 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err) __at
 
 /* agent_actions.c */
 void wisp_agent_perform_all(struct wisp_agent *agent);
-void wisp_agent_unsubscribe_all(struct wisp_agent *agent);
 void wisp_agent_pending_free(struct wisp_agent *agent);
 /* STOP_HOST came: drains the workers, then ends the loop. */
 void wisp_agent_begin_stop(struct wisp_agent *agent, uint64_t timeout_ms);

@@ -155,6 +155,19 @@ static void add_route(struct machine *machine, struct wisp_str pattern, struct w
     machine->routes = route;
 }
 
+static void remove_route(struct machine *machine, struct wisp_str pattern)
+{
+    for (struct route **at = &machine->routes; *at; at = &(*at)->next) {
+        struct route *route = *at;
+        if (!wisp_str_is(pattern, route->pattern)) continue;
+        *at = route->next;
+        free(route->pattern);
+        free(route->queue);
+        free(route);
+        return;
+    }
+}
+
 static const struct route *find_route(const struct machine *machine, struct wisp_str subject)
 {
     for (const struct route *route = machine->routes; route; route = route->next)
@@ -312,6 +325,9 @@ static void perform_app(int index, const struct wisp_app_action *action, uint64_
     switch (action->kind) {
     case WISP_APP_SUBSCRIBE:
         add_route(machine, action->subject, action->queue);
+        break;
+    case WISP_APP_UNSUBSCRIBE:
+        remove_route(machine, action->subject);
         break;
     case WISP_APP_PUBLISH:
         machine->n_out++;

@@ -411,10 +411,21 @@ static void check_all(struct scenario *scenario)
     }
 }
 
+static size_t count_following(const struct world *world)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < world->n_hosts; i++)
+        for (const struct route *route = world->hosts[i].routes; route; route = route->next)
+            n += route->is_app && strcmp(route->pattern, "wasmbus.evt.default.*") == 0;
+    return n;
+}
+
 static void check_quiet(struct scenario *scenario)
 {
     uint64_t before = scenario->n_commands;
     world_run(&scenario->world, scenario->world.now_ms + 120000);
+    size_t n_following = count_following(&scenario->world);
+    if (n_following != 3) world_fail(&scenario->world, "%zu managers hear of all hosts, not 3", n_following);
     if (scenario->n_commands != before)
         world_fail(&scenario->world, "%llu commands though nothing has changed",
                    (unsigned long long)(scenario->n_commands - before));

@@ -17,7 +17,7 @@
 
 struct world;
 
-enum { WORLD_BUCKETS = WISP_APP_BUCKET_MANIFESTS + 1 };
+enum { WORLD_BUCKETS = WISP_APP_BUCKET_MANIFESTS + 1, CACHE_SIZE = 8 << 20 };
 
 /* In per mille of messages, and ms. */
 struct weather {
@@ -64,7 +64,8 @@ struct host {
     char *saved;
     uint64_t tick_at_ms;
     uint64_t n_actions_in_window, window_ms, n_actions_most; /* actions in one second */
-    uint64_t n_in, n_out, cpu_ns;
+    uint64_t n_in, n_out, cpu_ns;                            /* of both machines; CPU only if is_sampled */
+    bool is_sampled;
 };
 
 enum event_kind { EV_MESSAGE, EV_WRITE, EV_DONE, EV_TOLD, EV_LOADED, EV_TICK, EV_CALL };
@@ -105,7 +106,9 @@ struct world {
     uint64_t revision;
     struct request *requests;
     size_t n_requests, requests_capacity;
-    bool is_verbose, is_timed;
+    bool is_verbose;
+    char *
+        cold; /* CACHE_SIZE bytes: what sampled hosts do is timed with nothing of theirs in the caches. NULL: untimed */
     bool kills_processes;
     bool has_apps;
     /* What a manager asks of a host; may be NULL. */
