@@ -32,10 +32,13 @@ wasmtime_call_future_t *wisp_engine_instance_new_async(wasmtime_context_t *conte
                                                        wasmtime_instance_t *instance, wasm_trap_t **trap_ret,
                                                        wasmtime_error_t **error_ret);
 
-/* wasmtime_func_call_async for a function that takes two i32 and returns nothing, which is not checked. `func` is copied;
- * the other pointers stay live until the future is deleted. */
-wasmtime_call_future_t *wisp_engine_call_async(wasmtime_context_t *context, const wasmtime_func_t *func, uint32_t first,
-                                               uint32_t second, wasm_trap_t **trap_ret, wasmtime_error_t **error_ret);
+enum { WISP_ENGINE_CALL_VALUES = 4 };
+/* wasmtime_func_call_async for a function that takes up to four numbers and returns at most one, which is not checked.
+ * `values` has room for four; it holds the arguments and receives the result. `func` is copied; the other pointers stay
+ * live until the future is deleted. */
+wasmtime_call_future_t *wisp_engine_call_async(wasmtime_context_t *context, const wasmtime_func_t *func,
+                                               wasmtime_val_raw_t *values, wasm_trap_t **trap_ret,
+                                               wasmtime_error_t **error_ret);
 
 /* wasmtime_memory_data and wasmtime_memory_data_size in one. */
 uint8_t *wisp_engine_memory_view(wasmtime_context_t *context, const wasmtime_memory_t *memory, uint64_t *size_ret);

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::mem::{transmute, MaybeUninit};
 use std::pin::Pin;
 use std::{ptr, slice, str};
-use wasmtime::{Config, Engine, Error, Extern, Func, Instance, Memory, Module, ModuleExport, Trap, TypedFunc};
+use wasmtime::{Config, Engine, Error, Extern, Func, Instance, Memory, Module, ModuleExport, Trap, TypedFunc, ValRaw};
 
 // The C API's types are one field each around the engine's own; the casts below rest on that.
 const _: () = assert!(size_of::<wasmtime_module_t>() == size_of::<Module>());
@@ -108,21 +108,25 @@ fn into_call_future<'a>(future: Pin<Box<dyn Future<Output = ()> + 'a>>) -> Box<w
     Box::new(unsafe { transmute::<Pin<Box<dyn Future<Output = ()> + 'a>>, wasmtime_call_future_t<'a>>(future) })
 }
 
+/// Every value has a slot of its own, of which the engine's compiled code reads and writes what its type needs. So slots
+/// of eight bytes do for functions of any numbers.
+type AnyFunc = TypedFunc<(u64, u64, u64, u64), u64>;
+
 /// # Safety
-/// `func` takes two i32 and returns nothing. All pointers stay live until the future is deleted.
+/// `func` takes up to four numbers and returns at most one. All pointers stay live until the future is deleted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wisp_engine_call_async<'a>(
     mut context: WasmtimeStoreContextMut<'a>,
     func: &Func,
-    first: u32,
-    second: u32,
+    values: &'a mut [ValRaw; 4],
     trap_ret: &'a mut *mut wasm_trap_t,
     err_ret: &'a mut *mut wasmtime_error_t,
 ) -> Box<wasmtime_call_future_t<'a>> {
-    let func = unsafe { TypedFunc::<(u32, u32), ()>::new_unchecked(&context, *func) };
+    let func = unsafe { AnyFunc::new_unchecked(&context, *func) };
     into_call_future(Box::pin(async move {
-        match func.call_async(&mut context, (first, second)).await {
-            Ok(()) => (),
+        let args = (values[0].get_u64(), values[1].get_u64(), values[2].get_u64(), values[3].get_u64());
+        match func.call_async(&mut context, args).await {
+            Ok(result) => values[0] = ValRaw::u64(result),
             Err(error) if error.is::<Trap>() => {
                 *trap_ret = Box::into_raw(Box::new(unsafe { transmute::<Error, wasm_trap_t>(error) }));
             }

@@ -250,15 +250,17 @@ enum wisp_wasm_state wisp_wasm_store_start(struct wisp_wasm_store *store, wisp_w
 }
 
 enum wisp_wasm_state wisp_wasm_store_start_call(struct wisp_wasm_store *store, const struct wisp_wasm_extern *func,
-                                                uint32_t first, uint32_t second, struct wisp_err *err)
+                                                union wisp_raw *values, struct wisp_err *err)
 {
+    static_assert((int)WISP_WASM_CALL_VALUES == (int)WISP_ENGINE_CALL_VALUES, "room for as many values");
     const wasmtime_extern_t *item = (const wasmtime_extern_t *)func;
     assert(!store->future && item->kind == WASMTIME_EXTERN_FUNC);
     make_preemptible(store);
     store->task_result = 0;
     store->task_err = err;
     store->is_instantiation = false;
-    store->future = wisp_engine_call_async(store->context, &item->of.func, first, second, &store->trap, &store->error);
+    store->future = wisp_engine_call_async(store->context, &item->of.func, (wasmtime_val_raw_t *)values, &store->trap,
+                                           &store->error);
     return wisp_wasm_store_resume(store);
 }
 

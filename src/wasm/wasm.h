@@ -167,10 +167,12 @@ typedef int wisp_wasm_task_fn(void *env, struct wisp_err *err);
  * `env` stay valid until it is DONE or FAILED. */
 enum wisp_wasm_state wisp_wasm_store_start(struct wisp_wasm_store *store, wisp_wasm_task_fn *task, void *env,
                                            struct wisp_err *err);
-/* The same for nothing but one call of a guest function that takes two i32 and returns nothing, as HTTP handlers do:
- * cheaper than a task that makes it. */
+enum { WISP_WASM_CALL_VALUES = 4 };
+/* The same for nothing but one call of a guest function that takes at most so many values and returns at most one:
+ * cheaper than a task that makes it. `values` has room for all of them, holds the arguments and receives the result;
+ * it stays valid until the call is DONE or FAILED. */
 enum wisp_wasm_state wisp_wasm_store_start_call(struct wisp_wasm_store *store, const struct wisp_wasm_extern *func,
-                                                uint32_t first, uint32_t second, struct wisp_err *err);
+                                                union wisp_raw *values, struct wisp_err *err);
 /* Starts instantiating a module whose start function runs guest code; `imports` and ret_instance stay valid. */
 enum wisp_wasm_state wisp_wasm_store_start_instantiate(struct wisp_wasm_store *store,
                                                        const struct wisp_wasm_module *module,

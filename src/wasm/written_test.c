@@ -102,7 +102,8 @@ static void call(struct place *place, int function, uint32_t at, uint32_t size)
 {
     struct wisp_wasm_extern func;
     CHECK(wisp_wasm_export_get(place->store, &place->instance, place->program->functions[function], &func));
-    enum wisp_wasm_state state = wisp_wasm_store_start_call(place->store, &func, at, size, &t.err);
+    union wisp_raw values[WISP_WASM_CALL_VALUES] = {{.u32 = at}, {.u32 = size}};
+    enum wisp_wasm_state state = wisp_wasm_store_start_call(place->store, &func, values, &t.err);
     while (state == WISP_WASM_PREEMPTED) state = wisp_wasm_store_resume(place->store);
     CHECK_INT(state, function == TRAP ? WISP_WASM_FAILED : WISP_WASM_DONE);
 }

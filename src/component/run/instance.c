@@ -407,10 +407,23 @@ static int run_call(void *env, struct wisp_err *err)
     return r < 0 ? r : post_return(instance, export_, values, err);
 }
 
+/* Of a call without a task. */
+static int take_result(struct wisp_instance *instance)
+{
+    const struct wisp_linked_export *export_ = instance->export_;
+    const struct wisp_func_type *type = export_->lifted->type;
+    if (!export_->is_plain || !type->result) return 0;
+    struct guest_side side;
+    open_export(&side, instance);
+    int r = wisp_canon_lift_result(&side.canon, type, instance->values, instance->result);
+    return r < 0 ? wisp_err_wrap(instance->err, "result of `%s`", export_->name) : 0;
+}
+
 static enum wisp_instance_state translate(struct wisp_instance *instance, enum wisp_wasm_state state)
 {
     switch (state) {
     case WISP_WASM_DONE:
+        if (wisp_wasm_store_in_task(instance->store) && take_result(instance) < 0) break;
         if (wisp_borrow_scope_end(&instance->scope, instance->err) < 0) break;
         return WISP_INSTANCE_DONE;
     case WISP_WASM_SUSPENDED:
@@ -446,12 +459,11 @@ static enum wisp_instance_state start_call(struct wisp_instance *instance)
         return translate(instance, wisp_wasm_store_start(instance->store, run_call, instance, instance->err));
     struct guest_side side;
     open_export(&side, instance);
-    union wisp_raw values[2];
     instance->has_args = true;
-    if (wisp_canon_lower_params(&side.canon, export_->lifted->type, instance->args, values) < 0)
+    if (wisp_canon_lower_params(&side.canon, export_->lifted->type, instance->args, instance->values) < 0)
         return translate(instance, WISP_WASM_FAILED);
     return translate(instance, wisp_wasm_store_start_call(instance->store, extern_at(instance, export_->core),
-                                                          values[0].u32, values[1].u32, instance->err));
+                                                          instance->values, instance->err));
 }
 
 /* Runs the plan from next_step on, then the call. Stops early when guest code suspends or is preempted. */

@@ -53,8 +53,8 @@ struct wisp_linked_export {
     const char *name; /* for messages */
     struct option_slots slots;
     uint32_t core; /* slot */
-    /* Two i32 in, nothing out, and no guest code but the function itself: no start-up, realloc or post-return. So are
-     * HTTP handlers, and their call needs no task around it. */
+    /* Few values in, one out at most, and no guest code but the function itself: no start-up, realloc or post-return.
+     * So are HTTP handlers, and their call needs no task around it. */
     bool is_plain;
 };
 
@@ -92,6 +92,7 @@ struct wisp_instance {
     void *result;
     struct wisp_err *err;
     struct wisp_borrow_scope scope;
+    union wisp_raw values[WISP_WASM_CALL_VALUES]; /* of a plain one */
     /* Arrays behind this struct. */
     struct wisp_handles *handles;              /* by component instance */
     struct wisp_wasm_instance *core_instances; /* by step */

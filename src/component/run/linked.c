@@ -179,10 +179,9 @@ static void name_exports(struct wisp_linked *linked)
 
 static bool is_plain(const struct wisp_linked *linked, const struct wisp_linked_export *lifted)
 {
-    enum { I32 = 0x7f };
     const struct wisp_core_func_type *core = &lifted->lifted->type->lift;
-    return core->n_params == 2 && core->params[0] == I32 && core->params[1] == I32 && core->n_results == 0 &&
-           linked->start == NO_SLOT && lifted->slots.realloc == NO_SLOT && lifted->slots.post_return == NO_SLOT;
+    return core->n_params <= WISP_WASM_CALL_VALUES && core->n_results <= 1 && linked->start == NO_SLOT &&
+           lifted->slots.realloc == NO_SLOT && lifted->slots.post_return == NO_SLOT;
 }
 
 static int link_lifted(struct wisp_linked *linked, struct wisp_err *err)
