@@ -174,7 +174,7 @@ static void undo(struct wisp_state_local *local, struct wisp_state_write *batch,
     for (struct wisp_state_write *write = batch; write; write = write->next) {
         struct wisp_state_entry *entry = WISP_TAKE(write->entry);
         if (!write->err.kind) write->err = *err;
-        if (!entry || !entry->staged) continue;
+        if (!entry || entry->staged != write) continue; /* the last one of an entry looks after it */
         entry->staged = NULL;
         if (!entry->revision) wisp_state_table_remove(&local->table, entry);
     }

@@ -364,6 +364,29 @@ TEST(a_full_disk_fails_the_writes_and_keeps_the_rest)
     teardown(&home);
 }
 
+TEST(writes_of_one_new_key_fail_together)
+{
+    struct home home;
+    struct written written[3] = {0};
+    char *large = wisp_mem_calloc(1, 200001);
+    memset(large, 'x', 200000);
+    signal(SIGXFSZ, SIG_IGN);
+    setup(&home);
+    limit_files(150000);
+    const struct wisp_str value = wisp_str_from(large);
+    for (int i = 0; i < 3; i++)
+        wisp_state_write(home.party.state, WISP_STATE_LATTICE, WISP_STR("k"), i == 1 ? NULL : &value,
+                         WISP_STATE_ANY_REVISION, on_written, &written[i]);
+    AWAIT(home.party.loop, written[2].n);
+    limit_files(0);
+    for (int i = 0; i < 3; i++) CHECK_INT(written[i].err.kind, WISP_ERR_OS);
+    CHECK_INT(party_write(&home.party, "k", "1", 0), 1);
+    reopen(&home);
+    CHECK(party_sees(&home.party, "k", "1"));
+    free(large);
+    teardown(&home);
+}
+
 TEST(a_directory_that_cannot_be_written_to_is_read)
 {
     struct home home;
