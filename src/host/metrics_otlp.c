@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/metrics_otlp.h"
 
+#include "wrpc/http.h"
+
 enum { PART = 64 }; /* components of one item: requests have a limit, hosts have many components */
 
 struct row {
-    struct wisp_buf attributes, histogram_attributes; /* encoded */
+    struct wisp_buf attributes, histogram_attributes, http_attributes; /* encoded */
     struct wisp_shared_counters counters;
 };
 
@@ -24,8 +26,6 @@ static const struct {
     struct wisp_otlp_metric metric;
     size_t offset;
 } integers[] = {
-    {{"wasmcloud_host.component.invocations", "", "calls of the component", SUM}, OFFSET(calls)},
-    {{"wasmcloud_host.component.invocation.errors", "", "calls that failed", SUM}, OFFSET(errors)},
     {{"wisp.component.calls", "{call}", "calls that were valid", SUM}, OFFSET(calls)},
     {{"wisp.component.errors", "{call}", "calls that were not answered to the end", SUM}, OFFSET(errors)},
     {{"wisp.component.traps", "{call}", "calls that ended in a trap", SUM}, OFFSET(traps)},
@@ -52,6 +52,31 @@ static void put_integers(const struct part *part, struct wisp_buf *out)
                               counter(&part->rows[k], integers[i].offset));
         wisp_otlp_metric_end(out, &begun);
     }
+}
+
+/* wasmCloud's: those of HTTP have an `operation`; which function others called is not counted. */
+static void put_original(const struct part *part, struct wisp_buf *out, const struct wisp_otlp_metric *metric,
+                         size_t all, size_t http)
+{
+    struct wisp_otlp_begun begun = wisp_otlp_metric_begin(out, metric);
+    for (size_t k = 0; k < part->n; k++) {
+        const struct row *row = &part->rows[k];
+        uint64_t n_http = counter(row, http), n_all = counter(row, all);
+        if (n_http) wisp_otlp_integer(out, &part->when, wisp_buf_str(&row->http_attributes), n_http);
+        if (n_all > n_http || !n_http)
+            wisp_otlp_integer(out, &part->when, wisp_buf_str(&row->attributes), n_all > n_http ? n_all - n_http : 0);
+    }
+    wisp_otlp_metric_end(out, &begun);
+}
+
+static void put_originals(const struct part *part, struct wisp_buf *out)
+{
+    static const struct wisp_otlp_metric calls = {"wasmcloud_host.component.invocations", "", "calls of the component",
+                                                  SUM},
+                                         errors = {"wasmcloud_host.component.invocation.errors", "",
+                                                   "calls that failed", SUM};
+    put_original(part, out, &calls, OFFSET(calls), OFFSET(http_calls));
+    put_original(part, out, &errors, OFFSET(errors), OFFSET(http_errors));
 }
 
 static void put_cpu(const struct part *part, struct wisp_buf *out)
@@ -89,12 +114,16 @@ static void finish_part(struct part *part)
                                                  WISP_OTLP_HISTOGRAM};
     WISP_CLEANUP_BUF struct wisp_buf out = {0};
     if (!part->n) return;
+    put_originals(part, &out);
     put_integers(part, &out);
     put_cpu(part, &out);
     put_latency(part, &out, &original, 1);
     put_latency(part, &out, &ours, 1e9);
     wisp_telemetry_add(part->telemetry, WISP_OTLP_METRICS, wisp_buf_str(&out), 1);
-    for (size_t k = 0; k < part->n; k++) part->rows[k].attributes.len = part->rows[k].histogram_attributes.len = 0;
+    for (size_t k = 0; k < part->n; k++) {
+        struct row *row = &part->rows[k];
+        row->attributes.len = row->histogram_attributes.len = row->http_attributes.len = 0;
+    }
     part->n = 0;
 }
 
@@ -103,11 +132,14 @@ static void add_component(struct wisp_str id, struct wisp_str reference, uint32_
     struct part *part = env;
     const struct wisp_log_field attributes[] = {WISP_BYTES("component.ref", reference), WISP_BYTES("component.id", id),
                                                 WISP_TEXT("lattice", part->options->lattice),
-                                                WISP_TEXT("host", part->options->host_id)};
+                                                WISP_TEXT("host", part->options->host_id),
+                                                WISP_TEXT("operation", WISP_WRPC_HTTP_INTERFACE "/handle")};
+    size_t n = WISP_COUNT(attributes) - 1;
     if (part->n == PART) finish_part(part);
     struct row *row = &part->rows[part->n++];
-    wisp_otlp_number_attributes(&row->attributes, attributes, WISP_COUNT(attributes));
-    wisp_otlp_histogram_attributes(&row->histogram_attributes, attributes, WISP_COUNT(attributes));
+    wisp_otlp_number_attributes(&row->attributes, attributes, n);
+    wisp_otlp_number_attributes(&row->http_attributes, attributes, n + 1);
+    wisp_otlp_histogram_attributes(&row->histogram_attributes, attributes, n);
     wisp_shared_read(wisp_fleet_shared(part->options->fleet), slot, &row->counters);
 }
 
@@ -121,5 +153,6 @@ void wisp_metrics_otlp(const struct wisp_metrics_otlp_options *options, struct w
     for (size_t k = 0; k < PART; k++) {
         wisp_buf_deinit(&part.rows[k].attributes);
         wisp_buf_deinit(&part.rows[k].histogram_attributes);
+        wisp_buf_deinit(&part.rows[k].http_attributes);
     }
 }

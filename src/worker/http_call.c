@@ -153,17 +153,18 @@ static struct wisp_str header(const struct wisp_http_exchange *exchange, const c
     return (struct wisp_str){0};
 }
 
-/* Headers of the request itself come before those of the call that carries it. */
+/* Headers of the call that carries the request come before those of the request: whoever forwards has a span of its own
+ * below the client's. */
 static struct wisp_span *begin_span(struct wisp_tenant *tenant, const struct wisp_http_exchange *exchange)
 {
     const struct wisp_wrpc_caller *caller = wisp_wrpc_http_caller(exchange);
     struct wisp_span_origin origin = {.traceparent = header(exchange, "traceparent"),
                                       .tracestate = header(exchange, "tracestate")};
-    if (!origin.traceparent.len && caller) {
+    if (caller && caller->traceparent.len) {
         origin.traceparent = caller->traceparent;
         origin.tracestate = caller->tracestate;
     }
-    return wisp_span_new_http(tenant->worker, tenant->id, exchange, &origin);
+    return wisp_span_new_http(tenant->worker, WISP_OTLP_SERVER, tenant->id, exchange, &origin);
 }
 
 void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *edition, struct wisp_route *route,
@@ -175,6 +176,7 @@ void wisp_http_call_begin(struct wisp_tenant *tenant, struct wisp_edition *editi
         return;
     }
     tenant->counters->calls++;
+    tenant->counters->http_calls++;
     if (!wisp_http_body_limit(exchange, tenant->terms->limits.body_bytes_max)) return;
     struct wisp_invocation *invocation = wisp_invocation_new(tenant, &ops);
     struct wisp_deadline_class *deadlines = invocation->terms->deadlines;
@@ -223,6 +225,7 @@ void wisp_http_call_on_close(struct wisp_http_exchange *exchange, void *env)
     /* Once the guest's response is out, or given up by the guest, what else it does is its own business. */
     if (exchange->outcome == WISP_HTTP_COMPLETE || exchange->outcome == WISP_HTTP_ABORTED) return;
     invocation->tenant->counters->errors++;
+    invocation->tenant->counters->http_errors++;
     if (exchange->outcome == WISP_HTTP_CLIENT_GONE) invocation->tenant->counters->cancelled++;
     if (invocation->span) wisp_span_fail(invocation->span, "request given up", wisp_report_outcome(exchange->outcome));
     WISP_LOG(DEBUG, "worker", "request given up", WISP_TEXT("cause", wisp_report_outcome(exchange->outcome)),

@@ -166,6 +166,7 @@ static void count_end(struct wisp_invocation *invocation, bool is_answered)
     struct wisp_shared_counters *counters = invocation->tenant->counters;
     if (!is_answered) {
         counters->errors++;
+        if (invocation->exchange) counters->http_errors++;
         return;
     }
     uint64_t latency_ns = uv_hrtime() - invocation->started_ns;

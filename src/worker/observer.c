@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "nkeys/nkeys.h"
 #include "telemetry/queue.h"
+#include "wrpc/http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ struct wisp_observer {
 struct wisp_span {
     struct wisp_trace_context context;
     uint8_t parent_id[8];
-    bool has_parent, is_http;
+    bool has_parent, is_http, is_on_bus;
     enum wisp_otlp_span_kind kind;
     uint64_t start_ns, start_hrtime; /* since 1970; of a clock that doesn't jump */
     const char *component;
@@ -125,13 +126,14 @@ static struct wisp_span *span_new(struct wisp_worker *worker, enum wisp_otlp_spa
     return span;
 }
 
-struct wisp_span *wisp_span_new_http(struct wisp_worker *worker, const char *component,
+struct wisp_span *wisp_span_new_http(struct wisp_worker *worker, enum wisp_otlp_span_kind kind, const char *component,
                                      const struct wisp_http_exchange *exchange, const struct wisp_span_origin *origin)
 {
-    struct wisp_span *span = span_new(worker, WISP_OTLP_SERVER, component, origin);
+    struct wisp_span *span = span_new(worker, kind, component, origin);
     struct wisp_str path = exchange->target, query;
     wisp_str_split(path, '?', &path, &query); /* a query may hold secrets */
     span->is_http = true;
+    span->is_on_bus = kind == WISP_OTLP_CLIENT || wisp_wrpc_http_caller(exchange);
     keep(span->first, exchange->method);
     keep(span->second, path);
     snprintf(span->name, sizeof span->name, "%.32s %.200s", span->first, component);
@@ -143,6 +145,7 @@ struct wisp_span *wisp_span_new_call(struct wisp_worker *worker, enum wisp_otlp_
                                      const struct wisp_span_origin *origin)
 {
     struct wisp_span *span = span_new(worker, kind, component, origin);
+    span->is_on_bus = kind != WISP_OTLP_INTERNAL;
     keep(span->first, interface);
     keep(span->second, function);
     snprintf(span->name, sizeof span->name, "%.127s/%.127s", span->first, span->second);
@@ -164,14 +167,18 @@ void wisp_span_fail(struct wisp_span *span, const char *message, const char *cau
 static void add_item(struct wisp_observer *observer, const struct wisp_span *span)
 {
     WISP_CLEANUP_BUF struct wisp_buf item = {0};
-    struct wisp_log_field attributes[4] = {
+    char operation[2 * KEPT_MAX];
+    snprintf(operation, sizeof operation, "%s/%s", span->is_http ? WISP_WRPC_HTTP_INTERFACE : span->first,
+             span->is_http ? "handle" : span->second);
+    struct wisp_log_field attributes[5] = {
         WISP_TEXT("component.id", span->component),
         WISP_TEXT(span->is_http ? "http.request.method" : "rpc.service", span->first),
         WISP_TEXT(span->is_http ? "url.path" : "rpc.method", span->second),
         span->is_http ? WISP_INT("http.response.status_code", span->status)
                       : WISP_TEXT("rpc.system", span->kind == WISP_OTLP_INTERNAL ? "wisp" : "wrpc"),
     };
-    bool has_last = !span->is_http || span->status;
+    size_t n = !span->is_http || span->status ? 4 : 3;
+    if (span->is_on_bus) attributes[n++] = WISP_TEXT("operation", operation); /* as wasmCloud names it */
     wisp_otlp_span(&item, &(struct wisp_otlp_span){.context = span->context,
                                                    .parent_id = span->has_parent ? span->parent_id : NULL,
                                                    .state = wisp_str_from(span->state),
@@ -180,7 +187,7 @@ static void add_item(struct wisp_observer *observer, const struct wisp_span *spa
                                                    .start_ns = span->start_ns,
                                                    .end_ns = span->start_ns + (uv_hrtime() - span->start_hrtime),
                                                    .attributes = attributes,
-                                                   .n_attributes = has_last ? 4 : 3,
+                                                   .n_attributes = n,
                                                    .failure = span->failure[0] ? span->failure : NULL});
     wisp_telemetry_queue_push(&observer->queues[WISP_OTLP_TRACES], wisp_buf_str(&item), 1);
 }

@@ -26,8 +26,9 @@ struct wisp_span_origin {
     struct wisp_str traceparent, tracestate;
 };
 
-/* Of an HTTP request that a component answers. */
-struct wisp_span *wisp_span_new_http(struct wisp_worker *worker, const char *component,
+/* Of an HTTP request that a component answers: SERVER here, CLIENT elsewhere, to where it is forwarded. The component's
+ * id outlives the span. */
+struct wisp_span *wisp_span_new_http(struct wisp_worker *worker, enum wisp_otlp_span_kind kind, const char *component,
                                      const struct wisp_http_exchange *exchange, const struct wisp_span_origin *origin);
 /* Of a call of a function: SERVER when it came over the bus, CLIENT when it goes there, INTERNAL within the worker.
  * Texts are copied, except the component's id. */

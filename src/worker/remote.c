@@ -320,6 +320,9 @@ void wisp_remote_unserve(struct wisp_edition *edition)
 struct forward {
     struct wisp_answerer answerer;
     struct wisp_wrpc_forward *forward;
+    struct wisp_worker *worker;
+    struct wisp_span *span; /* NULL: nothing is traced here */
+    char *component;        /* of the span */
 };
 
 static size_t add_header(struct wisp_bus_header *headers, size_t n, const struct wisp_http_exchange *exchange,
@@ -333,6 +336,22 @@ static size_t add_header(struct wisp_bus_header *headers, size_t n, const struct
     return n;
 }
 
+/* The trace goes on below a span of this worker, or as the client sent it. The number of headers, at most two. */
+static size_t trace(struct forward *forward, struct wisp_worker *worker, const struct wisp_route *route,
+                    const struct wisp_http_exchange *exchange, char text[WISP_TRACEPARENT_LEN + 1],
+                    struct wisp_bus_header *headers)
+{
+    size_t n_sent = add_header(headers, 0, exchange, "traceparent");
+    size_t n = add_header(headers, n_sent, exchange, "tracestate");
+    forward->worker = worker;
+    if (!worker->is_tracing) return n;
+    const struct wisp_span_origin origin = {.traceparent = n_sent ? headers[0].value : (struct wisp_str){0},
+                                            .tracestate = n > n_sent ? headers[n_sent].value : (struct wisp_str){0}};
+    forward->component = wisp_mem_dup(route->component);
+    forward->span = wisp_span_new_http(worker, WISP_OTLP_CLIENT, forward->component, exchange, &origin);
+    return wisp_span_headers(forward->span, text, headers);
+}
+
 void wisp_remote_forward(struct wisp_worker *worker, struct wisp_route *route, struct wisp_http_exchange *exchange)
 {
     if (!worker->remote || worker->is_hard) {
@@ -342,15 +361,15 @@ void wisp_remote_forward(struct wisp_worker *worker, struct wisp_route *route, s
     }
     struct wisp_bus_header headers[4] = {{WISP_STR("source-id"), wisp_str_from(worker->options->host->host_id)},
                                          {WISP_STR("target-id"), route->component}};
-    size_t n = add_header(headers, 2, exchange, "traceparent");
-    n = add_header(headers, n, exchange, "tracestate");
+    char traceparent[WISP_TRACEPARENT_LEN + 1];
+    struct forward *forward = wisp_mem_calloc(1, sizeof *forward);
+    size_t n = 2 + trace(forward, worker, route, exchange, traceparent, &headers[2]);
     const struct wisp_wrpc_forward_options options = {
         .target = route->component,
         .headers = headers,
         .n_headers = n,
         .timeout_ms = route->deadlines ? route->deadlines->timeout_ms : WISP_WORKER_TIMEOUT_MS,
     };
-    struct forward *forward = wisp_mem_calloc(1, sizeof *forward);
     forward->answerer.is_forward = true;
     exchange->user = &forward->answerer;
     if (wisp_route_has_headers(route)) wisp_route_decorate(route, exchange, &forward->answerer);
@@ -376,6 +395,11 @@ void wisp_remote_on_close(struct wisp_http_exchange *exchange)
 {
     struct forward *forward = forward_of(exchange);
     wisp_wrpc_forward_free(forward->forward);
+    if (forward->span) {
+        wisp_span_set_status(forward->span, exchange->status);
+        wisp_span_end(forward->worker, forward->span);
+    }
+    free(forward->component);
     wisp_route_leave(&forward->answerer);
     free(forward);
 }

@@ -29,6 +29,8 @@ enum {
     X(calls, "calls of the component that were valid: HTTP requests, wRPC, local calls")                               \
     X(answered, "calls that it answered to the end")                                                                   \
     X(errors, "calls that it did not answer to the end, for whatever reason")                                          \
+    X(http_calls, "calls that were HTTP requests")                                                                     \
+    X(http_errors, "HTTP requests that it did not answer to the end")                                                  \
     X(traps, "calls that ended in a trap")                                                                             \
     X(timeouts, "calls ended by the wall deadline")                                                                    \
     X(no_response, "HTTP calls that returned without setting a response, or before finishing it")                      \

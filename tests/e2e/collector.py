@@ -115,12 +115,12 @@ class Collector:
                 for point in getattr(metric, metric.WhichOneof("data")).data_points]
 
     def wait_for_span(self, **wanted):
-        """The first span with this name, or these attributes (dots as __)."""
+        """The first span with this name, this kind, or these attributes (dots as __)."""
         wanted = {name.replace("__", "."): value for name, value in wanted.items()}
 
         def find():
             for span in self.spans():
-                have = {"name": span.name, **attributes(span.attributes)}
+                have = {"name": span.name, "kind": span.kind, **attributes(span.attributes)}
                 if all(have.get(name) == value for name, value in wanted.items()):
                     return span
             return None

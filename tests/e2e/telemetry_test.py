@@ -13,6 +13,7 @@ import wisp
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 SERVER, CLIENT, INTERNAL, ERROR = 2, 3, 1, 2
+HTTP_OPERATION = "wrpc:http/incoming-handler@0.1.0/handle"
 
 
 class TelemetryTest(wisp.Case):
@@ -124,6 +125,7 @@ class TelemetryTest(wisp.Case):
                       and value("wasmcloud_host.component.invocation.errors").as_int >= 1, "the errors")
         calls = value("wasmcloud_host.component.invocations")
         have = collector.attributes(calls.attributes)
+        self.assertEqual(have["operation"], HTTP_OPERATION)
         self.assertEqual((have["lattice"], have["host"]), ("default", self.host.id))
         self.assertRegex(have["component.ref"], "front-rust.wasm$")
         self.assertGreaterEqual(calls.as_int, 2)
@@ -163,8 +165,16 @@ class TelemetryTest(wisp.Case):
         address = self.serve("front")
         self.wait_for_answer(address, "/config")
         self.assertEqual(self.traced(address, "/config").status, 200)
-        span = self.collector.wait_for_span(name="GET front")
-        self.assertEqual((span.trace_id.hex(), span.parent_span_id.hex(), span.trace_state), (TRACE, PARENT, "vendor=1"))
+        client = self.collector.wait_for_span(name="GET front", kind=CLIENT)
+        server = self.collector.wait_for_span(name="GET front", kind=SERVER)
+        self.assertEqual((client.trace_id.hex(), client.parent_span_id.hex(), client.trace_state),
+                         (TRACE, PARENT, "vendor=1"))
+        self.assertEqual((server.trace_id, server.parent_span_id, server.trace_state),
+                         (client.trace_id, client.span_id, "vendor=1"))
+        for span in (client, server):
+            self.assertEqual(collector.attributes(span.attributes),
+                             {"component.id": "front", "http.request.method": "GET", "url.path": "/config",
+                              "http.response.status_code": 200, "operation": HTTP_OPERATION})
         other.stop()
         self.host.stop()
 
