@@ -223,13 +223,11 @@ static int put_link(struct wisp_provider *provider, struct wisp_provider_link *l
     return wisp_rest_open(&azure->rest, r, link, err);
 }
 
-static const struct wisp_provider_interface *const exports[] = {&wisp_blobstore_interface};
-
 const struct wisp_provider_kind wisp_blobstore_azure = {
     .name = "blobstore-azure",
     .about = "Azure: containers of a storage account",
-    .exports = exports,
-    .n_exports = WISP_COUNT(exports),
+    .exports = wisp_blobstore_exports,
+    .n_exports = WISP_BLOBSTORE_EXPORT_COUNT,
     .put_link = put_link,
     .del_link = wisp_rest_del_link,
 };

@@ -27,14 +27,23 @@ _Static_assert(
         offsetof(struct wisp_blobstore_result, error) == offsetof(struct wisp_blobstore_write_result, error),
     "errors are at the same place");
 
-static enum wisp_blobstore_func func_of(const struct wisp_provider_call *call)
+/* Of version 0.1.0. */
+static bool is_old(const struct wisp_provider_call *call)
 {
-    return (enum wisp_blobstore_func)(call->func - wisp_blobstore_interface.funcs);
+    const struct wisp_provider_func *old = wisp_blobstore_interface_1.funcs;
+    return call->func >= old && call->func < old + WISP_BLOBSTORE_N_FUNCS;
+}
+
+enum wisp_blobstore_func wisp_blobstore_func_of(const struct wisp_provider_call *call)
+{
+    const struct wisp_provider_interface *interface =
+        is_old(call) ? &wisp_blobstore_interface_1 : &wisp_blobstore_interface;
+    return (enum wisp_blobstore_func)(call->func - interface->funcs);
 }
 
 static void answer(struct wisp_blobstore_op *op)
 {
-    switch (func_of(op->call)) {
+    switch (wisp_blobstore_func_of(op->call)) {
     case WISP_BLOBSTORE_CONTAINER_EXISTS:
     case WISP_BLOBSTORE_HAS_OBJECT:
         wisp_provider_return(op->call, &(struct wisp_blobstore_bool_result){.ok = op->exists});
@@ -77,13 +86,19 @@ static const struct wisp_type *ok_type(const struct wisp_blobstore_op *op)
 struct wisp_blobstore_download *wisp_blobstore_download_new(struct wisp_blobstore_op *op)
 {
     struct wisp_blobstore_download *download = wisp_mem_calloc(1, sizeof *download);
-    const struct wisp_type *pair = ok_type(op);
-    download->data = wisp_wrpc_writer_new(pair->fields[0].type);
-    download->status = wisp_wrpc_writer_new(pair->fields[1].type);
+    const struct wisp_type *ok = ok_type(op);
     wisp_ring_append(&op->store->downloads, &download->link);
-    struct wisp_blobstore_stream_result result = {.ok = {download->data, download->status}};
     op->call->on_cancel = NULL;
-    wisp_provider_return(op->call, &result);
+    if (is_old(op->call)) {
+        download->data = wisp_wrpc_writer_new(ok);
+        struct wisp_blobstore_stream_1_result result = {.data = download->data};
+        wisp_provider_return(op->call, &result);
+    } else {
+        download->data = wisp_wrpc_writer_new(ok->fields[0].type);
+        download->status = wisp_wrpc_writer_new(ok->fields[1].type);
+        struct wisp_blobstore_stream_result result = {.ok = {download->data, download->status}};
+        wisp_provider_return(op->call, &result);
+    }
     op_free(op);
     return download;
 }
@@ -128,7 +143,7 @@ void wisp_blobstore_download_end(struct wisp_blobstore_download *download, const
         wisp_wrpc_writer_abort(download->data);
     else
         wisp_wrpc_writer_end(download->data);
-    put_status(download->status, err);
+    if (download->status) put_status(download->status, err);
     free(download);
 }
 
@@ -157,12 +172,29 @@ static void on_ready(struct wisp_wrpc_reader *reader, void *env)
     upload->on_ready(upload);
 }
 
+/* Nobody waits for the answer any more: the upload breaks off. */
+static void on_upload_cancel(struct wisp_provider_call *call)
+{
+    struct wisp_blobstore_upload *upload = call->user;
+    struct wisp_err err = {0};
+    wisp_err_set(&err, WISP_ERR_CANCELLED, "the call was cancelled");
+    upload->on_abort(upload);
+    wisp_blobstore_upload_end(upload, &err);
+}
+
 struct wisp_blobstore_upload *wisp_blobstore_upload_new(struct wisp_blobstore_op *op)
 {
     struct wisp_blobstore_upload *upload = wisp_mem_calloc(1, sizeof *upload);
-    upload->status = wisp_wrpc_writer_new(ok_type(op));
     upload->data = WISP_TAKE(op->data);
     wisp_ring_append(&op->store->uploads, &upload->link);
+    if (is_old(op->call)) {
+        upload->call = op->call;
+        upload->call->user = upload;
+        upload->call->on_cancel = on_upload_cancel;
+        op_free(op);
+        return upload;
+    }
+    upload->status = wisp_wrpc_writer_new(ok_type(op));
     struct wisp_blobstore_write_result result = {.status = upload->status};
     op->call->on_cancel = NULL;
     wisp_provider_return(op->call, &result);
@@ -179,7 +211,14 @@ void wisp_blobstore_upload_end(struct wisp_blobstore_upload *upload, const struc
 {
     wisp_ring_remove(&upload->link);
     wisp_wrpc_reader_close(upload->data);
-    put_status(upload->status, err);
+    if (upload->status) {
+        put_status(upload->status, err);
+    } else {
+        struct wisp_blobstore_result result = {0};
+        if (err) result = (struct wisp_blobstore_result){1, wisp_str_from(err->text)};
+        upload->call->on_cancel = NULL;
+        wisp_provider_return(upload->call, &result);
+    }
     free(upload);
 }
 
@@ -233,7 +272,7 @@ static void start(struct wisp_blobstore_op *op)
     struct wisp_err err = {0};
     if (call->link) {
         op->store = call->link->state;
-        op->store->ops->run[func_of(call)](op);
+        op->store->ops->run[wisp_blobstore_func_of(call)](op);
         return;
     }
     wisp_err_set(&err, WISP_ERR_NOT_FOUND, "there is no link `%.*s` from `%.*s`", WISP_STR_ARG(call->link_name),
@@ -332,39 +371,46 @@ static void call_write(struct wisp_provider_call *call, const void *args)
 #define ID "(object-id) -> "
 #define SIZES(args, result) WISP_HOST_SIZES(struct wisp_blobstore_##args, struct wisp_blobstore_##result)
 
-static const struct wisp_provider_func funcs[] = {
-    [WISP_BLOBSTORE_CLEAR_CONTAINER] = {"clear-container", NAME "result<_, string>", call_name,
-                                        SIZES(name_args, result)},
-    [WISP_BLOBSTORE_CONTAINER_EXISTS] = {"container-exists", NAME "result<bool, string>", call_name,
-                                         SIZES(name_args, bool_result)},
-    [WISP_BLOBSTORE_CREATE_CONTAINER] = {"create-container", NAME "result<_, string>", call_name,
-                                         SIZES(name_args, result)},
-    [WISP_BLOBSTORE_DELETE_CONTAINER] = {"delete-container", NAME "result<_, string>", call_name,
-                                         SIZES(name_args, result)},
-    [WISP_BLOBSTORE_GET_CONTAINER_INFO] = {"get-container-info", NAME "result<container-metadata, string>", call_name,
-                                           SIZES(name_args, container_result)},
-    [WISP_BLOBSTORE_LIST_CONTAINER_OBJECTS] = {"list-container-objects",
-                                               "(string, option<u64>, option<u64>) -> "
-                                               "result<tuple<stream<string>, future<result<_, string>>>, string>",
-                                               call_list, SIZES(list_args, stream_result)},
-    [WISP_BLOBSTORE_COPY_OBJECT] = {"copy-object", "(object-id, object-id) -> result<_, string>", call_ids,
-                                    SIZES(ids_args, result)},
-    [WISP_BLOBSTORE_DELETE_OBJECT] = {"delete-object", ID "result<_, string>", call_id, SIZES(id_args, result)},
-    [WISP_BLOBSTORE_DELETE_OBJECTS] = {"delete-objects", "(string, list<string>) -> result<_, string>", call_objects,
-                                       SIZES(objects_args, result)},
-    [WISP_BLOBSTORE_GET_CONTAINER_DATA] = {"get-container-data",
-                                           "(object-id, u64, u64) -> "
-                                           "result<tuple<stream<u8>, future<result<_, string>>>, string>",
-                                           call_data, SIZES(data_args, stream_result)},
-    [WISP_BLOBSTORE_GET_OBJECT_INFO] = {"get-object-info", ID "result<object-metadata, string>", call_id,
-                                        SIZES(id_args, object_result)},
-    [WISP_BLOBSTORE_HAS_OBJECT] = {"has-object", ID "result<bool, string>", call_id, SIZES(id_args, bool_result)},
-    [WISP_BLOBSTORE_MOVE_OBJECT] = {"move-object", "(object-id, object-id) -> result<_, string>", call_ids,
-                                    SIZES(ids_args, result)},
-    [WISP_BLOBSTORE_WRITE_CONTAINER_DATA] = {"write-container-data",
-                                             "(object-id, stream<u8>) -> result<future<result<_, string>>, string>",
-                                             call_write, SIZES(write_args, write_result)},
-};
+/* All of them but the three with streams are the same in both versions. */
+#define FUNCS(list_type, list_size, data_type, data_size, write_type, write_size)                                      \
+    {                                                                                                                  \
+        [WISP_BLOBSTORE_CLEAR_CONTAINER] = {"clear-container", NAME "result<_, string>", call_name,                    \
+                                            SIZES(name_args, result)},                                                 \
+        [WISP_BLOBSTORE_CONTAINER_EXISTS] = {"container-exists", NAME "result<bool, string>", call_name,               \
+                                             SIZES(name_args, bool_result)},                                           \
+        [WISP_BLOBSTORE_CREATE_CONTAINER] = {"create-container", NAME "result<_, string>", call_name,                  \
+                                             SIZES(name_args, result)},                                                \
+        [WISP_BLOBSTORE_DELETE_CONTAINER] = {"delete-container", NAME "result<_, string>", call_name,                  \
+                                             SIZES(name_args, result)},                                                \
+        [WISP_BLOBSTORE_GET_CONTAINER_INFO] = {"get-container-info", NAME "result<container-metadata, string>",        \
+                                               call_name, SIZES(name_args, container_result)},                         \
+        [WISP_BLOBSTORE_LIST_CONTAINER_OBJECTS] = {"list-container-objects",                                           \
+                                                   "(string, option<u64>, option<u64>) -> result<" list_type           \
+                                                   ", string>",                                                        \
+                                                   call_list, SIZES(list_args, list_size)},                            \
+        [WISP_BLOBSTORE_COPY_OBJECT] = {"copy-object", "(object-id, object-id) -> result<_, string>", call_ids,        \
+                                        SIZES(ids_args, result)},                                                      \
+        [WISP_BLOBSTORE_DELETE_OBJECT] = {"delete-object", ID "result<_, string>", call_id, SIZES(id_args, result)},   \
+        [WISP_BLOBSTORE_DELETE_OBJECTS] = {"delete-objects", "(string, list<string>) -> result<_, string>",            \
+                                           call_objects, SIZES(objects_args, result)},                                 \
+        [WISP_BLOBSTORE_GET_CONTAINER_DATA] = {"get-container-data",                                                   \
+                                               "(object-id, u64, u64) -> result<" data_type ", string>", call_data,    \
+                                               SIZES(data_args, data_size)},                                           \
+        [WISP_BLOBSTORE_GET_OBJECT_INFO] = {"get-object-info", ID "result<object-metadata, string>", call_id,          \
+                                            SIZES(id_args, object_result)},                                            \
+        [WISP_BLOBSTORE_HAS_OBJECT] = {"has-object", ID "result<bool, string>", call_id, SIZES(id_args, bool_result)}, \
+        [WISP_BLOBSTORE_MOVE_OBJECT] = {"move-object", "(object-id, object-id) -> result<_, string>", call_ids,        \
+                                        SIZES(ids_args, result)},                                                      \
+        [WISP_BLOBSTORE_WRITE_CONTAINER_DATA] = {"write-container-data",                                               \
+                                                 "(object-id, stream<u8>) -> result<" write_type ", string>",          \
+                                                 call_write, SIZES(write_args, write_size)},                           \
+    }
+
+static const struct wisp_provider_func funcs[] =
+    FUNCS("tuple<stream<string>, future<result<_, string>>>", stream_result,
+          "tuple<stream<u8>, future<result<_, string>>>", stream_result, "future<result<_, string>>", write_result);
+static const struct wisp_provider_func funcs_1[] =
+    FUNCS("stream<string>", stream_1_result, "stream<u8>", stream_1_result, "_", result);
 
 static const char *const types[] = {
     "object-id = record{string, string}",
@@ -380,3 +426,15 @@ const struct wisp_provider_interface wisp_blobstore_interface = {
     .n_funcs = WISP_COUNT(funcs),
     .types = types,
 };
+
+const struct wisp_provider_interface wisp_blobstore_interface_1 = {
+    .name = "wrpc:blobstore/blobstore@0.1.0",
+    .link_interface = "wasi:blobstore/blobstore",
+    .funcs = funcs_1,
+    .n_funcs = WISP_COUNT(funcs_1),
+    .types = types,
+};
+
+const struct wisp_provider_interface *const wisp_blobstore_exports[] = {&wisp_blobstore_interface,
+                                                                        &wisp_blobstore_interface_1};
+_Static_assert(WISP_COUNT(wisp_blobstore_exports) == WISP_BLOBSTORE_EXPORT_COUNT, "all of them");

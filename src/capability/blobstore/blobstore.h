@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `wrpc:blobstore/blobstore@0.2.0`: containers with objects, as it is on the wire; for those who serve it (store.h) and
- * for guests' calls of it (guest.c). All errors are texts. */
+ * for guests' calls of it (guest.c). All errors are texts. Version 0.1.0, which older hosts call, has no statuses: what
+ * breaks off a stream of it just ends it, and writing is answered when the object is there. */
 #pragma once
 
 #include "provider/provider.h"
@@ -24,8 +25,10 @@ enum wisp_blobstore_func {
     WISP_BLOBSTORE_N_FUNCS
 };
 
-/* Its functions are those of any store: link->state is a struct wisp_blobstore_store. */
-extern const struct wisp_provider_interface wisp_blobstore_interface;
+/* Their functions are those of any store: link->state is a struct wisp_blobstore_store. */
+extern const struct wisp_provider_interface wisp_blobstore_interface, wisp_blobstore_interface_1;
+extern const struct wisp_provider_interface *const wisp_blobstore_exports[];
+enum { WISP_BLOBSTORE_EXPORT_COUNT = 2 };
 
 /* --- parameters --- */
 
@@ -101,6 +104,13 @@ struct wisp_blobstore_stream_result { /* of bytes or names; the status says whet
         struct {
             void *data, *status;
         } ok;
+        struct wisp_str error;
+    };
+};
+struct wisp_blobstore_stream_1_result { /* of 0.1.0 */
+    uint32_t is_err;
+    union {
+        void *data;
         struct wisp_str error;
     };
 };

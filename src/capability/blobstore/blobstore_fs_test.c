@@ -219,3 +219,104 @@ TEST(settings_that_can_not_be)
     CHECK_HAS(rig.err.text, "/dev/null/x");
     rig_close(&rig);
 }
+
+/* --- as older hosts call it: 0.1.0, without statuses --- */
+
+static void start_old(struct rig *rig, struct rig_call *call, enum wisp_blobstore_func func, void *args,
+                      struct wisp_provider_call **ret_call)
+{
+    struct wisp_provider_caller caller = {WISP_STR("app"), WISP_STR("default"), WISP_STR("")};
+    *call = (struct rig_call){.rig = rig};
+    call->export_ = wisp_provider_find(rig->provider, WISP_STR("wrpc:blobstore/blobstore@0.1.0"),
+                                       wisp_str_from(wisp_blobstore_interface.funcs[func].name));
+    CHECK(call->export_);
+    *ret_call = wisp_provider_call_start(rig->provider, call->export_, &caller, args, rig_on_return, call);
+}
+
+static const char *old_call(struct rig *rig, enum wisp_blobstore_func func, void *args, union rig_result *ret_result)
+{
+    static struct rig_call call;
+    struct wisp_provider_call *started;
+    start_old(rig, &call, func, args, &started);
+    while (!call.is_done) uv_run(&rig->loop, UV_RUN_ONCE);
+    *ret_result = call.result;
+    return call.error;
+}
+
+static const char *read_old(struct rig *rig, struct wisp_wrpc_reader *data)
+{
+    static struct wisp_buf buf;
+    struct wisp_str bytes;
+    enum wisp_wrpc_reading reading;
+    buf.len = 0;
+    while ((reading = wisp_wrpc_reader_peek(data, &bytes, &rig->err)) <= WISP_WRPC_READING_ITEM) {
+        if (reading == WISP_WRPC_READING_WAIT) {
+            uv_run(&rig->loop, UV_RUN_ONCE);
+            continue;
+        }
+        wisp_buf_append_str(&buf, bytes);
+        wisp_wrpc_reader_consume(data, bytes.len);
+    }
+    wisp_wrpc_reader_close(data);
+    wisp_buf_append_char(&buf, '\0');
+    return reading == WISP_WRPC_READING_END ? buf.data : "broken off";
+}
+
+TEST(version_0_1_0)
+{
+    struct tree tree;
+    union rig_result result;
+    struct rig_call call;
+    struct wisp_provider_call *started;
+    tree_open(&tree);
+    struct rig *rig = &tree.rig;
+    struct wisp_blobstore_name_args name = {WISP_STR("c")};
+    CHECK_TEXT(old_call(rig, WISP_BLOBSTORE_CREATE_CONTAINER, &name, &result), "");
+    CHECK_TEXT(old_call(rig, WISP_BLOBSTORE_CONTAINER_EXISTS, &name, &result), "");
+    CHECK(result.boolean.ok);
+    /* Writing is answered when the object is there. */
+    struct wisp_wrpc_writer *writer = wisp_wrpc_writer_new(data_type(rig));
+    struct wisp_blobstore_write_args write = {id_of("c", "b"), writer};
+    start_old(rig, &call, WISP_BLOBSTORE_WRITE_CONTAINER_DATA, &write, &started);
+    CHECK(write_some(rig, writer, 0, 300 * 1024));
+    CHECK(!call.is_done);
+    wisp_wrpc_writer_end(writer);
+    while (!call.is_done) uv_run(&rig->loop, UV_RUN_ONCE);
+    CHECK_TEXT(call.error, "");
+    CHECK_INT(get_sized(rig, "c", "b", ""), 300 * 1024);
+    CHECK_TEXT(write_text(rig, "c", "b", "text"), "");
+    struct wisp_blobstore_data_args get = {id_of("c", "b"), 1, 3};
+    CHECK_TEXT(old_call(rig, WISP_BLOBSTORE_GET_CONTAINER_DATA, &get, &result), "");
+    CHECK_TEXT(read_old(rig, result.write.status), "ex");
+    struct wisp_blobstore_id_args id = {id_of("c", "b")};
+    CHECK_TEXT(old_call(rig, WISP_BLOBSTORE_GET_OBJECT_INFO, &id, &result), "");
+    CHECK_INT(result.object.ok.size, 4);
+    struct wisp_blobstore_list_args list_args = {WISP_STR("c"), {0}, {0}};
+    WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
+    struct wisp_str first;
+    enum wisp_wrpc_reading reading;
+    CHECK_TEXT(old_call(rig, WISP_BLOBSTORE_LIST_CONTAINER_OBJECTS, &list_args, &result), "");
+    while ((reading = wisp_wrpc_reader_next(result.write.status, &arena, &first, &rig->err)) == WISP_WRPC_READING_WAIT)
+        uv_run(&rig->loop, UV_RUN_ONCE);
+    CHECK_INT(reading, WISP_WRPC_READING_ITEM);
+    CHECK_STR(first, "b");
+    wisp_wrpc_reader_close(result.write.status);
+    /* What is broken off, by its writer or since nobody waits, leaves what was there. */
+    write.data = writer = wisp_wrpc_writer_new(data_type(rig));
+    start_old(rig, &call, WISP_BLOBSTORE_WRITE_CONTAINER_DATA, &write, &started);
+    CHECK(write_some(rig, writer, 0, 300 * 1024));
+    wisp_wrpc_writer_abort(writer);
+    while (!call.is_done) uv_run(&rig->loop, UV_RUN_ONCE);
+    CHECK(*call.error);
+    write.data = writer = wisp_wrpc_writer_new(data_type(rig));
+    start_old(rig, &call, WISP_BLOBSTORE_WRITE_CONTAINER_DATA, &write, &started);
+    CHECK(write_some(rig, writer, 0, 300 * 1024));
+    wisp_provider_call_cancel(started);
+    while (write_some(rig, writer, 0, 300 * 1024)) {
+    }
+    wisp_wrpc_writer_abort(writer);
+    CHECK_TEXT(get_text(rig, "c", "b"), "text");
+    struct wisp_blobstore_id_args none = {id_of("c", "none")};
+    CHECK_HAS(old_call(rig, WISP_BLOBSTORE_GET_OBJECT_INFO, &none, &result), "does not exist");
+    tree_close(&tree);
+}

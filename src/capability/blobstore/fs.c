@@ -194,13 +194,11 @@ static void del_link(struct wisp_provider *provider, struct wisp_provider_link *
     wisp_blobstore_fs_unref(fs);
 }
 
-static const struct wisp_provider_interface *const exports[] = {&wisp_blobstore_interface};
-
 const struct wisp_provider_kind wisp_blobstore_fs = {
     .name = "blobstore-fs",
     .about = "files: containers are directories below `root`, objects are files in them",
-    .exports = exports,
-    .n_exports = WISP_COUNT(exports),
+    .exports = wisp_blobstore_exports,
+    .n_exports = WISP_BLOBSTORE_EXPORT_COUNT,
     .put_link = put_link,
     .del_link = del_link,
 };

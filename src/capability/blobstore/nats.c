@@ -263,13 +263,11 @@ static void del_link(struct wisp_provider *provider, struct wisp_provider_link *
     free_objects(objects);
 }
 
-static const struct wisp_provider_interface *const exports[] = {&wisp_blobstore_interface};
-
 const struct wisp_provider_kind wisp_blobstore_nats = {
     .name = "blobstore-nats",
     .about = "NATS object stores: containers are buckets of JetStream",
-    .exports = exports,
-    .n_exports = WISP_COUNT(exports),
+    .exports = wisp_blobstore_exports,
+    .n_exports = WISP_BLOBSTORE_EXPORT_COUNT,
     .put_link = put_link,
     .del_link = del_link,
 };

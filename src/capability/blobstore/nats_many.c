@@ -18,7 +18,7 @@ static void info_on_info(struct wisp_objects_info *info, const struct wisp_err *
 {
     struct wisp_blobstore_op *op = env;
     struct wisp_err err = {0};
-    bool is_has = op->call->func == &wisp_blobstore_interface.funcs[WISP_BLOBSTORE_HAS_OBJECT];
+    bool is_has = wisp_blobstore_func_of(op->call) == WISP_BLOBSTORE_HAS_OBJECT;
     if (failure) {
         wisp_blobstore_done(op, failure);
         return;

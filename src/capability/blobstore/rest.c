@@ -141,7 +141,7 @@ struct wisp_rest_call *wisp_rest_op_call(struct wisp_blobstore_op *op, const cha
 {
     struct wisp_err err = {0};
     struct wisp_rest_call *call = NULL;
-    enum wisp_blobstore_func func = (enum wisp_blobstore_func)(op->call->func - wisp_blobstore_interface.funcs);
+    enum wisp_blobstore_func func = wisp_blobstore_func_of(op->call);
     if (needs_object(func) && (id.object.len == 0 || op->id.object.len == 0))
         wisp_err_set(&err, WISP_ERR_INVALID, "an object needs a name");
     else

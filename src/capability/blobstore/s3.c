@@ -119,13 +119,11 @@ static int put_link(struct wisp_provider *provider, struct wisp_provider_link *l
     return wisp_rest_open(&s3->rest, r, link, err);
 }
 
-static const struct wisp_provider_interface *const exports[] = {&wisp_blobstore_interface};
-
 const struct wisp_provider_kind wisp_blobstore_s3 = {
     .name = "blobstore-s3",
     .about = "S3: containers are buckets of AWS or of another server that speaks its protocol",
-    .exports = exports,
-    .n_exports = WISP_COUNT(exports),
+    .exports = wisp_blobstore_exports,
+    .n_exports = WISP_BLOBSTORE_EXPORT_COUNT,
     .put_link = put_link,
     .del_link = wisp_rest_del_link,
 };

@@ -39,6 +39,7 @@ struct wisp_blobstore_op {
     void (*on_cancel)(struct wisp_blobstore_op *op); /* nobody waits any more; it must still end. NULL: it will */
     void *user;                                      /* the kind's */
 };
+enum wisp_blobstore_func wisp_blobstore_func_of(const struct wisp_provider_call *call);
 /* The op is gone. `err` NULL: it was done. */
 void wisp_blobstore_done(struct wisp_blobstore_op *op, const struct wisp_err *err);
 
@@ -47,7 +48,7 @@ void wisp_blobstore_done(struct wisp_blobstore_op *op, const struct wisp_err *er
 /* From the store: bytes, or names. */
 struct wisp_blobstore_download {
     struct wisp_link link;
-    struct wisp_wrpc_writer *data, *status;
+    struct wisp_wrpc_writer *data, *status;                     /* status NULL: of 0.1.0 */
     void (*on_room)(struct wisp_blobstore_download *download);  /* there is room again, or nobody wants it any more */
     void (*on_abort)(struct wisp_blobstore_download *download); /* it is gone after this */
     void *user;
@@ -69,12 +70,13 @@ void wisp_blobstore_download_end(struct wisp_blobstore_download *download, const
 struct wisp_blobstore_upload {
     struct wisp_link link;
     struct wisp_wrpc_reader *data;
-    struct wisp_wrpc_writer *status;
+    struct wisp_wrpc_writer *status; /* NULL: of 0.1.0, and the call is not answered yet */
+    struct wisp_provider_call *call; /* then */
     void (*on_ready)(struct wisp_blobstore_upload *upload);
     void (*on_abort)(struct wisp_blobstore_upload *upload);
     void *user;
 };
-/* Answers the call with the status to come; the op is gone. */
+/* Answers the call with the status to come, if its version has one; the op is gone. */
 struct wisp_blobstore_upload *wisp_blobstore_upload_new(struct wisp_blobstore_op *op);
 void wisp_blobstore_upload_start(struct wisp_blobstore_upload *upload); /* on_ready may come, as that of a reader */
 void wisp_blobstore_upload_end(struct wisp_blobstore_upload *upload, const struct wisp_err *err);
