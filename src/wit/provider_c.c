@@ -119,10 +119,13 @@ static bool has_twin(struct writer *w, struct wisp_str id, enum prefix how)
     return false;
 }
 
+/* The SDK's names begin with this. */
+static bool is_ours(const char *prefix) { return strcmp(prefix, "wisp") == 0 || strncmp(prefix, "wisp_", 5) == 0; }
+
 static char *prefix_of(struct writer *w, struct wisp_str id)
 {
     enum prefix how = INTERFACE;
-    while (how < WITH_ALL && has_twin(w, id, how)) how++;
+    while (how < WITH_ALL && (has_twin(w, id, how) || is_ours(prefix_at(w, id, how)))) how++;
     return prefix_at(w, id, how);
 }
 

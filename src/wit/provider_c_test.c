@@ -76,6 +76,23 @@ TEST(names_of_c_that_others_have_already)
     CHECK_HAS(source.data, "\"(list<u64>, list-id, f) -> list<u64>\"");
 }
 
+TEST(names_of_the_sdk_are_left_alone)
+{
+    WISP_CLEANUP_BUF struct wisp_buf header = {0}, source = {0};
+    struct wisp_err err = {0};
+    CHECK_OK(make("package acme:tools;\n"
+                  "interface wisp { record str { a: u8 } provider: func(x: str) -> u8; }\n"
+                  "interface wisp-bytes { len: func(); }\n"
+                  "interface wispy { len: func(); }\n"
+                  "world w { export wisp; export wisp-bytes; export wispy; }\n",
+                  &header, &source, &err),
+             &err);
+    CHECK_HAS(header.data, "struct tools_wisp_str {");
+    CHECK_HAS(header.data, "void tools_wisp_provider_return(struct wisp_provider_call *call");
+    CHECK_HAS(header.data, "void tools_wisp_bytes_len(struct wisp_provider_call *call);");
+    CHECK_HAS(header.data, "void wispy_len(struct wisp_provider_call *call);");
+}
+
 TEST(what_c_has_no_words_for_is_refused)
 {
     static const char *const bad[][2] = {
