@@ -71,11 +71,11 @@ static const struct wisp_app_version *latest(const struct wisp_app_record *recor
 
 static json_t *optional(struct wisp_str text) { return text.len ? wisp_json_text(text) : json_null(); }
 
-static json_t *summary(struct wisp_app *app, const struct wisp_app_record *record, bool with_scalers)
+static json_t *summary(const struct wisp_app_record *record, bool with_scalers)
 {
     const struct wisp_app_version *newest = latest(record);
     const struct wisp_str none = {0};
-    json_t *status = wisp_app_status_json(app, record, &app->plan);
+    json_t *status = wisp_app_status_json(record);
     json_t *state = json_object_get(status, "status");
     if (!with_scalers) json_object_del(status, "scalers");
     return json_pack("{s:s, s:o, s:o, s:o, s:O, s:o, s:O}", "name", record->name, "version",
@@ -92,7 +92,7 @@ static json_t *summaries(struct wisp_app *app, bool with_scalers)
     json_t *list = json_array();
     WISP_CLEANUP_FREE const char **names = wisp_app_store_names(app, &n);
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, summary(app, wisp_app_record_find(app, wisp_str_from(names[i])), with_scalers));
+        json_array_append_new(list, summary(wisp_app_record_find(app, wisp_str_from(names[i])), with_scalers));
     return list;
 }
 
@@ -157,7 +157,7 @@ static void status(struct wisp_app *app, const struct wisp_app_asked *asked)
 {
     wisp_app_answer(app, asked->reply,
                     json_pack("{s:s, s:s, s:o}", "result", "ok", "message", "", "status",
-                              wisp_app_status_json(app, wisp_app_record_find(app, asked->name), &app->plan)));
+                              wisp_app_status_json(wisp_app_record_find(app, asked->name))));
 }
 
 /* --- plan --- */
@@ -184,8 +184,8 @@ static json_t *command_json(const struct wisp_app *app, const struct wisp_app_co
     if (command->kind == WISP_APP_SCALE) {
         const struct wisp_app_known_host *host = wisp_app_host_find(app, command->host);
         struct wisp_str id = wisp_json_str(command->payload, "component_id");
-        const json_t *unit = host ? json_object_getn(host->components, id.ptr, id.len) : NULL;
-        json_object_set_new(json, "found", json_integer((json_int_t)wisp_json_u64(unit, "count", 0)));
+        const struct wisp_app_unit *unit = host ? wisp_app_unit_find(host, false, id) : NULL;
+        json_object_set_new(json, "found", json_integer(unit ? unit->instance.count : 0));
     }
     return json;
 }
@@ -205,17 +205,14 @@ static void answer_plan(struct wisp_app *app, const struct wisp_app_asked *asked
     struct wisp_app_desired desired = wisp_app_desire(&arena, &shown);
     struct wisp_app_plan plan;
     struct wisp_err err = {0};
-    wisp_app_make_plan(app, &desired, &plan);
-    json_t *commands = json_array(), *state = wisp_app_status_json(app, &shown, &plan);
-    for (size_t i = 0; i < plan.n_commands; i++)
-        if (wisp_str_equal(plan.commands[i].app, manifest->name))
-            json_array_append_new(commands, command_json(app, &plan.commands[i]));
+    wisp_app_make_plan(app, &manifest->name, 1, &desired, &plan);
+    json_t *commands = json_array();
+    for (size_t i = 0; i < plan.n_commands; i++) json_array_append_new(commands, command_json(app, &plan.commands[i]));
     bool is_refused = wisp_app_check_deployable(app, manifest, &err) < 0;
     wisp_app_answer(app, asked->reply,
-                    json_pack("{s:s, s:o, s:o, s:O}", "result", is_refused ? "error" : "success", "message",
+                    json_pack("{s:s, s:o, s:o, s:o}", "result", is_refused ? "error" : "success", "message",
                               wisp_json_text(wisp_str_from(err.text)), "commands", commands, "scalers",
-                              json_object_get(state, "scalers")));
-    json_decref(state);
+                              wisp_app_scalers_json(&plan.apps[0], NULL, NULL)));
     wisp_app_plan_deinit(&plan);
 }
 

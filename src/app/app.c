@@ -27,7 +27,8 @@ int wisp_app_new(struct wisp_app **ret_app, const struct wisp_app_options *optio
     app->is_passive = options->is_passive;
     app->random = options->seed * 2 + 1;
     app->now = now;
-    app->preparing = json_object();
+    wisp_ring_init(&app->touched_first);
+    wisp_ring_init(&app->touched_then);
     *ret_app = app;
     return 0;
 }
@@ -35,6 +36,7 @@ int wisp_app_new(struct wisp_app **ret_app, const struct wisp_app_options *optio
 void wisp_app_free(struct wisp_app *app)
 {
     if (!app) return;
+    app->lease.is_held = false; /* so that nothing is touched or asked any more */
     wisp_app_api_deinit(app);
     wisp_app_run_deinit(app);
     wisp_app_store_deinit(app);

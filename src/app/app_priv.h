@@ -43,18 +43,29 @@ void wisp_app_log(struct wisp_app *app, int level, const char *format, ...) __at
 void wisp_app_calls_done(struct wisp_app *app, uint64_t id, const struct wisp_app_done *done);
 void wisp_app_output_deinit(struct wisp_app *app);
 
-/* --- what is known of the lattice (hosts.c, events.c, view.c) --- */
+/* --- what is known of the lattice (hosts.c, running.c, events.c, view.c) --- */
+
+/* What runs on a host. */
+struct wisp_app_unit {
+    struct wisp_app_instance instance;
+    char *id, *reference, *trouble; /* that its texts are */
+    uint32_t inventory;             /* number of the last one of its host that had it */
+    struct wisp_link of_host;
+};
 
 struct wisp_app_known_host {
-    struct wisp_str id;
-    char *id_text;
-    json_t *labels, *components, *providers; /* by id: {reference, annotations, count | health, trouble} */
-    char *friendly_name;
+    struct wisp_app_host host; /* as the planner sees it */
+    char *id, *friendly_name;
+    json_t *labels;
+    struct wisp_map units[2]; /* [is_provider]: id to struct wisp_app_unit */
+    struct wisp_link all_units;
     uint64_t heard_ms, beat_ms; /* beat: of a manager like this one; 0: none yet */
     uint64_t ask_ms;            /* when to ask for its inventory again, while there is none */
-    bool has_inventory, is_unknown, is_draining;
+    bool has_inventory;
     bool is_passive;            /* its manager never leads */
     bool is_asking, asks_again; /* its inventory; and again after that */
+    uint32_t inventory;         /* number of the last one */
+    uint64_t digest;            /* of the heartbeat that says all that is known; 0: none */
     struct wisp_app_known_host *next;
 };
 
@@ -63,6 +74,7 @@ struct wisp_app_known_host *wisp_app_host_find(const struct wisp_app *app, struc
 struct wisp_app_known_host *wisp_app_host_need(struct wisp_app *app, struct wisp_str id);
 /* It is there. */
 void wisp_app_host_heard(struct wisp_app *app, struct wisp_app_known_host *host);
+void wisp_app_host_set_draining(struct wisp_app *app, struct wisp_app_known_host *host, bool is_draining);
 void wisp_app_host_forget(struct wisp_app *app, struct wisp_app_known_host *host);
 /* Asks it what it runs. */
 void wisp_app_host_ask(struct wisp_app *app, struct wisp_app_known_host *host);
@@ -72,17 +84,32 @@ void wisp_app_host_take(struct wisp_app *app, struct wisp_app_known_host *host, 
 void wisp_app_hosts_on_beat(struct wisp_app *app, const struct wisp_bus_message *message);
 /* An answer to a ping of all hosts. */
 void wisp_app_hosts_on_pong(struct wisp_app *app, const struct wisp_bus_message *message);
-/* The bus is back: everybody's silence begins now, and all are asked who they are and what they run. */
+/* The bus is back: everybody's silence begins now, and all are asked who they are. */
 void wisp_app_hosts_begin(struct wisp_app *app);
 /* Hears what happens on hosts, or forgets them: whoever leads, or may have to at once, needs to know. */
 void wisp_app_hosts_follow(struct wisp_app *app, bool follows);
 /* May take over from this one. */
 bool wisp_app_host_can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host);
+/* This manager leads from now on, so it is the one that asks. */
+void wisp_app_hosts_ask_all(struct wisp_app *app);
+/* Of all that are not silent it is known what they run. */
+bool wisp_app_hosts_are_known(const struct wisp_app *app);
+/* Those of which it is known what they run, by id, ascending. Valid until the next call on the manager. */
+const struct wisp_app_host *const *wisp_app_hosts_list(struct wisp_app *app, size_t *ret_n);
 /* Those that were silent for too long are unknown, then gone. When to look again. */
 uint64_t wisp_app_hosts_tick(struct wisp_app *app);
 void wisp_app_hosts_say_draining(struct wisp_app *app);
 void wisp_app_hosts_deinit(struct wisp_app *app);
-json_t *wisp_app_unit_json(struct wisp_str reference, const json_t *annotations, uint64_t count);
+
+struct wisp_app_unit *wisp_app_unit_find(const struct wisp_app_known_host *host, bool is_provider, struct wisp_str id);
+/* It runs so: `id`, `reference`, `count`, `annotations` and `is_provider` of what is given. NULL: there are too many.
+ */
+struct wisp_app_unit *wisp_app_unit_put(struct wisp_app *app, struct wisp_app_known_host *host,
+                                        const struct wisp_app_instance *now);
+void wisp_app_unit_set_health(struct wisp_app *app, struct wisp_app_known_host *host, struct wisp_app_unit *unit,
+                              int health, struct wisp_str trouble);
+void wisp_app_unit_remove(struct wisp_app *app, struct wisp_app_known_host *host, struct wisp_app_unit *unit);
+void wisp_app_units_clear(struct wisp_app *app, struct wisp_app_known_host *host);
 
 void wisp_app_on_event(struct wisp_app *app, const struct wisp_bus_message *message);
 
@@ -106,13 +133,19 @@ struct wisp_app_record {
     struct wisp_app_version *removed;  /* what they made is still to be cleared away */
     struct wisp_app_version *deployed; /* one of `versions`; NULL: none */
     struct wisp_app_version *last_deployed;
-    char *trouble;     /* why the deployed version can't be understood */
-    bool is_ours;      /* not of another lattice whose name begins as ours does */
-    bool is_missing;   /* it is not in the state any more, perhaps because that was lost */
-    bool is_lost;      /* because it was, and it is to be put back */
-    bool is_unplanned; /* changed after the plan at hand was made */
-    uint64_t told;     /* hash of the status that was published last; 0: none was */
-    json_t *since;     /* id of a scaler to [state, text of the time] */
+    struct wisp_app_desired desired; /* among the wants while it can be understood */
+    struct wisp_arena arena;         /* of `desired` */
+    char *trouble;                   /* why the deployed version can't be understood */
+    bool is_ours;                    /* not of another lattice whose name begins as ours does */
+    bool is_missing;                 /* it is not in the state any more, perhaps because that was lost */
+    bool is_lost;                    /* because it was, and it is to be put back */
+    bool is_unplanned;               /* changed after it was planned last */
+    bool is_unsettled;               /* something needs to be done, by the last plan */
+    bool was_complete;               /* what was known of the lattice then */
+    enum wisp_app_state state;       /* by the last plan */
+    char *message;                   /* what is wrong; NULL: nothing */
+    json_t *scalers;                 /* as a status lists them; NULL: none yet */
+    json_t *told;                    /* the status that was published last */
     struct wisp_app_record *next;
 };
 
@@ -127,10 +160,10 @@ void wisp_app_store_adopt(struct wisp_app *app, struct wisp_str name, const json
 /* Puts back what was lost; a leader also puts the index right. When to try again. */
 uint64_t wisp_app_store_tick(struct wisp_app *app);
 struct wisp_str wisp_app_store_key(struct wisp_app *app, struct wisp_str name, struct wisp_buf *out);
+/* What a record wants. */
+struct wisp_app_desired wisp_app_desire(struct wisp_arena *arena, const struct wisp_app_record *record);
 /* Names of all that are not deleted, ascending; a new array of borrowed texts. */
 const char **wisp_app_store_names(const struct wisp_app *app, size_t *ret_n);
-/* Frees what only the plan at hand still pointed to. */
-void wisp_app_store_collect(struct wisp_app *app);
 void wisp_app_store_deinit(struct wisp_app *app);
 
 /* --- the lease (lease.c) --- */
@@ -174,6 +207,8 @@ struct wisp_app_item {
     json_t *payload;  /* of the command */
     uint64_t serial;  /* a new one each time that it is sent */
     uint32_t plan;    /* number of the last plan that wanted it */
+    struct wisp_link of_app;
+    struct wisp_app_instance coming; /* what it brings to its host, while it is under way */
     uint32_t tries;
     uint64_t due_ms; /* SENT, ACCEPTED: an outcome must be there by then; HELD, DONE: may be sent again */
     bool was_due;    /* HELD, DONE: and that was looked at */
@@ -198,33 +233,53 @@ bool wisp_app_item_outcome(struct wisp_app *app, enum wisp_app_command_kind kind
                            const struct wisp_app_outcome *outcome);
 /* When nothing that was sent to the state for this application can come into effect unseen any more; 0: now. */
 uint64_t wisp_app_items_sure_ms(const struct wisp_app *app, const char *name);
-/* Accepted ones that the last plan does not want any more have had their effect. */
-void wisp_app_items_settle(struct wisp_app *app);
+/* Those of an application: `of_app` of struct wisp_app_item. To be read only. */
+struct wisp_link *wisp_app_items_of(const struct wisp_app *app, struct wisp_str name);
+/* Accepted ones that the last plan of their application does not want any more have had their effect. */
+void wisp_app_items_settle(struct wisp_app *app, struct wisp_str name);
 /* Of this host, which has begun anew or is gone; NULL: all. */
 void wisp_app_items_forget(struct wisp_app *app, const char *host);
 /* When the next one is due. */
 uint64_t wisp_app_items_tick(struct wisp_app *app);
 void wisp_app_items_deinit(struct wisp_app *app);
 
-/* A plan for what is stored, with `changed` in the place of its application (NULL: as it is stored). To be deinited. */
-void wisp_app_make_plan(struct wisp_app *app, const struct wisp_app_desired *changed, struct wisp_app_plan *ret_plan);
-struct wisp_app_desired wisp_app_desire(struct wisp_arena *arena, const struct wisp_app_record *record);
+/* What is known of the lattice is enough to remove something. */
+bool wisp_app_is_complete(const struct wisp_app *app);
+/* A plan of these, with `changed` in the place of its application (NULL: as it is stored). To be deinited. */
+void wisp_app_make_plan(struct wisp_app *app, const struct wisp_str *names, size_t n_names,
+                        const struct wisp_app_desired *changed, struct wisp_app_plan *ret_plan);
 
-/* Something is different: plan soon. */
-void wisp_app_touch(struct wisp_app *app);
-/* There may be room for more commands of the plan at hand. */
-void wisp_app_send_more(struct wisp_app *app);
+/* This manager leads from now on. */
+void wisp_app_run_begin(struct wisp_app *app);
 /* When there is something to do next. */
 uint64_t wisp_app_run_tick(struct wisp_app *app);
 void wisp_app_run_deinit(struct wisp_app *app);
 
+/* --- what is to be planned again (touch.c); a leader's --- */
+
+void wisp_app_touch(struct wisp_app *app, struct wisp_str name);
+/* It may be that something has changed for it. */
+void wisp_app_touch_later(struct wisp_app *app, struct wisp_str name);
+/* Those that mention it. */
+void wisp_app_touch_mentions(struct wisp_app *app, enum wisp_app_mentioned what, struct wisp_str text);
+void wisp_app_touch_instance(struct wisp_app *app, const struct wisp_app_instance *instance);
+/* Those for which something runs, but that are not stored. */
+void wisp_app_touch_strays(struct wisp_app *app);
+void wisp_app_touch_all(struct wisp_app *app);
+/* The name whose turn it is, to be freed; NULL: none. */
+char *wisp_app_touched_take(struct wisp_app *app);
+void wisp_app_touched_clear(struct wisp_app *app);
+
 /* --- status (status.c) --- */
 
-/* Of one application, from a plan; a new reference. */
-json_t *wisp_app_status_json(const struct wisp_app *app, const struct wisp_app_record *record,
-                             const struct wisp_app_plan *plan);
-/* Those that are different now. */
-void wisp_app_status_publish(struct wisp_app *app);
+/* As wadm has it; a new reference. */
+json_t *wisp_app_status_json(const struct wisp_app_record *record);
+/* The scalers of a plan; with the time, which may be NULL, for those that were not in the same state before. */
+json_t *wisp_app_scalers_json(const struct wisp_app_planned *planned, const json_t *before, json_t *since);
+/* The outcome of a plan. */
+void wisp_app_status_take(struct wisp_app *app, struct wisp_app_record *record, const struct wisp_app_planned *planned);
+/* If it is another one now. */
+void wisp_app_status_publish(struct wisp_app *app, struct wisp_app_record *record);
 /* "2026-01-02T03:04:05Z" */
 json_t *wisp_app_time_json(uint64_t seconds);
 
@@ -288,15 +343,23 @@ struct wisp_app {
     struct wisp_app_known_host *first_host;
     bool follows;                           /* what happens on hosts */
     uint64_t hosts_ms, beat_ms;             /* when to look at hosts; when to beat */
-    uint64_t settled_ms;                    /* by then all hosts have answered */
-    struct wisp_map specs;                  /* source id to links, a json_t * array */
+    uint64_t settled_ms;                    /* by then all hosts have answered to a ping */
+    uint64_t asked_ms;                      /* and by then all that this manager asked when it began to lead */
+    size_t n_unheard;                       /* hosts that are not silent, of which it is not known what they run */
+    size_t n_untold;                        /* all of which it is not known */
+    const struct wisp_app_host **host_list; /* see wisp_app_hosts_list */
+    size_t n_listed;
+    bool is_listed;                         /* `host_list` is right */
+    struct wisp_app_units units;            /* all that runs, and all that is under way */
+    struct wisp_map specs;                  /* source id to struct wisp_app_observed_links */
     struct wisp_map configs;                /* name to json_t * */
     struct wisp_map spec_keys, config_keys; /* what the keys of these two are */
 
     struct wisp_map records; /* by name */
     struct wisp_app_record *first_record;
-    struct wisp_app_version *retired; /* still pointed to by the plan at hand */
-    json_t *index;                    /* as stored; NULL: none */
+    struct wisp_app_record *next_check; /* NULL: the first one */
+    struct wisp_app_wants wants;        /* of those that are ours and can be understood */
+    json_t *index;                      /* as stored; NULL: none */
     uint64_t index_revision;
     uint64_t store_ms;   /* when to put right what is stored */
     uint64_t patient_ms; /* until then that is the leader's business */
@@ -306,17 +369,20 @@ struct wisp_app {
     uint32_t n_waiting;
     bool is_writing; /* for the API */
 
-    struct wisp_map items; /* by key */
+    struct wisp_map items;        /* by key */
+    struct wisp_map items_of_app; /* to struct wisp_app_listed */
     struct wisp_app_item *first_item;
     uint32_t n_sent; /* items in that state */
     uint64_t items_ms, next_serial;
     uint64_t sure_ms; /* until then an earlier leader's commands may come into effect unseen */
-    bool is_dirty;
-    uint64_t plan_ms, full_ms; /* not before; at the latest */
-    struct wisp_app_plan plan; /* the last one made as a leader */
+
+    struct wisp_map touched; /* by name */
+    struct wisp_link touched_first, touched_then;
+    uint64_t plan_ms;             /* not before */
+    uint64_t check_ms, strays_ms; /* when to touch the next one, and strays, though nothing is known to have changed */
+    uint64_t clear_ms;            /* when to look for what was deleted and is not there any more */
     uint32_t plan_number;
-    size_t next_command; /* of the plan, to be sent */
-    json_t *preparing;   /* applications whose configs and links are on their way */
+    bool was_ready, was_complete; /* to start something, to stop something; when that was looked at last */
 };
 
 /* xorshift-like; not for secrets. */

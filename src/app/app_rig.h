@@ -64,6 +64,7 @@ static struct {
     size_t n_pending;
     struct rig_said said[RIG_SAID_MAX]; /* what was published */
     size_t n_said, n_commands, n_logs;
+    size_t n_asked[RIG_MANAGERS]; /* inventories, by whom */
     uint32_t n_replies;
     uint64_t lease_ms;
 } rig;
@@ -405,6 +406,7 @@ static inline void rig_request(size_t manager, const struct wisp_app_action *act
     const char *tail = subject + sizeof prefix - 1;
     bool is_get = strncmp(tail, "host.get", 8) == 0;
     rig.n_commands += !is_get;
+    rig.n_asked[manager] += is_get;
     if (!is_get) CHECK(wisp_app_is_leading(rig.managers[manager].app));
     if (strncmp(tail, "config.", 7) && strncmp(tail, "link.", 5)) {
         rig_ask_host(manager, action, tail, payload);

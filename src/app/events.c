@@ -11,33 +11,29 @@
  * this manager asked for, the host is asked. */
 static void component_gone(struct wisp_app *app, struct wisp_app_known_host *host, struct wisp_str id, bool is_asked)
 {
-    if (!json_object_getn(host->components, id.ptr, id.len)) return;
-    if (!is_asked) {
-        wisp_app_host_ask(app, host);
-        return;
-    }
-    json_object_deln(host->components, id.ptr, id.len);
-    wisp_app_touch(app);
+    struct wisp_app_unit *unit = wisp_app_unit_find(host, false, id);
+    if (unit && is_asked) wisp_app_unit_remove(app, host, unit);
+    if (unit && !is_asked) wisp_app_host_ask(app, host);
+}
+
+static json_t *annotations_of(const json_t *data)
+{
+    json_t *annotations = json_object_get(data, "annotations");
+    return json_is_object(annotations) ? annotations : NULL;
 }
 
 static void component_scaled(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *data)
 {
-    struct wisp_str id = wisp_json_str(data, "component_id"), reference = wisp_json_str(data, "image_ref");
-    uint64_t count = wisp_json_u64(data, "max_instances", 0);
-    const json_t *annotations = json_object_get(data, "annotations");
-    bool is_asked = wisp_app_item_outcome(app, WISP_APP_SCALE,
-                                          &(struct wisp_app_outcome){host->id, id, reference, count, {0}, false});
-    if (!id.len) return;
-    if (!count) {
-        component_gone(app, host, id, is_asked);
-        return;
-    }
-    WISP_CLEANUP_JSON json_t *made =
-        wisp_app_unit_json(reference, json_is_object(annotations) ? annotations : NULL, count);
-    if (json_equal(json_object_getn(host->components, id.ptr, id.len), made)) return;
-    if (json_object_size(host->components) < WISP_APP_UNITS_MAX)
-        json_object_setn_nocheck(host->components, id.ptr, id.len, made);
-    wisp_app_touch(app);
+    struct wisp_app_instance now = {.id = wisp_json_str(data, "component_id"),
+                                    .reference = wisp_json_str(data, "image_ref"),
+                                    .annotations = annotations_of(data),
+                                    .count = (uint32_t)wisp_json_u64(data, "max_instances", 0)};
+    struct wisp_app_outcome outcome = {host->host.id, now.id, now.reference, now.count, {0}, false};
+    bool is_asked = wisp_app_item_outcome(app, WISP_APP_SCALE, &outcome);
+    if (now.id.len && now.count)
+        wisp_app_unit_put(app, host, &now);
+    else if (now.id.len)
+        component_gone(app, host, now.id, is_asked);
 }
 
 static void failed(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *data,
@@ -45,7 +41,7 @@ static void failed(struct wisp_app *app, struct wisp_app_known_host *host, const
 {
     bool is_component = kind == WISP_APP_SCALE;
     struct wisp_str why = wisp_json_str(data, "error");
-    struct wisp_app_outcome outcome = {.host = host->id,
+    struct wisp_app_outcome outcome = {.host = host->host.id,
                                        .unit = wisp_json_str(data, is_component ? "component_id" : "provider_id"),
                                        .reference = wisp_json_str(data, is_component ? "image_ref" : "provider_ref"),
                                        .why = why.len ? why : WISP_STR("the host says only that it failed"),
@@ -57,36 +53,31 @@ static void failed(struct wisp_app *app, struct wisp_app_known_host *host, const
 
 static void provider_started(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *data)
 {
-    struct wisp_str id = wisp_json_str(data, "provider_id"), reference = wisp_json_str(data, "image_ref");
-    const json_t *annotations = json_object_get(data, "annotations");
-    wisp_app_item_outcome(app, WISP_APP_START_PROVIDER, &(struct wisp_app_outcome){.host = host->id, .unit = id});
-    if (!id.len || json_object_size(host->providers) >= WISP_APP_UNITS_MAX) return;
-    json_t *made = wisp_app_unit_json(reference, json_is_object(annotations) ? annotations : NULL, 1);
-    json_object_set_new(made, "health", json_integer(WISP_APP_PENDING));
-    json_object_set_new(made, "trouble", json_string(""));
-    json_object_setn_new_nocheck(host->providers, id.ptr, id.len, made);
-    wisp_app_touch(app);
+    const struct wisp_str none = {0};
+    struct wisp_app_instance now = {.is_provider = true,
+                                    .id = wisp_json_str(data, "provider_id"),
+                                    .reference = wisp_json_str(data, "image_ref"),
+                                    .annotations = annotations_of(data),
+                                    .count = 1};
+    wisp_app_item_outcome(app, WISP_APP_START_PROVIDER,
+                          &(struct wisp_app_outcome){.host = host->host.id, .unit = now.id});
+    struct wisp_app_unit *unit = now.id.len ? wisp_app_unit_put(app, host, &now) : NULL;
+    if (unit) wisp_app_unit_set_health(app, host, unit, WISP_APP_PENDING, none);
 }
 
 static void provider_stopped(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *data)
 {
     struct wisp_str id = wisp_json_str(data, "provider_id");
-    wisp_app_item_outcome(app, WISP_APP_STOP_PROVIDER, &(struct wisp_app_outcome){.host = host->id, .unit = id});
-    if (id.len && json_object_deln(host->providers, id.ptr, id.len) == 0) wisp_app_touch(app);
+    wisp_app_item_outcome(app, WISP_APP_STOP_PROVIDER, &(struct wisp_app_outcome){.host = host->host.id, .unit = id});
+    struct wisp_app_unit *unit = wisp_app_unit_find(host, true, id);
+    if (unit) wisp_app_unit_remove(app, host, unit);
 }
 
 static void set_health(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *data, int health,
                        struct wisp_str trouble)
 {
-    struct wisp_str id = wisp_json_str(data, "provider_id");
-    json_t *provider = json_object_getn(host->providers, id.ptr, id.len);
-    if (!provider) return;
-    bool is_same = wisp_json_u64(provider, "health", 99) == (uint64_t)health &&
-                   wisp_str_equal(wisp_json_str(provider, "trouble"), trouble);
-    if (is_same) return;
-    json_object_set_new(provider, "trouble", wisp_json_text(trouble));
-    json_object_set_new(provider, "health", json_integer(health));
-    wisp_app_touch(app);
+    struct wisp_app_unit *unit = wisp_app_unit_find(host, true, wisp_json_str(data, "provider_id"));
+    if (unit) wisp_app_unit_set_health(app, host, unit, health, trouble);
 }
 
 /* "it ended with status 1, 5 times in a row: last line of its output" */
@@ -116,12 +107,64 @@ static void on_heartbeat(struct wisp_app *app, struct wisp_app_known_host *host,
     wisp_app_host_take(app, host, data, true);
 }
 
+/* From the start of a JSON value to its end; empty: it is cut off. Nothing is checked. */
+static struct wisp_str value_at(struct wisp_str text)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '[' || c == '{'))
+            depth++;
+        else if (!in_string && (c == ']' || c == '}'))
+            depth--;
+        if (!depth && !in_string && i < text.len) return (struct wisp_str){text.ptr, i + 1};
+    }
+    return (struct wisp_str){0};
+}
+
+/* The value of a key without parsing the rest: within a string its quotes would be escaped. */
+static struct wisp_str raw_member(struct wisp_str json, const char *key)
+{
+    const char *at = memmem(json.ptr, json.len, key, strlen(key));
+    const struct wisp_str none = {0};
+    return at ? value_at((struct wisp_str){at + strlen(key), json.len - (size_t)(at - json.ptr) - strlen(key)}) : none;
+}
+
+/* Of all that a heartbeat says of what is there, so that one that says the same as the one before costs little; 0: it
+ * isn't known. */
+static uint64_t digest_of(struct wisp_str heartbeat)
+{
+    static const char *const keys[] = {"\"components\":", "\"providers\":", "\"labels\":", "\"friendly_name\":"};
+    uint64_t digest = 1;
+    for (size_t i = 0; i < WISP_COUNT(keys); i++) {
+        struct wisp_str value = raw_member(heartbeat, keys[i]);
+        if (!value.len && i < 2) return 0; /* perhaps an older host, which says it in another way */
+        digest = digest * 0x9e3779b97f4a7c15u ^ wisp_str_hash(value);
+    }
+    return digest ? digest : 1;
+}
+
+static bool is_repeated(struct wisp_app *app, struct wisp_str heartbeat, uint64_t digest)
+{
+    struct wisp_str source = raw_member(heartbeat, "\"source\":");
+    if (!digest || source.len < 2) return false;
+    struct wisp_app_known_host *host = wisp_app_host_find(app, (struct wisp_str){source.ptr + 1, source.len - 2});
+    if (!host || !host->has_inventory || host->digest != digest) return false;
+    wisp_app_host_heard(app, host);
+    return true;
+}
+
 /* It has just begun, and with it all that it runs. */
 static void on_started(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *data)
 {
     (void)data;
-    host->is_draining = false;
-    wisp_app_items_forget(app, host->id_text);
+    wisp_app_host_set_draining(app, host, false);
+    wisp_app_items_forget(app, host->id);
     wisp_app_host_ask(app, host);
 }
 
@@ -189,6 +232,8 @@ void wisp_app_on_event(struct wisp_app *app, const struct wisp_bus_message *mess
     size_t i = 0;
     while (i < WISP_COUNT(events) && !wisp_str_is(name, events[i].name)) i++;
     if (i == WISP_COUNT(events)) return;
+    uint64_t digest = events[i].take == on_heartbeat ? digest_of(message->payload) : 0;
+    if (is_repeated(app, message->payload, digest)) return;
     WISP_CLEANUP_JSON json_t *event = NULL;
     if (wisp_json_parse(message->payload, &event, NULL) < 0) return;
     const json_t *data = json_object_get(event, "data");
@@ -198,4 +243,5 @@ void wisp_app_on_event(struct wisp_app *app, const struct wisp_bus_message *mess
     if (!host) return;
     wisp_app_host_heard(app, host);
     events[i].take(app, host, data);
+    if (digest) host->digest = digest;
 }

@@ -38,32 +38,54 @@ static bool can_be_id(struct wisp_str id)
     return id.len && id.len <= WISP_APP_HOST_ID_MAX;
 }
 
+/* Something that placement depends on: first of all for what runs there. */
+static void host_changed(struct wisp_app *app, struct wisp_app_known_host *host)
+{
+    app->is_listed = false;
+    WISP_RING_EACH(at, &host->all_units)
+    wisp_app_touch_instance(app, &WISP_OWNER(at, struct wisp_app_unit, of_host)->instance);
+    wisp_app_touch_all(app);
+}
+
+static void set_known(struct wisp_app *app, struct wisp_app_known_host *host, bool has_inventory, bool is_unknown)
+{
+    app->n_unheard -= !host->has_inventory && !host->host.is_unknown;
+    app->n_unheard += !has_inventory && !is_unknown;
+    app->n_untold -= !host->has_inventory;
+    app->n_untold += !has_inventory;
+    host->has_inventory = has_inventory;
+    host->host.is_unknown = is_unknown;
+    app->hosts_ms = 0;
+}
+
 struct wisp_app_known_host *wisp_app_host_need(struct wisp_app *app, struct wisp_str id)
 {
     struct wisp_app_known_host *host = wisp_app_host_find(app, id);
     if (host || !can_be_id(id) || app->hosts.count >= WISP_APP_HOSTS_MAX) return host;
     host = wisp_mem_calloc(1, sizeof *host);
-    host->id_text = wisp_mem_dup(id);
-    host->id = wisp_str_from(host->id_text);
+    host->id = wisp_mem_dup(id);
+    host->friendly_name = wisp_mem_dup(WISP_STR(""));
     host->labels = json_object();
-    host->components = json_object();
-    host->providers = json_object();
+    host->host = (struct wisp_app_host){.id = wisp_str_from(host->id), .labels = host->labels, .position = SIZE_MAX};
+    wisp_ring_init(&host->all_units);
     host->heard_ms = app->now.now_ms;
     host->next = app->first_host;
     app->first_host = host;
-    wisp_map_add(&app->hosts, host->id, host);
+    app->n_unheard++;
+    app->n_untold++;
+    wisp_map_add(&app->hosts, host->host.id, host);
     app->hosts_ms = 0;
     wisp_app_host_ask(app, host);
     return host;
 }
 
-static void host_free(struct wisp_app_known_host *host)
+static void host_free(struct wisp_app *app, struct wisp_app_known_host *host)
 {
+    wisp_app_units_clear(app, host);
+    for (size_t i = 0; i < WISP_COUNT(host->units); i++) wisp_map_deinit(&host->units[i]);
     json_decref(host->labels);
-    json_decref(host->components);
-    json_decref(host->providers);
     free(host->friendly_name);
-    free(host->id_text);
+    free(host->id);
     free(host);
 }
 
@@ -72,19 +94,26 @@ void wisp_app_host_forget(struct wisp_app *app, struct wisp_app_known_host *host
     struct wisp_app_known_host **at = &app->first_host;
     while (*at != host) at = &(*at)->next;
     *at = host->next;
-    wisp_map_remove(&app->hosts, host->id);
-    wisp_app_items_forget(app, host->id_text);
-    host_free(host);
-    wisp_app_touch(app);
+    set_known(app, host, true, false);
+    host_changed(app, host);
+    wisp_map_remove(&app->hosts, host->host.id);
+    wisp_app_items_forget(app, host->id);
+    host_free(app, host);
+}
+
+void wisp_app_host_set_draining(struct wisp_app *app, struct wisp_app_known_host *host, bool is_draining)
+{
+    if (host->host.is_draining == is_draining) return;
+    host->host.is_draining = is_draining;
+    host_changed(app, host);
 }
 
 void wisp_app_host_heard(struct wisp_app *app, struct wisp_app_known_host *host)
 {
     host->heard_ms = app->now.now_ms;
-    if (!host->is_unknown) return;
-    host->is_unknown = false;
-    app->hosts_ms = 0;
-    wisp_app_touch(app);
+    if (!host->host.is_unknown) return;
+    set_known(app, host, host->has_inventory, false);
+    host_changed(app, host);
 }
 
 static void forget_all(struct wisp_app *app)
@@ -92,103 +121,121 @@ static void forget_all(struct wisp_app *app)
     while (app->first_host) {
         struct wisp_app_known_host *host = app->first_host;
         app->first_host = host->next;
-        host_free(host);
+        host_free(app, host);
     }
     wisp_map_deinit(&app->hosts);
-    app->hosts = (struct wisp_map){0};
+    app->n_unheard = app->n_untold = 0;
+    app->is_listed = false;
 }
 
-void wisp_app_hosts_deinit(struct wisp_app *app) { forget_all(app); }
+void wisp_app_hosts_deinit(struct wisp_app *app)
+{
+    forget_all(app);
+    wisp_app_units_deinit(&app->units);
+    free(app->host_list);
+}
+
+bool wisp_app_hosts_are_known(const struct wisp_app *app) { return !app->n_unheard; }
+
+static int by_id(const void *a, const void *b)
+{
+    return wisp_str_compare((*(const struct wisp_app_known_host *const *)a)->host.id,
+                            (*(const struct wisp_app_known_host *const *)b)->host.id);
+}
+
+const struct wisp_app_host *const *wisp_app_hosts_list(struct wisp_app *app, size_t *ret_n)
+{
+    *ret_n = app->n_listed;
+    if (app->is_listed) return app->host_list;
+    size_t n = 0;
+    WISP_CLEANUP_FREE struct wisp_app_known_host **known = wisp_mem_calloc(app->hosts.count + 1, sizeof(*known));
+    for (struct wisp_app_known_host *host = app->first_host; host; host = host->next) {
+        host->host.position = SIZE_MAX;
+        if (host->has_inventory) known[n++] = host; /* nothing is put where it is not known what runs */
+    }
+    qsort(known, n, sizeof *known, by_id);
+    free(app->host_list);
+    app->host_list = wisp_mem_calloc(n + 1, sizeof *app->host_list);
+    for (size_t i = 0; i < n; i++) {
+        known[i]->host.position = i;
+        app->host_list[i] = &known[i]->host;
+    }
+    app->is_listed = true;
+    *ret_n = app->n_listed = n;
+    return app->host_list;
+}
 
 /* --- inventories --- */
 
-static const json_t *object_of(const json_t *value, const char *key)
+static json_t *object_of(const json_t *value, const char *key)
 {
-    const json_t *field = json_object_get(value, key);
+    json_t *field = json_object_get(value, key);
     return json_is_object(field) ? field : NULL;
 }
 
-/* A host that runs very much leaves annotations out of its heartbeats: then those that are known still hold. */
-static const json_t *annotations_of(const json_t *entry, const json_t *before, bool is_heartbeat)
-{
-    const json_t *given = object_of(entry, "annotations");
-    bool is_same = wisp_str_equal(wisp_json_str(entry, "image_ref"), wisp_json_str(before, "reference"));
-    return is_heartbeat && before && is_same && !json_object_size(given) ? object_of(before, "annotations") : given;
-}
-
-json_t *wisp_app_unit_json(struct wisp_str reference, const json_t *annotations, uint64_t count)
-{
-    json_t *unit = json_pack("{s:o, s:I}", "reference", wisp_json_text(reference), "count", (json_int_t)count);
-    json_t *own = annotations ? json_incref((json_t *)(uintptr_t)annotations) : json_object();
-    json_object_set_new(unit, "annotations", own);
-    return unit;
-}
-
-static json_t *read_components(const json_t *list, const json_t *before, bool is_heartbeat)
-{
-    json_t *components = json_object();
-    for (size_t i = 0; i < json_array_size(list) && i < WISP_APP_UNITS_MAX; i++) {
-        const json_t *entry = json_array_get(list, i);
-        struct wisp_str id = wisp_json_str(entry, "id");
-        if (!id.len) continue;
-        const json_t *annotations = annotations_of(entry, json_object_getn(before, id.ptr, id.len), is_heartbeat);
-        json_object_setn_new_nocheck(components, id.ptr, id.len,
-                                     wisp_app_unit_json(wisp_json_str(entry, "image_ref"), annotations,
-                                                        wisp_json_u64(entry, "max_instances", 0)));
-    }
-    return components;
-}
-
 /* Hosts of our kind say how a process that ended is doing; what its health checks said is in events only. */
-static void set_health(json_t *provider, const json_t *entry, const json_t *before)
+static void take_health(struct wisp_app *app, struct wisp_app_known_host *host, struct wisp_app_unit *unit,
+                        const json_t *entry)
 {
     struct wisp_str state = wisp_json_str(json_object_get(entry, "wisp"), "state");
-    uint64_t health = wisp_json_u64(before, "health", WISP_APP_PENDING);
+    int health = (int)unit->instance.health;
     if (wisp_str_is(state, "failed")) health = WISP_APP_FAILED;
     if (wisp_str_is(state, "restarting") && health != WISP_APP_FAILED) health = WISP_APP_UNHEALTHY;
-    json_object_set_new(provider, "health", json_integer((json_int_t)health));
-    json_object_set_new(provider, "trouble", wisp_json_text(wisp_json_str(before, "trouble")));
+    wisp_app_unit_set_health(app, host, unit, health, unit->instance.trouble);
 }
 
-static json_t *read_providers(const json_t *list, const json_t *known, bool is_heartbeat)
+static void take_unit(struct wisp_app *app, struct wisp_app_known_host *host, bool is_provider, const json_t *entry,
+                      bool is_heartbeat)
 {
-    json_t *providers = json_object();
-    for (size_t i = 0; i < json_array_size(list) && i < WISP_APP_UNITS_MAX; i++) {
-        const json_t *entry = json_array_get(list, i);
-        struct wisp_str id = wisp_json_str(entry, "id");
-        if (!id.len) continue;
-        const json_t *before = json_object_getn(known, id.ptr, id.len);
-        json_t *provider =
-            wisp_app_unit_json(wisp_json_str(entry, "image_ref"), annotations_of(entry, before, is_heartbeat), 1);
-        set_health(provider, entry, before);
-        json_object_setn_new_nocheck(providers, id.ptr, id.len, provider);
-    }
-    return providers;
+    struct wisp_app_instance now = {.is_provider = is_provider,
+                                    .id = wisp_json_str(entry, "id"),
+                                    .reference = wisp_json_str(entry, "image_ref"),
+                                    .annotations = object_of(entry, "annotations"),
+                                    .count = is_provider ? 1 : (uint32_t)wisp_json_u64(entry, "max_instances", 0)};
+    if (!now.id.len) return;
+    const struct wisp_app_unit *before = wisp_app_unit_find(host, is_provider, now.id);
+    /* A host that runs very much leaves annotations out of its heartbeats: then those that are known still hold. */
+    if (is_heartbeat && before && wisp_str_equal(now.reference, before->instance.reference) &&
+        !json_object_size(now.annotations))
+        now.annotations = before->instance.annotations;
+    struct wisp_app_unit *unit = wisp_app_unit_put(app, host, &now);
+    if (!unit) return;
+    unit->inventory = host->inventory;
+    if (is_provider) take_health(app, host, unit, entry);
 }
 
-/* Takes the new value; true when it is another one. */
-static bool replace(json_t **value, json_t *new_taken)
+static void take_list(struct wisp_app *app, struct wisp_app_known_host *host, bool is_provider, const json_t *list,
+                      bool is_heartbeat)
 {
-    bool is_same = json_equal(*value, new_taken);
-    json_decref(*value);
-    *value = new_taken;
-    return !is_same;
+    for (size_t i = 0; i < json_array_size(list) && i < WISP_APP_UNITS_MAX; i++)
+        take_unit(app, host, is_provider, json_array_get(list, i), is_heartbeat);
 }
 
 void wisp_app_host_take(struct wisp_app *app, struct wisp_app_known_host *host, const json_t *inventory,
                         bool is_heartbeat)
 {
-    const json_t *components = json_object_get(inventory, "components"), *labels = object_of(inventory, "labels");
-    if (!components) components = json_object_get(inventory, "actors");
-    bool is_new = !host->has_inventory;
-    host->has_inventory = true;
+    const json_t *components = json_object_get(inventory, "components");
+    json_t *labels = object_of(inventory, "labels");
+    bool has_labels = json_object_size(labels) ? json_equal(labels, host->labels) : !json_object_size(host->labels);
+    host->inventory++;
+    take_list(app, host, false, components ? components : json_object_get(inventory, "actors"), is_heartbeat);
+    take_list(app, host, true, json_object_get(inventory, "providers"), is_heartbeat);
+    WISP_RING_EACH(at, &host->all_units)
+    {
+        struct wisp_app_unit *unit = WISP_OWNER(at, struct wisp_app_unit, of_host);
+        if (unit->inventory != host->inventory) wisp_app_unit_remove(app, host, unit);
+    }
     free(host->friendly_name);
     host->friendly_name = wisp_mem_dup(wisp_json_str(inventory, "friendly_name"));
-    is_new |= replace(&host->labels, labels ? json_incref((json_t *)(uintptr_t)labels) : json_object());
-    is_new |= replace(&host->components, read_components(components, host->components, is_heartbeat));
-    is_new |= replace(&host->providers,
-                      read_providers(json_object_get(inventory, "providers"), host->providers, is_heartbeat));
-    if (is_new) wisp_app_touch(app);
+    host->host.friendly_name = wisp_str_from(host->friendly_name);
+    if (!has_labels) {
+        host->digest = 0;
+        json_decref(host->labels);
+        host->host.labels = host->labels = labels ? json_incref(labels) : json_object();
+    }
+    if (host->has_inventory && has_labels) return;
+    set_known(app, host, true, host->host.is_unknown);
+    host_changed(app, host);
 }
 
 /* --- asking --- */
@@ -209,15 +256,27 @@ static void on_inventory(struct wisp_app *app, const struct wisp_app_done *done,
     if (host->asks_again) wisp_app_host_ask(app, host);
 }
 
+/* Only a leader does: what everybody asked would grow with the square of the number of hosts. */
 void wisp_app_host_ask(struct wisp_app *app, struct wisp_app_known_host *host)
 {
     host->asks_again = host->is_asking;
-    if (host->is_asking || !app->is_connected) return;
+    if (host->is_asking || !app->is_connected || !app->lease.is_held) return;
     host->is_asking = true;
     WISP_CLEANUP_BUF struct wisp_buf subject = {0};
-    wisp_buf_printf(&subject, "%s.v1.%s.host.get.%s", app->ctl_prefix, app->lattice, host->id_text);
+    wisp_buf_printf(&subject, "%s.v1.%s.host.get.%s", app->ctl_prefix, app->lattice, host->id);
     wisp_app_request(app, wisp_buf_str(&subject), NULL, on_inventory,
-                     (struct wisp_app_note){.text = wisp_mem_dup(host->id)});
+                     (struct wisp_app_note){.text = wisp_mem_dup(host->host.id)});
+}
+
+/* What followers know is from heartbeats and events; what a silent host ran last still counts. */
+void wisp_app_hosts_ask_all(struct wisp_app *app)
+{
+    for (struct wisp_app_known_host *host = app->first_host; host; host = host->next) {
+        if (!host->host.is_unknown) set_known(app, host, false, false);
+        wisp_app_host_ask(app, host);
+    }
+    app->is_listed = false;
+    app->asked_ms = app->now.now_ms + SETTLE_MS;
 }
 
 /* Whoever answers is there, and whoever also beats is of our kind: its lease is short. */
@@ -237,7 +296,6 @@ void wisp_app_hosts_begin(struct wisp_app *app)
     }
     app->settled_ms = app->now.now_ms + SETTLE_MS;
     app->beat_ms = app->hosts_ms = 0;
-    wisp_app_touch(app);
 }
 
 static void emit_subject(struct wisp_app *app, enum wisp_app_action_kind kind, const char *first, const char *last)
@@ -259,8 +317,8 @@ void wisp_app_hosts_follow(struct wisp_app *app, bool follows)
 
 bool wisp_app_host_can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host)
 {
-    return host->beat_ms && !host->is_unknown && !host->is_draining && !host->is_passive &&
-           !wisp_str_is(host->id, app->host_id);
+    return host->beat_ms && !host->host.is_unknown && !host->host.is_draining && !host->is_passive &&
+           !wisp_str_is(host->host.id, app->host_id);
 }
 
 void wisp_app_hosts_on_pong(struct wisp_app *app, const struct wisp_bus_message *message)
@@ -288,9 +346,8 @@ void wisp_app_hosts_on_beat(struct wisp_app *app, const struct wisp_bus_message 
     if (!host->beat_ms) app->hosts_ms = app->beat_ms = 0;
     host->beat_ms = app->now.now_ms;
     wisp_app_host_heard(app, host);
-    if (is_draining != host->is_draining) wisp_app_touch(app);
-    host->is_draining = is_draining;
     host->is_passive = wisp_str_is(message->payload, "\"passive\"");
+    wisp_app_host_set_draining(app, host, is_draining);
 }
 
 /* `text` NULL: nothing in particular. */
@@ -307,14 +364,12 @@ void wisp_app_hosts_say_draining(struct wisp_app *app) { beat(app, "draining"); 
 /* --- silence --- */
 
 /* Nobody else can say that its processes are gone: calls to them are waiting (wrpc/call.h). */
-static void tell_ended(struct wisp_app *app, json_t *units)
+static void tell_ended(struct wisp_app *app, struct wisp_app_known_host *host)
 {
-    const char *id;
-    json_t *unit;
-    json_object_foreach(units, id, unit)
+    WISP_RING_EACH(at, &host->all_units)
     {
         WISP_CLEANUP_BUF struct wisp_buf subject = {0};
-        wisp_buf_printf(&subject, "wisp.ended.%s.%s", app->lattice, id);
+        wisp_buf_printf(&subject, "wisp.ended.%s.%s", app->lattice, WISP_OWNER(at, struct wisp_app_unit, of_host)->id);
         if (wisp_bus_subject_is_valid(wisp_buf_str(&subject))) wisp_app_publish(app, wisp_buf_str(&subject), NULL);
     }
 }
@@ -326,22 +381,20 @@ static uint64_t look_at(struct wisp_app *app, struct wisp_app_known_host *host)
     uint64_t unknown = host->beat_ms ? BEATS_MISSED_MS : OTHERS_UNKNOWN_MS;
     uint64_t silent = app->now.now_ms - (host->beat_ms ? host->beat_ms : host->heard_ms);
     if (silent >= lease) {
-        wisp_app_log(app, WISP_LOG_WARN, "host %s was silent for %llu ms: what it ran is started elsewhere",
-                     host->id_text, (unsigned long long)silent);
-        if (wisp_app_is_leading(app)) {
-            tell_ended(app, host->components);
-            tell_ended(app, host->providers);
-        }
+        wisp_app_log(app, WISP_LOG_WARN, "host %s was silent for %llu ms: what it ran is started elsewhere", host->id,
+                     (unsigned long long)silent);
+        if (wisp_app_is_leading(app)) tell_ended(app, host);
         wisp_app_host_forget(app, host);
         return UINT64_MAX;
     }
-    if (silent >= unknown && !host->is_unknown) {
-        host->is_unknown = true;
-        wisp_app_touch(app);
+    if (silent >= unknown && !host->host.is_unknown) {
+        set_known(app, host, host->has_inventory, true);
+        host_changed(app, host);
     }
-    if (!host->has_inventory && !host->is_asking && app->now.now_ms >= host->ask_ms) wisp_app_host_ask(app, host);
+    bool asks = !host->has_inventory && app->lease.is_held;
+    if (asks && !host->is_asking && app->now.now_ms >= host->ask_ms) wisp_app_host_ask(app, host);
     uint64_t next = app->now.now_ms + (silent < unknown ? wisp_app_sooner(unknown, lease) : lease) - silent;
-    return host->has_inventory || host->is_asking ? next : wisp_app_sooner(next, host->ask_ms);
+    return asks && !host->is_asking ? wisp_app_sooner(next, host->ask_ms) : next;
 }
 
 uint64_t wisp_app_hosts_tick(struct wisp_app *app)

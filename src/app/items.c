@@ -8,6 +8,7 @@
  * planned again all the same. So nothing loops hot, whatever hosts say. One with other content begins anew: who has put
  * a mistake right does not wait. */
 #include "app/app_priv.h"
+#include "app/listed.h"
 
 #include "base/log.h"
 
@@ -38,13 +39,33 @@ bool wisp_app_item_is_under_way(const struct wisp_app_item *item)
     return item->state == WISP_APP_ITEM_SENT || item->state == WISP_APP_ITEM_ACCEPTED;
 }
 
+/* What was commanded and is not there yet counts for placement. */
+static void bring(struct wisp_app *app, struct wisp_app_item *item)
+{
+    const json_t *payload = item->payload;
+    bool is_provider = item->kind == WISP_APP_START_PROVIDER;
+    const struct wisp_app_known_host *host = item->host ? wisp_app_host_find(app, wisp_str_from(item->host)) : NULL;
+    item->coming =
+        (struct wisp_app_instance){.is_provider = is_provider,
+                                   .id = wisp_json_str(payload, is_provider ? "provider_id" : "component_id"),
+                                   .reference = wisp_json_str(payload, is_provider ? "provider_ref" : "component_ref"),
+                                   .annotations = json_object_get(payload, "annotations"),
+                                   .count = (uint32_t)wisp_json_u64(payload, "count", 1),
+                                   .is_coming = true};
+    if (!host || !item->coming.count || (!is_provider && item->kind != WISP_APP_SCALE)) return;
+    item->coming.host = &host->host;
+    wisp_app_units_add(&app->units, &item->coming);
+}
+
 static void set_state(struct wisp_app *app, struct wisp_app_item *item, enum wisp_app_item_state state, uint64_t due_ms)
 {
+    wisp_app_units_remove(&app->units, &item->coming);
     app->n_sent -= item->state == WISP_APP_ITEM_SENT;
     app->n_sent += state == WISP_APP_ITEM_SENT;
     item->state = state;
     item->due_ms = due_ms;
     item->was_due = false;
+    if (wisp_app_item_is_under_way(item)) bring(app, item);
     app->items_ms = wisp_app_sooner(app->items_ms, due_ms);
 }
 
@@ -63,10 +84,28 @@ static struct wisp_app_item *item_need(struct wisp_app *app, const struct wisp_a
     return item;
 }
 
+static void set_app(struct wisp_app *app, struct wisp_app_item *item, struct wisp_str name)
+{
+    if (item->app && wisp_str_is(name, item->app)) return;
+    wisp_ring_remove(&item->of_app);
+    if (item->app) wisp_app_listed_release(&app->items_of_app, wisp_str_from(item->app));
+    free(item->app);
+    item->app = wisp_mem_dup(name);
+    wisp_ring_append(&wisp_app_listed_need(&app->items_of_app, wisp_str_from(item->app))->all, &item->of_app);
+}
+
+struct wisp_link *wisp_app_items_of(const struct wisp_app *app, struct wisp_str name)
+{
+    return wisp_app_listed_in(&app->items_of_app, name);
+}
+
 static void item_free(struct wisp_app *app, struct wisp_app_item **at)
 {
     struct wisp_app_item *item = *at;
     *at = item->next;
+    wisp_app_units_remove(&app->units, &item->coming);
+    wisp_ring_remove(&item->of_app);
+    if (item->app) wisp_app_listed_release(&app->items_of_app, wisp_str_from(item->app));
     wisp_map_remove(&app->items, wisp_str_from(item->key));
     app->n_sent -= item->state == WISP_APP_ITEM_SENT;
     json_decref(item->payload);
@@ -92,6 +131,7 @@ void wisp_app_items_deinit(struct wisp_app *app)
 {
     wisp_app_items_forget(app, NULL);
     wisp_map_deinit(&app->items);
+    wisp_app_listed_deinit(&app->items_of_app);
 }
 
 /* --- outcomes --- */
@@ -112,14 +152,14 @@ static void hold(struct wisp_app *app, struct wisp_app_item *item, struct wisp_s
         item->cause = wisp_mem_dup(cause);
         wisp_app_log(app, WISP_LOG_WARN, "%s: %s", item->key, item->cause);
     }
-    wisp_app_touch(app);
+    wisp_app_touch(app, wisp_str_from(item->app));
 }
 
 static void finish(struct wisp_app *app, struct wisp_app_item *item)
 {
     set_state(app, item, WISP_APP_ITEM_DONE, app->now.now_ms + backoff(app, item->tries++, REPEAT_FIRST_MS));
     free(WISP_TAKE(item->cause));
-    wisp_app_touch(app);
+    wisp_app_touch(app, wisp_str_from(item->app));
 }
 
 /* What an event tells is what the command was for, and not of an earlier one. */
@@ -147,17 +187,19 @@ bool wisp_app_item_outcome(struct wisp_app *app, enum wisp_app_command_kind kind
         hold(app, item, outcome->why);
     else
         finish(app, item);
-    wisp_app_send_more(app);
     return true;
 }
 
-void wisp_app_items_settle(struct wisp_app *app)
+void wisp_app_items_settle(struct wisp_app *app, struct wisp_str name)
 {
-    for (struct wisp_app_item *item = app->first_item; item; item = item->next)
-        if (item->state == WISP_APP_ITEM_ACCEPTED && item->plan != app->plan_number) {
-            set_state(app, item, WISP_APP_ITEM_DONE, app->now.now_ms);
-            free(WISP_TAKE(item->cause));
-        }
+    struct wisp_link *items = wisp_app_items_of(app, name);
+    WISP_RING_EACH(at, items)
+    {
+        struct wisp_app_item *item = WISP_OWNER(at, struct wisp_app_item, of_app);
+        if (item->state != WISP_APP_ITEM_ACCEPTED || item->plan == app->plan_number) continue;
+        set_state(app, item, WISP_APP_ITEM_DONE, app->now.now_ms);
+        free(WISP_TAKE(item->cause));
+    }
 }
 
 /* --- sending --- */
@@ -179,14 +221,16 @@ static void on_answer(struct wisp_app *app, const struct wisp_app_done *done, st
         item->sure_ms = app->now.now_ms + TELLING_MS;
         finish(app, item);
     }
-    wisp_app_send_more(app);
 }
 
 uint64_t wisp_app_items_sure_ms(const struct wisp_app *app, const char *name)
 {
     uint64_t latest = 0;
-    for (const struct wisp_app_item *item = app->first_item; item; item = item->next) {
-        bool counts = !has_event(item->kind) && item->sure_ms > app->now.now_ms && strcmp(item->app, name) == 0;
+    struct wisp_link *items = wisp_app_items_of(app, wisp_str_from(name));
+    WISP_RING_EACH(at, items)
+    {
+        const struct wisp_app_item *item = WISP_OWNER(at, struct wisp_app_item, of_app);
+        bool counts = !has_event(item->kind) && item->sure_ms > app->now.now_ms;
         if (counts && item->sure_ms > latest) latest = item->sure_ms;
     }
     return latest;
@@ -219,10 +263,10 @@ void wisp_app_item_send(struct wisp_app *app, const struct wisp_app_command *com
     bool is_same = !command->payload || (item->payload && json_equal(item->payload, command->payload));
     if (!is_same) item->tries = 0;
     if (!is_same) free(WISP_TAKE(item->cause));
+    wisp_app_units_remove(&app->units, &item->coming); /* that points to the old one */
     json_decref(item->payload);
     item->payload = json_incref(command->payload);
-    free(item->app);
-    item->app = wisp_mem_dup(command->app);
+    set_app(app, item, command->app);
     item->serial = ++app->next_serial;
     item->sure_ms = app->now.now_ms + DOUBT_MS;
     set_state(app, item, WISP_APP_ITEM_SENT, app->now.now_ms + app->command_timeout_ms + ANSWER_MS);
@@ -243,7 +287,7 @@ static uint64_t look_at(struct wisp_app *app, struct wisp_app_item **at)
         hold(app, item, WISP_STR("there was no outcome in time"));
         return item->due_ms;
     }
-    if (!item->was_due) wisp_app_touch(app); /* may be tried again */
+    if (!item->was_due) wisp_app_touch(app, wisp_str_from(item->app)); /* may be tried again */
     item->was_due = true;
     if (app->now.now_ms < item->due_ms + FORGET_MS) return item->due_ms + FORGET_MS;
     item_free(app, at);

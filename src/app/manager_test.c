@@ -113,6 +113,25 @@ TEST(who_can_not_renew_stops_before_another_begins)
     rig_free();
 }
 
+TEST(only_the_leader_asks_hosts_what_they_run)
+{
+    begin(3);
+    size_t first = (size_t)rig_leader();
+    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_wait(500);
+    put("x", ONE_COMPONENT("x", "i:2", "5", "")); /* hosts tell of an end too, with every update */
+    rig_wait(60000);
+    CHECK(rig.n_asked[first] > 0 && rig.n_asked[first] <= 20);
+    for (size_t i = 0; i < RIG_MANAGERS; i++) CHECK(i == first || !rig.n_asked[i]);
+    kill_host(first);
+    rig_wait(10000);
+    size_t second = (size_t)rig_leader();
+    CHECK(rig.n_asked[second] >= 4);
+    CHECK_INT(rig.n_asked[0] + rig.n_asked[1] + rig.n_asked[2], rig.n_asked[first] + rig.n_asked[second]);
+    CHECK_INT(rig_count("x-c"), 5);
+    rig_free();
+}
+
 TEST(a_leader_that_ends_gives_the_lease_up)
 {
     begin(2);
@@ -341,6 +360,30 @@ TEST(heartbeats_without_annotations_change_nothing)
     rig_wait(1000);
     CHECK_INT(rig.n_commands, before);
     CHECK_TEXT(rig_state_of("x"), "deployed");
+    rig_free();
+}
+
+TEST(a_heartbeat_like_the_last_one_puts_right_what_was_heard_between_them)
+{
+    begin(1);
+    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_wait(500);
+    rig_heartbeat(&rig.hosts[3]);
+    WISP_CLEANUP_JSON json_t *before = json_deep_copy(json_object_get(rig.hosts[3].components, "x-c")),
+                             *gone = json_deep_copy(before);
+    json_object_set_new(gone, "component_ref", json_string("i:1"));
+    json_object_set_new(gone, "component_id", json_string("x-c"));
+    json_object_set_new(gone, "count", json_integer(7)); /* it says so, and it is not so */
+    rig_tell_scaled(&rig.hosts[3], gone, NULL);
+    size_t n = rig.n_commands;
+    rig_heartbeat(&rig.hosts[3]);
+    rig_wait(500);
+    CHECK_TEXT(rig_state_of("x"), "deployed");
+    CHECK(rig.n_commands - n <= 1);
+    CHECK_INT(rig_count("x-c"), 5);
+    WISP_CLEANUP_JSON json_t *status = rig_ask("status.x", "");
+    const json_t *scaler = json_array_get(json_object_get(json_object_get(status, "status"), "scalers"), 0);
+    CHECK_INT(wisp_json_u64(scaler, "found", 0), 5);
     rig_free();
 }
 

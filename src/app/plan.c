@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static char present; /* what sets hold */
-
 /* --- small things --- */
 
 struct wisp_str wisp_app_printf(struct wisp_app_planner *planner, const char *format, ...)
@@ -21,13 +19,6 @@ struct wisp_str wisp_app_printf(struct wisp_app_planner *planner, const char *fo
     va_end(args);
     if (n < 0) wisp_mem_out(0);
     return wisp_arena_str(&planner->plan->arena, (struct wisp_str){text, (size_t)n});
-}
-
-uint64_t wisp_app_hash(struct wisp_str text)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < text.len; i++) hash = (hash ^ (unsigned char)text.ptr[i]) * 0x100000001b3u;
-    return (hash ^ hash >> 30) * 0x94d049bb133111ebu;
 }
 
 struct wisp_str wisp_app_scaler_id(struct wisp_arena *arena, const struct wisp_str *parts, size_t n)
@@ -95,11 +86,9 @@ void wisp_app_status_set(struct wisp_app_planner *planner, struct wisp_app_scale
     status->state = state;
 }
 
-void wisp_app_is_moving(struct wisp_app_planner *planner, struct wisp_str app)
+void wisp_app_is_moving(struct wisp_app_planner *planner)
 {
-    json_object_setn_new_nocheck(planner->plan->unsettled, app.ptr, app.len, json_true());
-    if (!wisp_map_get(&planner->moving, app))
-        wisp_map_add(&planner->moving, wisp_arena_str(&planner->plan->arena, app), &present);
+    planner->is_moving = planner->planned->is_unsettled = true;
 }
 
 static bool is_same(const json_t *a, const json_t *b) { return a == b || (a && b && json_equal(a, b)); }
@@ -110,8 +99,8 @@ bool wisp_app_command_add(struct wisp_app_planner *planner, enum wisp_app_phase 
 {
     const struct wisp_app_held *held = wisp_map_get(&planner->held, command->key);
     if (held && !is_same(held->payload, payload_taken)) held = NULL;
-    json_object_setn_new_nocheck(planner->plan->unsettled, command->app.ptr, command->app.len, json_true());
-    if (command->kind >= WISP_APP_SCALE) wisp_app_is_moving(planner, command->app);
+    planner->planned->is_unsettled = true;
+    if (command->kind >= WISP_APP_SCALE) wisp_app_is_moving(planner);
     if (held && status)
         wisp_app_status_set(planner, status, WISP_APP_FAILED_STATE, "%.*s (tried %u times)", WISP_STR_ARG(held->cause),
                             held->tries);
@@ -149,11 +138,18 @@ json_t *wisp_app_names(struct wisp_app_planner *planner, const struct wisp_app_m
     return names;
 }
 
+const struct wisp_app_desired *wisp_app_desired_find(const struct wisp_app_planner *planner, struct wisp_str name)
+{
+    const struct wisp_app_desired *changed = planner->wishes->changed;
+    bool is_changed = changed && wisp_str_equal(changed->manifest->name, name);
+    return is_changed ? changed : wisp_map_get(&planner->wishes->wants->apps, name);
+}
+
 struct wisp_str wisp_app_id_of(struct wisp_app_planner *planner, const struct wisp_app_component *component,
                                const char **ret_problem)
 {
     if (!component->shared_app.len) return component->id;
-    const struct wisp_app_desired *shared = wisp_map_get(&planner->apps, component->shared_app);
+    const struct wisp_app_desired *shared = wisp_app_desired_find(planner, component->shared_app);
     const struct wisp_app_component *other = NULL;
     for (size_t i = 0; shared && i < shared->manifest->n_components; i++)
         if (wisp_str_equal(shared->manifest->components[i].name, component->shared_component))
@@ -173,78 +169,6 @@ struct wisp_str wisp_app_id_of(struct wisp_app_planner *planner, const struct wi
                             WISP_STR_ARG(component->shared_component))
                 .ptr;
     return other ? other->id : component->id;
-}
-
-bool wisp_app_is_mine(const struct wisp_app_instance *instance, struct wisp_str app)
-{
-    return wisp_str_is(wisp_json_str(instance->annotations, "wasmcloud.dev/managed-by"), "wadm") &&
-           wisp_str_equal(wisp_json_str(instance->annotations, "wasmcloud.dev/appspec"), app);
-}
-
-/* --- looking things up --- */
-
-static void add_place(struct wisp_app_planner *planner, struct wisp_map *map, const struct wisp_app_host *host,
-                      const struct wisp_app_instance *instance)
-{
-    struct wisp_app_place *place = WISP_NEW(&planner->plan->arena, struct wisp_app_place);
-    *place = (struct wisp_app_place){.host = host, .instance = instance};
-    place->next = wisp_map_remove(map, instance->id);
-    wisp_map_add(map, instance->id, place);
-}
-
-static void index_hosts(struct wisp_app_planner *planner)
-{
-    uint64_t *hashes = WISP_NEW_ARRAY(&planner->plan->arena, uint64_t, planner->observed->n_hosts);
-    planner->host_hashes = hashes;
-    for (size_t i = 0; i < planner->observed->n_hosts; i++) hashes[i] = wisp_app_hash(planner->observed->hosts[i].id);
-    for (size_t i = planner->observed->n_hosts; i-- > 0;) {
-        const struct wisp_app_host *host = &planner->observed->hosts[i];
-        for (size_t k = 0; k < host->n_components; k++)
-            if (host->components[k].count) add_place(planner, &planner->components, host, &host->components[k]);
-        for (size_t k = 0; k < host->n_providers; k++)
-            add_place(planner, &planner->providers, host, &host->providers[k]);
-    }
-}
-
-static void index_links(struct wisp_app_planner *planner)
-{
-    for (size_t i = 0; i < planner->observed->n_links; i++) {
-        const struct wisp_app_observed_link *link = &planner->observed->links[i];
-        struct wisp_str identity =
-            wisp_app_printf(planner, "%.*s\n%.*s\n%.*s:%.*s", WISP_STR_ARG(link->source), WISP_STR_ARG(link->name),
-                            WISP_STR_ARG(link->wit_namespace), WISP_STR_ARG(link->wit_package));
-        struct wisp_app_link_node *node = WISP_NEW(&planner->plan->arena, struct wisp_app_link_node);
-        struct wisp_app_link_node *others = wisp_map_remove(&planner->links, identity);
-        *node = (struct wisp_app_link_node){link, others};
-        wisp_map_add(&planner->links, identity, node);
-    }
-}
-
-static void want_id(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str id)
-{
-    wisp_map_add(&planner->wanted_ids, wisp_app_printf(planner, "%.*s/%.*s", WISP_STR_ARG(app), WISP_STR_ARG(id)),
-                 &present);
-}
-
-static void index_apps(struct wisp_app_planner *planner)
-{
-    const struct wisp_app_wishes *wishes = planner->wishes;
-    for (size_t i = 0; i < wishes->n_apps; i++)
-        wisp_map_add(&planner->apps, wishes->apps[i].manifest->name, (void *)(uintptr_t)&wishes->apps[i]);
-    for (size_t i = 0; i < wishes->n_apps; i++) {
-        const struct wisp_app_manifest *manifest = wishes->apps[i].manifest;
-        for (size_t k = 0; k < manifest->n_components && wishes->apps[i].is_deployed; k++) {
-            const struct wisp_app_component *component = &manifest->components[k];
-            const char *problem = NULL;
-            struct wisp_str id = wisp_app_id_of(planner, component, &problem);
-            bool is_shared = component->shared_app.len;
-            /* What others use stays, whatever becomes of the application that shares it. */
-            if (is_shared || component->n_scalers)
-                want_id(planner, is_shared ? component->shared_app : manifest->name, id);
-        }
-    }
-    for (size_t i = 0; i < wishes->n_held; i++)
-        wisp_map_add(&planner->held, wishes->held[i].key, (void *)(uintptr_t)&wishes->held[i]);
 }
 
 /* --- the plan --- */
@@ -296,28 +220,42 @@ static void plan_scalers(struct wisp_app_planner *planner, const struct wisp_app
     }
 }
 
-static void plan_all(struct wisp_app_planner *planner)
+static void plan_one(struct wisp_app_planner *planner, struct wisp_str name)
 {
-    const struct wisp_app_wishes *wishes = planner->wishes;
-    for (size_t i = 0; i < wishes->n_apps; i++) {
-        if (!wishes->apps[i].is_deployed) continue;
-        wisp_app_plan_configs(planner, &wishes->apps[i]);
-        plan_scalers(planner, wishes->apps[i].manifest);
-        wisp_app_plan_links(planner, &wishes->apps[i]);
+    const struct wisp_app_desired *desired = planner->desired;
+    if (desired && desired->is_deployed) {
+        wisp_app_plan_configs(planner, desired);
+        plan_scalers(planner, desired->manifest);
+        wisp_app_plan_links(planner, desired);
     }
-    wisp_app_plan_garbage(planner);
-    for (size_t i = 0; i < wishes->n_apps; i++) {
-        const struct wisp_app_desired *desired = &wishes->apps[i];
-        struct wisp_str name = desired->manifest->name;
-        /* While anything of it starts or stops, what that needs stays. */
-        if (!wisp_map_get(&planner->moving, name)) {
-            wisp_app_plan_unlink(planner, desired);
-            wisp_app_plan_forget(planner, desired);
+    wisp_app_plan_garbage(planner, name);
+    /* While anything of it starts or stops, what that needs stays. */
+    if (!desired || planner->is_moving) return;
+    wisp_app_plan_unlink(planner, desired);
+    wisp_app_plan_forget(planner, desired);
+}
+
+static void plan_all(struct wisp_app_planner *planner, struct wisp_app_planned *planned)
+{
+    for (size_t i = 0; i < planner->wishes->n_names; i++) {
+        struct wisp_str name = wisp_arena_str(&planner->plan->arena, planner->wishes->names[i]);
+        uint32_t n_before = planner->n_scalers;
+        planned[i].name = name;
+        planner->planned = &planned[i];
+        planner->desired = wisp_app_desired_find(planner, name);
+        planner->is_moving = false;
+        plan_one(planner, name);
+        planned[i].n_scalers = planner->n_scalers - n_before;
+        struct wisp_map *maps[] = {&planner->wanted_links, &planner->wanted_configs, &planner->coming_configs,
+                                   &planner->wanted_ids};
+        for (size_t k = 0; k < WISP_COUNT(maps); k++) {
+            wisp_map_deinit(maps[k]);
+            *maps[k] = (struct wisp_map){0};
         }
     }
 }
 
-static void join(struct wisp_app_planner *planner)
+static void join(struct wisp_app_planner *planner, struct wisp_app_planned *planned)
 {
     size_t n = 0;
     for (int i = 0; i < WISP_APP_PHASE_COUNT; i++) n += planner->phases[i].n;
@@ -329,31 +267,31 @@ static void join(struct wisp_app_planner *planner)
         if (list->n) memcpy(commands, list->commands, list->n * sizeof *commands);
         commands += list->n;
     }
-    planner->plan->scalers = planner->scalers;
-    planner->plan->n_scalers = planner->n_scalers;
+    const struct wisp_app_scaler_status *scalers = planner->scalers;
+    for (size_t i = 0; i < planner->wishes->n_names; i++) {
+        planned[i].scalers = scalers;
+        if (planned[i].n_scalers) scalers += planned[i].n_scalers;
+    }
+    planner->plan->apps = planned;
+    planner->plan->n_apps = planner->wishes->n_names;
 }
 
 void wisp_app_plan_make(struct wisp_app_plan *ret_plan, const struct wisp_app_wishes *wishes,
                         const struct wisp_app_observed *observed)
 {
-    *ret_plan = (struct wisp_app_plan){.kept = json_array(), .unsettled = json_object()};
+    *ret_plan = (struct wisp_app_plan){.kept = json_array(), .is_complete = observed->is_complete};
     struct wisp_app_planner planner = {.plan = ret_plan, .wishes = wishes, .observed = observed};
-    index_apps(&planner);
-    index_hosts(&planner);
-    index_links(&planner);
-    plan_all(&planner);
-    join(&planner);
-    ret_plan->is_complete = observed->is_complete;
-    struct wisp_map *maps[] = {
-        &planner.components,   &planner.providers,      &planner.links,          &planner.held,       &planner.apps,
-        &planner.wanted_links, &planner.wanted_configs, &planner.coming_configs, &planner.wanted_ids, &planner.moving};
-    for (size_t i = 0; i < WISP_COUNT(maps); i++) wisp_map_deinit(maps[i]);
+    struct wisp_app_planned *planned = WISP_NEW_ARRAY(&ret_plan->arena, struct wisp_app_planned, wishes->n_names);
+    for (size_t i = 0; i < wishes->n_held; i++)
+        wisp_map_add(&planner.held, wishes->held[i].key, (void *)(uintptr_t)&wishes->held[i]);
+    plan_all(&planner, planned);
+    join(&planner, planned);
+    wisp_map_deinit(&planner.held);
 }
 
 void wisp_app_plan_deinit(struct wisp_app_plan *plan)
 {
     wisp_arena_deinit(&plan->arena);
     json_decref(plan->kept);
-    json_decref(plan->unsettled);
     *plan = (struct wisp_app_plan){0};
 }

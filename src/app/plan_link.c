@@ -8,6 +8,21 @@ static char present; /* what sets hold */
 
 /* --- configs --- */
 
+/* Another deployed application that names it; with `gives`: that gives its content and comes before this one. */
+static const struct wisp_app_desired *other_of(const struct wisp_app_planner *planner, struct wisp_str config,
+                                               bool gives)
+{
+    struct wisp_link *mentions = wisp_app_wants_mentions(planner->wishes->wants, WISP_APP_MENTIONED_CONFIG, config);
+    WISP_RING_EACH(at, mentions)
+    {
+        const struct wisp_app_mention *mention = WISP_OWNER(at, struct wisp_app_mention, with_text);
+        const struct wisp_app_desired *other = mention->desired;
+        int order = wisp_str_compare(other->manifest->name, planner->planned->name);
+        if (order && other->is_deployed && (!gives || (mention->is_own && order < 0))) return other;
+    }
+    return NULL;
+}
+
 static void want_config(struct wisp_app_planner *planner, const struct wisp_app_desired *desired, struct wisp_str name,
                         json_t *wanted, const char *kind)
 {
@@ -19,9 +34,15 @@ static void want_config(struct wisp_app_planner *planner, const struct wisp_app_
                             wisp_app_scaler_id(&planner->plan->arena,
                                                (const struct wisp_str[]){wisp_str_from(kind), manifest->name, name}, 3),
                             kind, name);
+    const struct wisp_app_desired *giver = wanted ? other_of(planner, name, true) : NULL;
     status->wanted = 1;
     status->found = there && (!wanted || json_equal(there, wanted));
     if (status->found) return;
+    if (giver) {
+        wisp_app_status_set(planner, status, WISP_APP_FAILED_STATE, "config `%.*s` is one of application `%.*s` too",
+                            WISP_STR_ARG(name), WISP_STR_ARG(giver->manifest->name));
+        return;
+    }
     if (!wanted) {
         wisp_app_status_set(planner, status, WISP_APP_FAILED_STATE, "config `%.*s` is missing; somebody has to put it",
                             WISP_STR_ARG(name));
@@ -90,15 +111,15 @@ bool wisp_app_has_configs(struct wisp_app_planner *planner, const json_t *names)
 struct wanted {
     struct wisp_str source, target;
     const struct wisp_app_link *link;
-    json_t *interfaces, *source_config, *target_config; /* kept by the plan */
-    struct wisp_str identity;
+    json_t *interfaces, *source_config, *target_config; /* set by list_parts */
 };
 
-static struct wisp_str make_identity(struct wisp_app_planner *planner, struct wisp_str source, struct wisp_str name,
-                                     struct wisp_str wit_namespace, struct wisp_str wit_package)
+/* Deleting and replacing goes by that. */
+static struct wisp_str identity_of(struct wisp_app_planner *planner, const struct wanted *wanted)
 {
-    return wisp_app_printf(planner, "%.*s\n%.*s\n%.*s:%.*s", WISP_STR_ARG(source), WISP_STR_ARG(name),
-                           WISP_STR_ARG(wit_namespace), WISP_STR_ARG(wit_package));
+    return wisp_app_printf(planner, "%.*s\n%.*s\n%.*s:%.*s", WISP_STR_ARG(wanted->source),
+                           WISP_STR_ARG(wanted->link->name), WISP_STR_ARG(wanted->link->wit_namespace),
+                           WISP_STR_ARG(wanted->link->wit_package));
 }
 
 static const struct wisp_app_component *component_of(const struct wisp_app_manifest *manifest, struct wisp_str name)
@@ -108,8 +129,7 @@ static const struct wisp_app_component *component_of(const struct wisp_app_manif
     return NULL;
 }
 
-/* False, and *ret_problem says why, when one of its ends can't be linked; false without identity: is not known at all.
- */
+/* False, and *ret_problem says why, when one of its ends can't be linked; false without source: is not known at all. */
 static bool make_wanted(struct wisp_app_planner *planner, const struct wisp_app_manifest *manifest,
                         const struct wisp_app_component *component, const struct wisp_app_link *link,
                         struct wanted *wanted, const char **ret_problem)
@@ -120,16 +140,20 @@ static bool make_wanted(struct wisp_app_planner *planner, const struct wisp_app_
     if (!target) return false;
     wanted->source = wisp_app_id_of(planner, component, ret_problem);
     wanted->target = wisp_app_id_of(planner, target, ret_problem);
-    json_t *interfaces = json_array();
+    return !*ret_problem;
+}
+
+static void list_parts(struct wisp_app_planner *planner, const struct wisp_app_manifest *manifest,
+                       struct wanted *wanted)
+{
+    const struct wisp_app_link *link = wanted->link;
+    wanted->interfaces = json_array();
     for (size_t i = 0; i < link->n_interfaces; i++)
-        json_array_append_new(interfaces, wisp_json_text(link->interfaces[i]));
-    wanted->interfaces = interfaces;
+        json_array_append_new(wanted->interfaces, wisp_json_text(link->interfaces[i]));
     wanted->source_config = wisp_app_names(planner, manifest, link->source_side.configs, link->source_side.n_configs,
                                            link->source_side.secrets, link->source_side.n_secrets);
     wanted->target_config = wisp_app_names(planner, manifest, link->target_side.configs, link->target_side.n_configs,
                                            link->target_side.secrets, link->target_side.n_secrets);
-    wanted->identity = make_identity(planner, wanted->source, link->name, link->wit_namespace, link->wit_package);
-    return !*ret_problem;
 }
 
 static void wanted_deinit(struct wanted *wanted)
@@ -195,12 +219,20 @@ struct standing {
     bool is_in_way; /* leads elsewhere by one of its interfaces */
 };
 
+static bool is_at(const struct wisp_app_observed_link *link, const struct wanted *wanted)
+{
+    return wisp_str_equal(link->name, wanted->link->name) &&
+           wisp_str_equal(link->wit_package, wanted->link->wit_package) &&
+           wisp_str_equal(link->wit_namespace, wanted->link->wit_namespace);
+}
+
 static struct standing look(struct wisp_app_planner *planner, const struct wanted *wanted)
 {
     struct standing standing = {0};
-    for (const struct wisp_app_link_node *node = wisp_map_get(&planner->links, wanted->identity); node;
-         node = node->next) {
-        const struct wisp_app_observed_link *link = node->link;
+    const struct wisp_app_observed_links *links = wisp_map_get(planner->observed->links, wanted->source);
+    for (size_t i = 0; links && i < links->n; i++) {
+        const struct wisp_app_observed_link *link = &links->list[i];
+        if (!is_at(link, wanted)) continue;
         bool is_same_target = wisp_str_equal(link->target, wanted->target);
         standing.is_in_way |= !is_same_target && have_common(link->interfaces, wanted->interfaces);
         standing.is_there |= is_same_target && is_same_set(link->interfaces, wanted->interfaces) &&
@@ -213,12 +245,13 @@ static struct standing look(struct wisp_app_planner *planner, const struct wante
 static void unlink_one(struct wisp_app_planner *planner, enum wisp_app_phase phase, struct wisp_str app,
                        const struct wanted *wanted, const char *reason, struct wisp_app_scaler_status *status)
 {
+    struct wisp_str identity = identity_of(planner, wanted);
     json_t *payload =
         json_pack("{s:o, s:o, s:o, s:o}", "source_id", wisp_json_text(wanted->source), "name",
                   wisp_json_text(wanted->link->name), "wit_namespace", wisp_json_text(wanted->link->wit_namespace),
                   "wit_package", wisp_json_text(wanted->link->wit_package));
     struct wisp_app_command command = {.kind = WISP_APP_DELETE_LINK,
-                                       .key = wisp_app_printf(planner, "unlink/%.*s", WISP_STR_ARG(wanted->identity)),
+                                       .key = wisp_app_printf(planner, "unlink/%.*s", WISP_STR_ARG(identity)),
                                        .app = app,
                                        .reason = reason};
     if (status) command.scaler_id = status->id;
@@ -229,6 +262,7 @@ static void link_one(struct wisp_app_planner *planner, struct wisp_str app, cons
                      struct wisp_app_scaler_status *status)
 {
     struct standing standing = look(planner, wanted);
+    struct wisp_str identity = identity_of(planner, wanted);
     status->found = standing.is_there && !standing.is_in_way;
     if (status->found) return;
     wisp_app_status_set(planner, status, WISP_APP_RECONCILING, "%s",
@@ -241,7 +275,7 @@ static void link_one(struct wisp_app_planner *planner, struct wisp_str app, cons
                                 wisp_json_text(wanted->link->wit_package), "interfaces", wanted->interfaces,
                                 "source_config", wanted->source_config, "target_config", wanted->target_config);
     struct wisp_app_command command = {.kind = WISP_APP_PUT_LINK,
-                                       .key = wisp_app_printf(planner, "link/%.*s", WISP_STR_ARG(wanted->identity)),
+                                       .key = wisp_app_printf(planner, "link/%.*s", WISP_STR_ARG(identity)),
                                        .app = app,
                                        .scaler_id = status->id,
                                        .reason = "it is not there, or is another one"};
@@ -254,10 +288,11 @@ static void want_link(struct wisp_app_planner *planner, const struct wisp_app_ma
     CLEANUP_WANTED struct wanted wanted;
     const char *problem;
     bool is_whole = make_wanted(planner, manifest, component, link, &wanted, &problem);
+    if (is_whole) list_parts(planner, manifest, &wanted);
     struct wisp_str name = wisp_app_printf(planner, "%.*s -(%.*s:%.*s)-> %.*s",
-                                           WISP_STR_ARG(wanted.identity.len ? wanted.source : component->name),
+                                           WISP_STR_ARG(wanted.source.len ? wanted.source : component->name),
                                            WISP_STR_ARG(link->wit_namespace), WISP_STR_ARG(link->wit_package),
-                                           WISP_STR_ARG(wanted.identity.len ? wanted.target : link->target));
+                                           WISP_STR_ARG(wanted.source.len ? wanted.target : link->target));
     struct wisp_str id = is_whole ? link_id(planner, manifest->name, &wanted) : name;
     struct wisp_app_scaler_status *status = wisp_app_status_add(planner, manifest->name, id, "LinkScaler", name);
     status->wanted = 1;
@@ -265,10 +300,7 @@ static void want_link(struct wisp_app_planner *planner, const struct wisp_app_ma
         wisp_app_status_set(planner, status, WISP_APP_FAILED_STATE, "%s", problem);
         return;
     }
-    wisp_map_add(&planner->wanted_links,
-                 wisp_app_printf(planner, "%.*s\n%.*s", WISP_STR_ARG(wanted.identity), WISP_STR_ARG(wanted.target)),
-                 &present);
-    wisp_map_add(&planner->wanted_links, wanted.identity, &present);
+    wisp_map_add(&planner->wanted_links, identity_of(planner, &wanted), &present);
     link_one(planner, manifest->name, &wanted, status);
 }
 
@@ -284,10 +316,52 @@ void wisp_app_plan_links(struct wisp_app_planner *planner, const struct wisp_app
 
 static bool is_observed(struct wisp_app_planner *planner, const struct wanted *wanted)
 {
-    for (const struct wisp_app_link_node *node = wisp_map_get(&planner->links, wanted->identity); node;
-         node = node->next)
-        if (wisp_str_equal(node->link->target, wanted->target)) return true;
+    const struct wisp_app_observed_links *links = wisp_map_get(planner->observed->links, wanted->source);
+    for (size_t i = 0; links && i < links->n; i++)
+        if (is_at(&links->list[i], wanted) && wisp_str_equal(links->list[i].target, wanted->target)) return true;
     return false;
+}
+
+static bool has_such(struct wisp_app_planner *planner, const struct wisp_app_manifest *manifest,
+                     const struct wanted *wanted)
+{
+    for (size_t i = 0; i < manifest->n_components; i++) {
+        const struct wisp_app_component *component = &manifest->components[i];
+        for (size_t k = 0; k < component->n_links; k++) {
+            struct wanted other;
+            const char *problem;
+            if (make_wanted(planner, manifest, component, &component->links[k], &other, &problem) &&
+                wisp_str_equal(other.source, wanted->source) &&
+                wisp_str_equal(identity_of(planner, &other), identity_of(planner, wanted)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Another deployed application has one from the same source, with that name and package. */
+static bool is_wanted_by_others(struct wisp_app_planner *planner, const struct wanted *wanted)
+{
+    struct wisp_link *mentions =
+        wisp_app_wants_mentions(planner->wishes->wants, WISP_APP_MENTIONED_SOURCE, wanted->source);
+    WISP_RING_EACH(at, mentions)
+    {
+        const struct wisp_app_desired *other = WISP_OWNER(at, struct wisp_app_mention, with_text)->desired;
+        bool is_other = !wisp_str_equal(other->manifest->name, planner->planned->name);
+        if (is_other && other->is_deployed && has_such(planner, other->manifest, wanted)) return true;
+    }
+    return false;
+}
+
+/* Deleting goes by source, name and package: one that is wanted there is put in its place instead. */
+static void drop_link(struct wisp_app_planner *planner, const struct wisp_app_manifest *manifest,
+                      const struct wanted *wanted)
+{
+    if (!wanted->source.len || !is_observed(planner, wanted)) return;
+    struct wisp_str identity = identity_of(planner, wanted);
+    if (wisp_map_get(&planner->wanted_links, identity) || is_wanted_by_others(planner, wanted)) return;
+    wisp_map_add(&planner->wanted_links, identity, &present); /* once */
+    unlink_one(planner, WISP_APP_PHASE_UNLINK, manifest->name, wanted, "the application does not want it", NULL);
 }
 
 static void drop_links(struct wisp_app_planner *planner, const struct wisp_app_manifest *manifest)
@@ -295,16 +369,10 @@ static void drop_links(struct wisp_app_planner *planner, const struct wisp_app_m
     for (size_t i = 0; i < manifest->n_components; i++) {
         const struct wisp_app_component *component = &manifest->components[i];
         for (size_t k = 0; k < component->n_links; k++) {
-            CLEANUP_WANTED struct wanted wanted;
+            struct wanted wanted;
             const char *problem;
-            bool is_known = make_wanted(planner, manifest, component, &component->links[k], &wanted, &problem) ||
-                            wanted.identity.len;
-            if (!is_known) continue;
-            /* Deleting goes by source, name and package: one that is wanted there is put in its place instead. */
-            if (wisp_map_get(&planner->wanted_links, wanted.identity) || !is_observed(planner, &wanted)) continue;
-            wisp_map_add(&planner->wanted_links, wanted.identity, &present); /* once */
-            unlink_one(planner, WISP_APP_PHASE_UNLINK, manifest->name, &wanted, "the application does not want it",
-                       NULL);
+            (void)!make_wanted(planner, manifest, component, &component->links[k], &wanted, &problem);
+            drop_link(planner, manifest, &wanted);
         }
     }
 }
@@ -319,6 +387,7 @@ void wisp_app_plan_unlink(struct wisp_app_planner *planner, const struct wisp_ap
 static void drop_config(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str name)
 {
     if (wisp_map_get(&planner->wanted_configs, name) || !wisp_map_get(planner->observed->configs, name)) return;
+    if (other_of(planner, name, false)) return;
     wisp_map_add(&planner->wanted_configs, name, &present); /* once */
     struct wisp_app_command command = {.kind = WISP_APP_DELETE_CONFIG,
                                        .key = wisp_app_printf(planner, "forget/%.*s", WISP_STR_ARG(name)),

@@ -6,11 +6,6 @@
 
 #include <stdlib.h>
 
-const struct wisp_app_place *wisp_app_places(const struct wisp_map *map, struct wisp_str id)
-{
-    return wisp_map_get(map, id);
-}
-
 /* --- who may --- */
 
 static bool has_labels(const struct wisp_app_host *host, const json_t *requirements)
@@ -101,8 +96,7 @@ struct spread_state {
 static struct wisp_str spread_of(const struct wisp_app_target *target)
 {
     struct wisp_str none = {0};
-    if (!target->is_mine) return none;
-    return wisp_json_str(target->instance->annotations, "wasmcloud.dev/spread_name");
+    return target->is_mine ? target->instance->spread : none;
 }
 
 /* That which it serves already, else the one with the most instances for each of its hosts. */
@@ -187,10 +181,10 @@ static uint32_t add_some(struct wisp_app_planner *planner, const struct wisp_app
 {
     size_t n_targets = planner->observed->n_hosts, n = 0;
     struct liked *list = WISP_NEW_ARRAY(&planner->plan->arena, struct liked, left ? n_targets : 0);
-    uint64_t id_hash = wisp_app_hash(subject->component->id);
+    uint64_t id_hash = wisp_str_hash(subject->component->id);
     for (size_t i = 0; left && i < n_targets; i++) {
         bool fits = targets[i].spread == spread && !targets[i].host->is_unknown && targets[i].wanted == now;
-        uint64_t hash = (planner->host_hashes[i] ^ id_hash) * 0xbf58476d1ce4e5b9u;
+        uint64_t hash = (wisp_str_hash(targets[i].host->id) ^ id_hash) * 0xbf58476d1ce4e5b9u;
         if (fits) list[n++] = (struct liked){&targets[i], hash ^ hash >> 31};
     }
     if (n) qsort(list, n, sizeof *list, by_liking);
@@ -245,14 +239,20 @@ static void fill_daemon(struct wisp_app_target *targets, size_t n_targets, uint3
 static struct wisp_app_target *make_targets(struct wisp_app_planner *planner, const struct wisp_app_subject *subject)
 {
     const struct wisp_app_observed *observed = planner->observed;
+    const struct wisp_app_component *component = subject->component;
     struct wisp_app_target *targets = WISP_NEW_ARRAY(&planner->plan->arena, struct wisp_app_target, observed->n_hosts);
-    const struct wisp_app_place *place = wisp_app_places(
-        subject->component->is_provider ? &planner->providers : &planner->components, subject->component->id);
-    for (size_t i = 0; i < observed->n_hosts; i++) {
-        targets[i].host = &observed->hosts[i];
-        for (; place && place->host <= targets[i].host; place = place->next)
-            if (place->host == targets[i].host) targets[i].instance = place->instance;
-        targets[i].is_mine = targets[i].instance && wisp_app_is_mine(targets[i].instance, subject->manifest->name);
+    const struct wisp_app_listed *units = wisp_map_get(
+        component->is_provider ? &observed->units->providers : &observed->units->components, component->id);
+    for (size_t i = 0; i < observed->n_hosts; i++) targets[i].host = observed->hosts[i];
+    if (!units) return targets;
+    WISP_RING_EACH(at, &units->all)
+    {
+        const struct wisp_app_instance *instance = WISP_OWNER(at, struct wisp_app_instance, with_id);
+        struct wisp_app_target *target =
+            instance->host->position < observed->n_hosts ? &targets[instance->host->position] : NULL;
+        if (!target || !instance->count || (target->instance && instance->is_coming)) continue;
+        target->instance = instance;
+        target->is_mine = wisp_str_equal(instance->app, subject->manifest->name);
     }
     return targets;
 }

@@ -22,19 +22,6 @@ struct wisp_app_list {
     uint32_t n, capacity;
 };
 
-/* Where instances of an id are. */
-struct wisp_app_place {
-    const struct wisp_app_host *host;
-    const struct wisp_app_instance *instance;
-    struct wisp_app_place *next;
-};
-
-/* Links with the same source, name and package. */
-struct wisp_app_link_node {
-    const struct wisp_app_observed_link *link;
-    struct wisp_app_link_node *next;
-};
-
 struct wisp_app_planner {
     struct wisp_app_plan *plan;
     const struct wisp_app_wishes *wishes;
@@ -42,14 +29,14 @@ struct wisp_app_planner {
     struct wisp_app_list phases[WISP_APP_PHASE_COUNT];
     struct wisp_app_scaler_status *scalers;
     uint32_t n_scalers, scalers_capacity;
-    const uint64_t *host_hashes;           /* of their ids */
-    struct wisp_map components, providers; /* observed: id to struct wisp_app_place, hosts ascending */
-    struct wisp_map links;                 /* observed: identity to struct wisp_app_link_node */
-    struct wisp_map held;                  /* key to struct wisp_app_held */
-    struct wisp_map apps;                  /* name to struct wisp_app_desired */
-    struct wisp_map wanted_links, wanted_configs, wanted_ids; /* of deployed applications */
-    struct wisp_map coming_configs;                           /* that this plan puts */
-    struct wisp_map moving; /* applications of which something starts, stops, or should */
+    struct wisp_map held; /* key to struct wisp_app_held */
+
+    /* Of the application at hand. */
+    const struct wisp_app_desired *desired; /* NULL: it is not known */
+    struct wisp_app_planned *planned;
+    struct wisp_map wanted_links, wanted_configs, wanted_ids;
+    struct wisp_map coming_configs; /* that this plan puts */
+    bool is_moving;                 /* something of it starts, stops, or should */
 };
 
 /* The scaler at hand, or NULL. */
@@ -65,7 +52,6 @@ struct wisp_app_subject {
 
 struct wisp_str wisp_app_printf(struct wisp_app_planner *planner, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-uint64_t wisp_app_hash(struct wisp_str text);
 /* A new line of the status; valid until the next one. */
 struct wisp_app_scaler_status *wisp_app_status_add(struct wisp_app_planner *planner, struct wisp_str app,
                                                    struct wisp_str id, const char *kind, struct wisp_str name);
@@ -83,10 +69,10 @@ json_t *wisp_app_names(struct wisp_app_planner *planner, const struct wisp_app_m
 /* The id of a component, also of another application's. Empty, and *ret_problem is set, when that is not there. */
 struct wisp_str wisp_app_id_of(struct wisp_app_planner *planner, const struct wisp_app_component *component,
                                const char **ret_problem);
-/* Something of the application starts or stops, or should. */
-void wisp_app_is_moving(struct wisp_app_planner *planner, struct wisp_str app);
-/* It was started for this application. */
-bool wisp_app_is_mine(const struct wisp_app_instance *instance, struct wisp_str app);
+/* Something of the application at hand starts or stops, or should. */
+void wisp_app_is_moving(struct wisp_app_planner *planner);
+/* What is known of an application; NULL: nothing. */
+const struct wisp_app_desired *wisp_app_desired_find(const struct wisp_app_planner *planner, struct wisp_str name);
 
 /* --- plan_link.c --- */
 
@@ -112,12 +98,11 @@ struct wisp_app_target {
 /* One for each host, ascending. The subject's status tells what can't be. */
 struct wisp_app_target *wisp_app_place_instances(struct wisp_app_planner *planner,
                                                  const struct wisp_app_subject *subject);
-const struct wisp_app_place *wisp_app_places(const struct wisp_map *map, struct wisp_str id);
 
 /* --- plan_scale.c, plan_provider.c --- */
 
 void wisp_app_plan_component(struct wisp_app_planner *planner, const struct wisp_app_subject *subject);
 void wisp_app_plan_provider(struct wisp_app_planner *planner, const struct wisp_app_subject *subject);
 json_t *wisp_app_annotations(const struct wisp_app_subject *subject, struct wisp_str spread);
-/* What runs for applications that don't want it (any more). */
-void wisp_app_plan_garbage(struct wisp_app_planner *planner);
+/* What runs for the application and isn't wanted (any more). */
+void wisp_app_plan_garbage(struct wisp_app_planner *planner, struct wisp_str app);

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 static bool stop(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str scaler_id,
                  const struct wisp_app_host *host, struct wisp_str id, const char *reason,
@@ -34,7 +34,7 @@ static struct wisp_str without_scheme(struct wisp_str reference)
 /* The id of the scaler that started it is made of the image too; hosts may show references in another form. */
 static bool is_current(const struct wisp_app_target *target, const struct wisp_app_subject *subject)
 {
-    if (wisp_str_equal(wisp_json_str(target->instance->annotations, "wasmcloud.dev/scaler"), subject->id)) return true;
+    if (wisp_str_equal(target->instance->scaler_id, subject->id)) return true;
     return wisp_str_equal(without_scheme(target->instance->reference), without_scheme(subject->component->image));
 }
 
@@ -138,56 +138,98 @@ static void drop_component(struct wisp_app_planner *planner, const struct wisp_a
         .kind = WISP_APP_SCALE,
         .key = wisp_app_printf(planner, "scale/%.*s/%.*s", WISP_STR_ARG(host->id), WISP_STR_ARG(instance->id)),
         .app = app,
-        .scaler_id = wisp_json_str(instance->annotations, "wasmcloud.dev/scaler"),
+        .scaler_id = instance->scaler_id,
         .host = host->id,
         .reason = "its application does not want it",
     };
     wisp_app_command_add(planner, WISP_APP_PHASE_DOWN, &command, payload, NULL);
 }
 
-static struct wisp_str owner_of(const struct wisp_app_instance *instance)
-{
-    struct wisp_str none = {0};
-    if (!wisp_str_is(wisp_json_str(instance->annotations, "wasmcloud.dev/managed-by"), "wadm")) return none;
-    return wisp_json_str(instance->annotations, "wasmcloud.dev/appspec");
-}
+static char present; /* what sets hold */
 
-/* "APP/ID" of what a deployed application wants is in wanted_ids. */
-static bool is_wanted(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str id)
+/* What others use stays, whatever becomes of the application that shares it. */
+static void want_ids_of_users(struct wisp_app_planner *planner, struct wisp_str app)
 {
-    const struct wisp_app_wishes *wishes = planner->wishes;
-    if (wishes->spared && wisp_map_get(wishes->spared, app)) return true;
-    if (wishes->spares_unknown && !wisp_map_get(&planner->apps, app)) return true;
-    char key[1024]; /* ids are shorter; what is not is wanted by nobody */
-    int n = snprintf(key, sizeof key, "%.*s/%.*s", WISP_STR_ARG(app), WISP_STR_ARG(id));
-    return n > 0 && (size_t)n < sizeof key && wisp_map_get(&planner->wanted_ids, (struct wisp_str){key, (size_t)n});
-}
-
-static void clear_host(struct wisp_app_planner *planner, const struct wisp_app_host *host)
-{
-    for (size_t i = 0; i < host->n_components; i++) {
-        const struct wisp_app_instance *instance = &host->components[i];
-        struct wisp_str app = owner_of(instance);
-        if (!app.len || !instance->count || is_wanted(planner, app, instance->id)) continue;
-        if (host->is_unknown)
-            wisp_app_is_moving(planner, app);
-        else
-            drop_component(planner, host, instance, app);
-    }
-    for (size_t i = 0; i < host->n_providers; i++) {
-        const struct wisp_app_instance *instance = &host->providers[i];
-        struct wisp_str app = owner_of(instance);
-        if (!app.len || is_wanted(planner, app, instance->id)) continue;
-        if (host->is_unknown)
-            wisp_app_is_moving(planner, app);
-        else
-            stop(planner, app, wisp_json_str(instance->annotations, "wasmcloud.dev/scaler"), host, instance->id,
-                 "its application does not want it", NULL);
+    struct wisp_link *mentions = wisp_app_wants_mentions(planner->wishes->wants, WISP_APP_MENTIONED_SHARED, app);
+    WISP_RING_EACH(at, mentions)
+    {
+        const struct wisp_app_desired *user = WISP_OWNER(at, struct wisp_app_mention, with_text)->desired;
+        const struct wisp_app_manifest *manifest = user->manifest;
+        for (size_t i = 0; user->is_deployed && i < manifest->n_components; i++) {
+            const char *problem = NULL;
+            if (wisp_str_equal(manifest->components[i].shared_app, app))
+                wisp_map_add(&planner->wanted_ids, wisp_app_id_of(planner, &manifest->components[i], &problem),
+                             &present);
+        }
     }
 }
 
-void wisp_app_plan_garbage(struct wisp_app_planner *planner)
+static void want_ids(struct wisp_app_planner *planner, struct wisp_str app)
 {
-    const struct wisp_app_observed *observed = planner->observed;
-    for (size_t i = 0; observed->is_complete && i < observed->n_hosts; i++) clear_host(planner, &observed->hosts[i]);
+    const struct wisp_app_desired *desired = planner->desired;
+    for (size_t i = 0; desired && desired->is_deployed && i < desired->manifest->n_components; i++) {
+        const struct wisp_app_component *component = &desired->manifest->components[i];
+        if (!component->shared_app.len && component->n_scalers)
+            wisp_map_add(&planner->wanted_ids, component->id, &present);
+    }
+    want_ids_of_users(planner, app);
+}
+
+/* What is on its way counts only where nothing of that id is. */
+static bool is_shadowed(const struct wisp_app_planner *planner, const struct wisp_app_instance *instance)
+{
+    const struct wisp_app_units *units = planner->observed->units;
+    if (!instance->is_coming) return false;
+    const struct wisp_app_listed *listed =
+        wisp_map_get(instance->is_provider ? &units->providers : &units->components, instance->id);
+    WISP_RING_EACH(at, &listed->all)
+    {
+        const struct wisp_app_instance *other = WISP_OWNER(at, struct wisp_app_instance, with_id);
+        if (other->host == instance->host && !other->is_coming) return true;
+    }
+    return false;
+}
+
+static bool is_garbage(const struct wisp_app_planner *planner, const struct wisp_app_instance *instance)
+{
+    return instance->count && instance->host->position < planner->observed->n_hosts &&
+           !wisp_map_get(&planner->wanted_ids, instance->id) && !is_shadowed(planner, instance);
+}
+
+static int by_host(const void *a_, const void *b_)
+{
+    const struct wisp_app_instance *a = *(const struct wisp_app_instance *const *)a_,
+                                   *b = *(const struct wisp_app_instance *const *)b_;
+    int order = wisp_str_compare(a->host->id, b->host->id);
+    if (!order) order = wisp_str_compare(a->id, b->id);
+    return order ? order : (int)a->is_provider - (int)b->is_provider;
+}
+
+static void clear_away(struct wisp_app_planner *planner, const struct wisp_app_instance *instance, struct wisp_str app)
+{
+    if (instance->host->is_unknown)
+        wisp_app_is_moving(planner);
+    else if (instance->is_provider)
+        stop(planner, app, instance->scaler_id, instance->host, instance->id, "its application does not want it", NULL);
+    else
+        drop_component(planner, instance->host, instance, app);
+}
+
+void wisp_app_plan_garbage(struct wisp_app_planner *planner, struct wisp_str app)
+{
+    const struct wisp_app_listed *units = wisp_map_get(&planner->observed->units->apps, app);
+    size_t n = 0, n_units = 0;
+    if (!units || !planner->observed->is_complete) return;
+    want_ids(planner, app);
+    WISP_RING_EACH(at, &units->all) n_units += is_garbage(planner, WISP_OWNER(at, struct wisp_app_instance, of_app));
+    if (!n_units) return;
+    const struct wisp_app_instance **found =
+        WISP_NEW_ARRAY(&planner->plan->arena, const struct wisp_app_instance *, n_units);
+    WISP_RING_EACH(at, &units->all)
+    {
+        const struct wisp_app_instance *instance = WISP_OWNER(at, struct wisp_app_instance, of_app);
+        if (is_garbage(planner, instance)) found[n++] = instance;
+    }
+    qsort(found, n, sizeof *found, by_host);
+    for (size_t i = 0; i < n; i++) clear_away(planner, found[i], app);
 }

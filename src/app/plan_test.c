@@ -94,7 +94,7 @@ TEST(why_not_is_told)
     CHECK_INT(rig_plan()->n_commands, 0);
     CHECK_STR(rig_status("SpreadScaler", "s-c")->message, "image not found (tried 3 times)");
     CHECK_INT(rig_status("SpreadScaler", "s-c")->state, WISP_APP_FAILED_STATE);
-    CHECK(json_object_get(rig.plan.unsettled, "s"));
+    CHECK(rig.plan.apps[0].is_unsettled);
     /* Another image is not held back. */
     rig_deploy(0, APP("s", COMPONENT("c", "i:2", SPREAD("1", ZONE("east", "1")))));
     CHECK_INT(rig_plan()->n_commands, 1);
@@ -207,7 +207,7 @@ TEST(configs_and_links_are_put_changed_and_taken_away)
     rig_converge();
     CHECK_INT(rig.n_links, 0);
     CHECK_INT(rig.configs.count, 0);
-    CHECK_INT(rig.hosts[0].host.n_components + rig.hosts[0].host.n_providers, 0);
+    CHECK_INT(rig.hosts[0].n_components + rig.hosts[0].n_providers, 0);
     wisp_app_manifest_deinit(&old);
     rig_reset();
 }
@@ -253,7 +253,7 @@ TEST(providers_run_once_on_a_host)
     CHECK(rig_provider_at("A", "s-d") && rig_provider_at("B", "s-d"));
     const char *first = rig_provider_at("A", "s-p") ? "A" : "B";
     struct rig_host *host = rig_host(wisp_str_from(first));
-    struct wisp_app_instance *unit = rig_unit(host->providers, host->host.n_providers, WISP_STR("s-p"));
+    struct wisp_app_instance *unit = rig_unit(host->providers, host->n_providers, WISP_STR("s-p"));
     unit->reference = WISP_STR("/bin/p1"); /* as inventories have it */
     CHECK_INT(rig_plan()->n_commands, 0);
     rig_deploy(0, APP("s", PROVIDER("p", "file:///bin/p2", SPREAD("3", "")) PROVIDER("d", "q", DAEMON("1", ""))));
@@ -264,21 +264,21 @@ TEST(providers_run_once_on_a_host)
     rig.hosts[0].providers[0].health = WISP_APP_FAILED;
     rig.hosts[0].providers[0].trouble = WISP_STR("exit status 1");
     rig_plan();
-    CHECK_INT(wisp_app_state_of(rig.plan.scalers, rig.plan.n_scalers), WISP_APP_FAILED_STATE);
+    CHECK_INT(wisp_app_state_of(rig.plan.apps[0].scalers, rig.plan.apps[0].n_scalers), WISP_APP_FAILED_STATE);
     rig_reset();
 }
 
 TEST(only_what_is_its_own_is_touched)
 {
     struct rig_host *a = rig_add_host("A", "{}");
-    a->components[a->host.n_components++] =
+    a->components[a->n_components++] =
         (struct wisp_app_instance){.id = WISP_STR("s-c"), .reference = WISP_STR("x"), .count = 9};
-    a->components[a->host.n_components++] = (struct wisp_app_instance){
+    a->components[a->n_components++] = (struct wisp_app_instance){
         .id = WISP_STR("other"),
         .reference = WISP_STR("x"),
         .count = 1,
         .annotations = rig_json("{\"wasmcloud.dev/managed-by\": \"wadm\", \"wasmcloud.dev/appspec\": \"gone\"}")};
-    a->providers[a->host.n_providers++] =
+    a->providers[a->n_providers++] =
         (struct wisp_app_instance){.id = WISP_STR("s-p"), .reference = WISP_STR("x"), .count = 1};
     rig_deploy(0, APP("s", COMPONENT("c", "i", SPREAD("1", "")) PROVIDER("p", "q", "")));
     rig_converge();
@@ -348,23 +348,20 @@ TEST(one_thing_each_is_spread_over_hosts)
     wisp_buf_append_char(&text, 0);
     rig_deploy(0, text.data);
     rig_converge();
-    for (size_t i = 0; i < WISP_COUNT(names); i++) CHECK(rig.hosts[i].host.n_components >= 4);
+    for (size_t i = 0; i < WISP_COUNT(names); i++) CHECK(rig.hosts[i].n_components >= 4);
     rig_reset();
 }
 
-TEST(what_nobody_knows_is_spared_while_it_may_be_that_the_state_was_lost)
+TEST(what_runs_for_nobody_goes_once_its_host_is_heard)
 {
     rig_add_host("A", "{}");
     rig_deploy(0, APP("s", COMPONENT("c", "i", SPREAD("1", ""))));
     rig_converge();
     rig.n_apps = 0;
-    rig.spares_unknown = true;
-    CHECK_INT(rig_plan()->n_commands, 0);
-    rig.spares_unknown = false;
     CHECK_INT(rig_plan()->n_commands, 1);
     rig.hosts[0].host.is_unknown = true;
     CHECK_INT(rig_plan()->n_commands, 0);
-    CHECK(json_object_get(rig.plan.unsettled, "s"));
+    CHECK(rig.plan.apps[0].is_unsettled);
     wisp_app_manifest_deinit(&rig.manifests[0]);
     rig_reset();
 }
@@ -407,13 +404,59 @@ static void random_app(size_t i)
 static void check_no_strays(void)
 {
     for (size_t i = 0; i < rig.n_hosts; i++)
-        for (size_t k = 0; k < rig.hosts[i].host.n_components; k++) {
+        for (size_t k = 0; k < rig.hosts[i].n_components; k++) {
             struct wisp_str app = wisp_json_str(rig.hosts[i].components[k].annotations, "wasmcloud.dev/appspec");
             bool is_there = false;
             for (size_t j = 0; j < rig.n_apps; j++)
                 is_there |= rig.apps[j].is_deployed && wisp_str_equal(rig.apps[j].manifest->name, app);
             CHECK(is_there);
         }
+}
+
+static bool is_same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+static void check_same_command(const struct wisp_app_command *a, const struct wisp_app_command *b)
+{
+    CHECK_INT(a->kind, b->kind);
+    CHECK(wisp_str_equal(a->key, b->key) && wisp_str_equal(a->app, b->app) && wisp_str_equal(a->host, b->host));
+    CHECK(a->payload == b->payload || json_equal(a->payload, b->payload));
+    CHECK(is_same_text(a->reason, b->reason));
+}
+
+static void check_same_state(const struct wisp_app_planned *a, const struct wisp_app_planned *b)
+{
+    CHECK_INT(a->n_scalers, b->n_scalers);
+    CHECK_INT(a->is_unsettled, b->is_unsettled);
+    for (size_t i = 0; i < a->n_scalers; i++) {
+        CHECK(wisp_str_equal(a->scalers[i].id, b->scalers[i].id));
+        CHECK_INT(a->scalers[i].state, b->scalers[i].state);
+        CHECK_INT(a->scalers[i].found, b->scalers[i].found);
+        CHECK(wisp_str_equal(a->scalers[i].message, b->scalers[i].message));
+    }
+}
+
+/* What is planned for some of them is what a plan of all has for these. */
+static void check_parts_of_plan(void)
+{
+    const struct wisp_app_plan *all = rig_plan();
+    struct wisp_app_plan part;
+    struct wisp_str names[2 * RIG_APPS + RIG_UNITS];
+    size_t n = 0, n_found = 0;
+    for (size_t i = 0; i < rig_index.n_names; i++)
+        if (rnd(2)) names[n++] = rig_index.names[i];
+    rig_make_plan(names, n, &part);
+    for (size_t i = 0; i < all->n_commands; i++) {
+        bool is_named = false;
+        for (size_t k = 0; k < n; k++) is_named |= wisp_str_equal(names[k], all->commands[i].app);
+        if (!is_named) continue;
+        CHECK(n_found < part.n_commands);
+        check_same_command(&all->commands[i], &part.commands[n_found++]);
+    }
+    CHECK_INT(part.n_commands, n_found);
+    for (size_t i = 0; i < all->n_apps; i++)
+        for (size_t k = 0; k < n; k++)
+            if (wisp_str_equal(names[k], all->apps[i].name)) check_same_state(&all->apps[i], &part.apps[k]);
+    wisp_app_plan_deinit(&part);
 }
 
 TEST(whatever_happens_it_converges)
@@ -432,6 +475,12 @@ TEST(whatever_happens_it_converges)
             random_app(i);
             if (!rnd(4)) rig.apps[i].is_deployed = false;
             if (!rnd(4) && rig.n_hosts > 1) rig.n_hosts--;
+            rig.is_complete = rnd(8);
+            check_parts_of_plan();
+            rig.is_complete = true;
+            const struct wisp_app_plan *plan = rig_plan();
+            for (size_t k = rnd((uint32_t)plan->n_commands + 1); k-- > 0;) rig_do(&plan->commands[k]);
+            check_parts_of_plan();
             rig_converge();
             check_no_strays();
         }

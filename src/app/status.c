@@ -21,10 +21,11 @@ static json_t *state_json(enum wisp_app_state state, struct wisp_str message)
     return json_pack("{s:s, s:o}", "type", wisp_app_state_name(state), "message", wisp_json_text(message));
 }
 
-static json_t *scaler_json(const struct wisp_app_record *record, const struct wisp_app_scaler_status *scaler)
+static json_t *scaler_json(const struct wisp_app_scaler_status *scaler, const json_t *before, json_t *now)
 {
-    const json_t *entry = json_object_getn(record->since, scaler->id.ptr, scaler->id.len);
-    json_t *since = json_array_get(entry, 1);
+    struct wisp_str state = wisp_str_from(wisp_app_state_name(scaler->state));
+    bool is_same = wisp_str_equal(wisp_json_str(json_object_get(before, "status"), "type"), state);
+    json_t *since = is_same ? json_object_get(before, "since") : now;
     json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}", "id", wisp_json_text(scaler->id), "kind",
                              wisp_json_text(scaler->kind), "name", wisp_json_text(scaler->name), "status",
                              state_json(scaler->state, scaler->message), "wanted", (json_int_t)scaler->wanted, "found",
@@ -33,128 +34,77 @@ static json_t *scaler_json(const struct wisp_app_record *record, const struct wi
     return json;
 }
 
-/* Scalers are listed by application, ascending. */
-static const struct wisp_app_scaler_status *find_scalers(const struct wisp_app_plan *plan, struct wisp_str name,
-                                                         size_t *ret_n)
+/* Most often it is in the same place. */
+static const json_t *find_scaler(const json_t *list, size_t place, struct wisp_str id)
 {
-    size_t low = 0, high = plan->n_scalers;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (wisp_str_compare(plan->scalers[middle].app, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *ret_n = 0;
-    while (low + *ret_n < plan->n_scalers && wisp_str_equal(plan->scalers[low + *ret_n].app, name)) ++*ret_n;
-    return *ret_n ? plan->scalers + low : NULL;
+    const json_t *there = json_array_get(list, place);
+    if (wisp_str_equal(wisp_json_str(there, "id"), id)) return there;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (wisp_str_equal(wisp_json_str(json_array_get(list, i), "id"), id)) return json_array_get(list, i);
+    return NULL;
 }
 
-/* What can be said without looking at scalers. False: look at them. */
-static bool say_shortly(const struct wisp_app_record *record, const struct wisp_app_plan *plan,
-                        enum wisp_app_state *ret_state, struct wisp_buf *message)
+json_t *wisp_app_scalers_json(const struct wisp_app_planned *planned, const json_t *before, json_t *since)
 {
-    const struct wisp_app_version *none = NULL;
+    json_t *list = json_array();
+    for (size_t i = 0; i < planned->n_scalers; i++) {
+        const struct wisp_app_scaler_status *scaler = &planned->scalers[i];
+        json_array_append_new(list, scaler_json(scaler, find_scaler(before, i, scaler->id), since));
+    }
+    return list;
+}
+
+void wisp_app_status_take(struct wisp_app *app, struct wisp_app_record *record, const struct wisp_app_planned *planned)
+{
+    WISP_CLEANUP_BUF struct wisp_buf message = {0};
+    WISP_CLEANUP_JSON json_t *now = wisp_app_time_json((uint64_t)(app->now.wall_ns / 1000000000)),
+                             *before = record->scalers;
+    record->scalers = wisp_app_scalers_json(planned, before, now);
+    record->state = planned->n_scalers ? wisp_app_state_of(planned->scalers, planned->n_scalers) : WISP_APP_DEPLOYED;
+    for (size_t i = 0; i < planned->n_scalers; i++) {
+        const struct wisp_app_scaler_status *scaler = &planned->scalers[i];
+        if (scaler->message.len && scaler->state == record->state)
+            wisp_buf_printf(&message, "%s%.*s: %.*s", message.len ? ", " : "", WISP_STR_ARG(scaler->name),
+                            WISP_STR_ARG(scaler->message));
+    }
+    free(record->message);
+    record->message = wisp_mem_dup(wisp_buf_str(&message));
+}
+
+/* What can be said without looking at scalers; NULL: look at them. */
+static const char *say_shortly(const struct wisp_app_record *record, enum wisp_app_state *ret_state)
+{
     bool is_known = record && record->is_ours, is_deployed = is_known && record->deployed,
-         was_deployed = is_known && (record->last_deployed != none || record->removed != none);
+         was_deployed = is_known && (record->last_deployed || record->removed);
     *ret_state = WISP_APP_UNDEPLOYED;
     if (is_known && record->trouble) {
         *ret_state = WISP_APP_FAILED_STATE;
-        wisp_buf_append_str(message, wisp_str_from(record->trouble));
-    } else if (!is_deployed && was_deployed &&
-               (record->is_unplanned || json_object_get(plan->unsettled, record->name))) {
-        *ret_state = WISP_APP_RECONCILING;
-        wisp_buf_append_str(message, WISP_STR("what runs of it is being stopped"));
-    } else if (is_deployed && record->is_unplanned) {
-        *ret_state = WISP_APP_RECONCILING;
-        wisp_buf_append_str(message, WISP_STR("it has just been changed"));
-    } else if (is_deployed) {
-        return false;
+        return record->trouble;
     }
-    return true;
+    if (is_deployed && !record->is_unplanned) return NULL;
+    if (!is_deployed && (!was_deployed || (!record->is_unplanned && !record->is_unsettled))) return "";
+    *ret_state = WISP_APP_RECONCILING;
+    return is_deployed ? "it has just been changed" : "what runs of it is being stopped";
 }
 
-json_t *wisp_app_status_json(const struct wisp_app *app, const struct wisp_app_record *record,
-                             const struct wisp_app_plan *plan)
+json_t *wisp_app_status_json(const struct wisp_app_record *record)
 {
-    WISP_CLEANUP_BUF struct wisp_buf message = {0};
-    json_t *list = json_array();
     enum wisp_app_state state;
-    (void)app;
-    if (!say_shortly(record, plan, &state, &message)) {
-        size_t n;
-        const struct wisp_app_scaler_status *scalers = find_scalers(plan, wisp_str_from(record->name), &n);
-        state = n ? wisp_app_state_of(scalers, n) : WISP_APP_DEPLOYED;
-        for (size_t i = 0; i < n; i++) {
-            json_array_append_new(list, scaler_json(record, &scalers[i]));
-            if (scalers[i].message.len && scalers[i].state == state)
-                wisp_buf_printf(&message, "%s%.*s: %.*s", message.len ? ", " : "", WISP_STR_ARG(scalers[i].name),
-                                WISP_STR_ARG(scalers[i].message));
-        }
-    }
-    return json_pack("{s:o, s:o, s:s, s:[]}", "status", state_json(state, wisp_buf_str(&message)), "scalers", list,
-                     "version", "", "components");
+    const char *text = say_shortly(record, &state);
+    bool has_scalers = !text && record->scalers;
+    if (!text) state = record->state;
+    if (!text) text = record->message ? record->message : "";
+    return json_pack("{s:o, s:o, s:s, s:[]}", "status", state_json(state, wisp_str_from(text)), "scalers",
+                     has_scalers ? json_incref(record->scalers) : json_array(), "version", "", "components");
 }
 
-/* --- telling --- */
-
-static void mix(uint64_t *hash, const void *bytes, size_t n)
+void wisp_app_status_publish(struct wisp_app *app, struct wisp_app_record *record)
 {
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < n; i++) *hash = (*hash ^ at[i]) * 0x100000001b3u;
-}
-
-/* Of all that a status says; never 0. */
-static uint64_t hash_of(const struct wisp_app_record *record, const struct wisp_app_plan *plan)
-{
-    WISP_CLEANUP_BUF struct wisp_buf message = {0};
-    uint64_t hash = 0xcbf29ce484222325u;
-    enum wisp_app_state state;
-    if (say_shortly(record, plan, &state, &message)) {
-        mix(&hash, &state, sizeof state);
-        mix(&hash, message.data, message.len);
-        return hash | 1;
-    }
-    size_t n;
-    const struct wisp_app_scaler_status *scalers = find_scalers(plan, wisp_str_from(record->name), &n);
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t numbers[] = {(uint32_t)scalers[i].state, scalers[i].wanted, scalers[i].found, (uint32_t)n};
-        mix(&hash, numbers, sizeof numbers);
-        mix(&hash, scalers[i].id.ptr, scalers[i].id.len);
-        mix(&hash, scalers[i].message.ptr, scalers[i].message.len);
-    }
-    return hash | 1;
-}
-
-static void note_since(struct wisp_app *app, struct wisp_app_record *record)
-{
-    size_t n;
-    const struct wisp_app_scaler_status *scalers = find_scalers(&app->plan, wisp_str_from(record->name), &n);
-    json_t *since = json_object(), *now = wisp_app_time_json((uint64_t)(app->now.wall_ns / 1000000000));
-    for (size_t i = 0; i < n; i++) {
-        const struct wisp_app_scaler_status *scaler = &scalers[i];
-        json_t *before = json_object_getn(record->since, scaler->id.ptr, scaler->id.len);
-        bool is_same = before && json_integer_value(json_array_get(before, 0)) == (json_int_t)scaler->state;
-        json_object_setn_new_nocheck(since, scaler->id.ptr, scaler->id.len,
-                                     is_same ? json_incref(before)
-                                             : json_pack("[I, O]", (json_int_t)scaler->state, now));
-    }
-    json_decref(now);
-    json_decref(record->since);
-    record->since = since;
-}
-
-void wisp_app_status_publish(struct wisp_app *app)
-{
-    for (struct wisp_app_record *record = app->first_record; record; record = record->next) {
-        if (!record->is_ours) continue;
-        uint64_t hash = hash_of(record, &app->plan);
-        if (hash == record->told) continue;
-        record->told = hash;
-        note_since(app, record);
-        WISP_CLEANUP_JSON json_t *status = wisp_app_status_json(app, record, &app->plan);
-        WISP_CLEANUP_BUF struct wisp_buf subject = {0};
-        wisp_buf_printf(&subject, "wadm.status.%s.%s", app->lattice, record->name);
-        wisp_app_publish(app, wisp_buf_str(&subject), status);
-    }
+    WISP_CLEANUP_JSON json_t *status = wisp_app_status_json(record);
+    if (record->told && json_equal(status, record->told)) return;
+    json_decref(record->told);
+    record->told = json_incref(status);
+    WISP_CLEANUP_BUF struct wisp_buf subject = {0};
+    wisp_buf_printf(&subject, "wadm.status.%s.%s", app->lattice, record->name);
+    wisp_app_publish(app, wisp_buf_str(&subject), status);
 }

@@ -42,40 +42,26 @@ static void version_free(struct wisp_app_version *version)
     free(version);
 }
 
-void wisp_app_store_collect(struct wisp_app *app)
+static void free_all(struct wisp_app_version **list)
 {
-    while (app->retired) {
-        struct wisp_app_version *version = app->retired;
-        app->retired = version->next;
+    while (*list) {
+        struct wisp_app_version *version = *list;
+        *list = version->next;
         version_free(version);
     }
 }
 
-static void retire(struct wisp_app *app, struct wisp_app_version *list)
-{
-    while (list) {
-        struct wisp_app_version *version = list;
-        list = version->next;
-        version->next = app->retired;
-        app->retired = version;
-    }
-}
-
-static void retire_all(struct wisp_app *app, struct wisp_app_record *record)
-{
-    retire(app, record->versions);
-    retire(app, record->removed);
-    record->versions = record->removed = record->deployed = record->last_deployed = NULL;
-    free(WISP_TAKE(record->trouble));
-}
-
 /* Appends it; NULL, and `err` says why, when it can't be understood. */
-static struct wisp_app_version *read_version(struct wisp_app_version **list, const char *name, const json_t *json,
-                                             struct wisp_err *err)
+static struct wisp_app_version *read_version(struct wisp_app_version **list, const char *app_name, const char *name,
+                                             const json_t *json, struct wisp_err *err)
 {
     struct wisp_app_version *version = wisp_mem_calloc(1, sizeof *version);
     version->version = wisp_arena_str(&version->arena, wisp_str_from(name));
-    if (wisp_app_manifest_from_json(&version->manifest, &version->arena, json, err) < 0) {
+    int r = wisp_app_manifest_from_json(&version->manifest, &version->arena, json, err);
+    if (r >= 0 && !wisp_str_is(version->manifest.name, app_name))
+        r = wisp_err_set(err, WISP_ERR_INVALID, "it is one of application `%.*s`",
+                         WISP_STR_ARG(version->manifest.name));
+    if (r < 0) {
         version_free(version);
         return NULL;
     }
@@ -83,17 +69,102 @@ static struct wisp_app_version *read_version(struct wisp_app_version **list, con
     return *list = version;
 }
 
+/* --- what it wants --- */
+
+static void touch_neighbours(struct wisp_app *app, struct wisp_app_record *record)
+{
+    struct wisp_link *mentions = &record->desired.mentions;
+    wisp_app_touch(app, wisp_str_from(record->name));
+    if (!wisp_ring_is_member(mentions)) return;
+    WISP_RING_EACH(at, mentions)
+    {
+        const struct wisp_app_mention *mention = WISP_OWNER(at, struct wisp_app_mention, of_app);
+        struct wisp_str text = {mention->list->text, mention->list->len};
+        wisp_app_touch_mentions(app, mention->what, text);
+    }
+}
+
+/* Those that use its components: what they mean by that is another one now. */
+static void list_users_again(struct wisp_app *app, const struct wisp_app_record *record)
+{
+    struct wisp_str name = wisp_str_from(record->name);
+    struct wisp_link *users = wisp_app_wants_mentions(&app->wants, WISP_APP_MENTIONED_SHARED, name);
+    size_t n = 0;
+    WISP_CLEANUP_FREE struct wisp_app_desired **list = wisp_mem_calloc(app->records.count + 1, sizeof *list);
+    WISP_RING_EACH(at, users)
+    list[n++] = WISP_OWNER(at, struct wisp_app_mention, with_text)->desired;
+    for (size_t i = 0; i < n; i++) {
+        wisp_app_wants_remove(&app->wants, list[i]);
+        wisp_app_wants_add(&app->wants, list[i]);
+        wisp_app_touch(app, list[i]->manifest->name);
+    }
+}
+
+static void unlist(struct wisp_app *app, struct wisp_app_record *record)
+{
+    touch_neighbours(app, record);
+    wisp_app_wants_remove(&app->wants, &record->desired);
+}
+
+static size_t count(const struct wisp_app_version *list)
+{
+    size_t n = 0;
+    for (; list; list = list->next) n++;
+    return n;
+}
+
+struct wisp_app_desired wisp_app_desire(struct wisp_arena *arena, const struct wisp_app_record *record)
+{
+    const struct wisp_app_version *main = record->deployed ? record->deployed : record->last_deployed;
+    if (!main) main = record->versions ? record->versions : record->removed;
+    struct wisp_app_desired desired = {.manifest = &main->manifest, .is_deployed = record->deployed != NULL};
+    const struct wisp_app_manifest **others =
+        WISP_NEW_ARRAY(arena, const struct wisp_app_manifest *, count(record->versions) + count(record->removed));
+    const struct wisp_app_version *const lists[] = {record->versions, record->removed};
+    for (size_t i = 0; i < WISP_COUNT(lists); i++)
+        for (const struct wisp_app_version *at = lists[i]; at; at = at->next)
+            if (at != main) others[desired.n_others++] = &at->manifest;
+    desired.others = others;
+    return desired;
+}
+
+static void list(struct wisp_app *app, struct wisp_app_record *record)
+{
+    unlist(app, record);
+    wisp_arena_reset(&record->arena);
+    if (record->is_ours && !record->trouble && (record->versions || record->removed)) {
+        record->desired = wisp_app_desire(&record->arena, record);
+        wisp_app_wants_add(&app->wants, &record->desired);
+        touch_neighbours(app, record);
+    }
+    list_users_again(app, record);
+}
+
 /* --- records --- */
+
+static void forget_versions(struct wisp_app_record *record)
+{
+    free_all(&record->versions);
+    free_all(&record->removed);
+    record->deployed = record->last_deployed = NULL;
+    free(WISP_TAKE(record->trouble));
+}
 
 static void record_free(struct wisp_app *app, struct wisp_app_record *record)
 {
     struct wisp_app_record **at = &app->first_record;
     while (*at != record) at = &(*at)->next;
     *at = record->next;
+    if (app->next_check == record) app->next_check = record->next;
     wisp_map_remove(&app->records, wisp_str_from(record->name));
-    retire_all(app, record);
+    unlist(app, record);
+    list_users_again(app, record);
+    forget_versions(record);
+    wisp_arena_deinit(&record->arena);
     json_decref(record->json);
-    json_decref(record->since);
+    json_decref(record->scalers);
+    json_decref(record->told);
+    free(record->message);
     free(record->name);
     free(record);
 }
@@ -110,19 +181,21 @@ static void read_trouble(struct wisp_app *app, struct wisp_app_record *record, c
     record->trouble = wisp_mem_dup(wisp_buf_str(&text));
 }
 
+/* It is to be listed afterwards. */
 static void read_record(struct wisp_app *app, struct wisp_app_record *record)
 {
     const char *name;
     json_t *json;
     const json_t *removed = json_object_get(record->json, "removed");
     struct wisp_err err = {0};
-    retire_all(app, record);
+    unlist(app, record);
+    forget_versions(record);
     json_object_foreach(json_object_get(record->json, "manifests"), name, json)
     {
-        if (!read_version(&record->versions, name, json, &err)) read_trouble(app, record, name, &err);
+        if (!read_version(&record->versions, record->name, name, json, &err)) read_trouble(app, record, name, &err);
     }
     for (size_t i = 0; i < json_array_size(removed); i++)
-        (void)!read_version(&record->removed, "", json_array_get(removed, i), &err);
+        (void)!read_version(&record->removed, record->name, "", json_array_get(removed, i), &err);
     struct wisp_str deployed = wisp_json_str(record->json, "deployed_version");
     struct wisp_str last = wisp_json_str(record->json, "last_deployed");
     if (deployed.len) record->deployed = wisp_app_version_find(record, deployed);
@@ -142,8 +215,9 @@ static void find_owner(struct wisp_app *app, struct wisp_app_record *record)
 {
     struct wisp_str lattice = wisp_json_str(record->json, "lattice");
     bool is_ours = lattice.len ? wisp_str_is(lattice, app->lattice) : is_in_index(app, record->name);
-    if (is_ours != record->is_ours) wisp_app_touch(app);
+    bool is_new = is_ours != record->is_ours;
     record->is_ours = is_ours;
+    if (is_new) list(app, record);
 }
 
 static struct wisp_app_record *need_record(struct wisp_app *app, struct wisp_str name)
@@ -167,7 +241,6 @@ void wisp_app_store_adopt(struct wisp_app *app, struct wisp_str name, const json
 {
     struct wisp_app_record *record = json ? need_record(app, name) : wisp_app_record_find(app, name);
     app->store_ms = 0;
-    wisp_app_touch(app);
     if (!record) return;
     if (!json) {
         record_free(app, record);
@@ -179,6 +252,7 @@ void wisp_app_store_adopt(struct wisp_app *app, struct wisp_str name, const json
     record->is_lost = record->is_missing = false;
     read_record(app, record);
     find_owner(app, record);
+    list(app, record);
 }
 
 /* --- what the state says --- */
@@ -253,7 +327,7 @@ void wisp_app_store_on_loaded(struct wisp_app *app)
     memcpy(app->epoch, app->lease.epoch, sizeof app->epoch);
     app->store_ms = 0;
     app->patient_ms = app->now.now_ms + PATIENCE_MS;
-    wisp_app_touch(app);
+    wisp_app_touch_all(app);
 }
 
 /* --- putting right --- */
@@ -331,7 +405,7 @@ uint64_t wisp_app_store_tick(struct wisp_app *app)
 void wisp_app_store_deinit(struct wisp_app *app)
 {
     while (app->first_record) record_free(app, app->first_record);
-    wisp_app_store_collect(app);
     wisp_map_deinit(&app->records);
+    wisp_app_wants_deinit(&app->wants);
     json_decref(app->index);
 }

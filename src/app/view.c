@@ -4,58 +4,100 @@
 
 #include <stdlib.h>
 
-/* `keys` holds copies of the keys, under themselves. */
-static void set(struct wisp_map *map, struct wisp_map *keys, struct wisp_str key, json_t *value_taken, uint32_t max)
+/* `keys` holds copies of the keys, under themselves. What was there before. */
+static void *set(struct wisp_map *map, struct wisp_map *keys, struct wisp_str key, void *value)
 {
-    json_decref(wisp_map_remove(map, key));
+    void *before = wisp_map_remove(map, key);
     char *own = wisp_map_get(keys, key);
-    if (value_taken && !own && map->count < max) {
+    if (!value) {
+        free(wisp_map_remove(keys, key));
+        return before;
+    }
+    if (!own) {
         own = wisp_mem_dup(key);
         wisp_map_add(keys, (struct wisp_str){own, key.len}, own);
     }
-    if (value_taken && own) {
-        wisp_map_add(map, (struct wisp_str){own, key.len}, value_taken);
-        return;
-    }
-    json_decref(value_taken);
-    free(wisp_map_remove(keys, key));
+    wisp_map_add(map, (struct wisp_str){own, key.len}, value);
+    return before;
 }
 
-static void clear(struct wisp_map *map, struct wisp_map *keys)
+static void clear_keys(struct wisp_map *keys)
 {
-    for (size_t i = 0; i < map->capacity; i++)
-        if (map->slots[i].value) json_decref(map->slots[i].value);
     for (size_t i = 0; i < keys->capacity; i++) free(keys->slots[i].value);
-    wisp_map_deinit(map);
     wisp_map_deinit(keys);
-    *map = *keys = (struct wisp_map){0};
+}
+
+/* --- links --- */
+
+static struct wisp_app_observed_link read_link(const json_t *link)
+{
+    struct wisp_str name = wisp_json_str(link, "name");
+    return (struct wisp_app_observed_link){.source = wisp_json_str(link, "source_id"),
+                                           .target = wisp_json_str(link, "target"),
+                                           .name = name.len ? name : WISP_STR("default"),
+                                           .wit_namespace = wisp_json_str(link, "wit_namespace"),
+                                           .wit_package = wisp_json_str(link, "wit_package"),
+                                           .interfaces = json_object_get(link, "interfaces"),
+                                           .source_config = json_object_get(link, "source_config"),
+                                           .target_config = json_object_get(link, "target_config")};
+}
+
+static struct wisp_app_observed_links *links_new(json_t *list)
+{
+    struct wisp_app_observed_links *links = wisp_mem_calloc(1, sizeof *links);
+    links->kept = json_incref(list);
+    links->n = json_array_size(list);
+    links->list = wisp_mem_calloc(links->n + 1, sizeof *links->list);
+    for (size_t i = 0; i < links->n; i++) links->list[i] = read_link(json_array_get(list, i));
+    return links;
+}
+
+static void links_free(struct wisp_app_observed_links *links)
+{
+    if (!links) return;
+    json_decref(links->kept);
+    free(links->list);
+    free(links);
+}
+
+static void take_links(struct wisp_app *app, struct wisp_str source, json_t *list)
+{
+    const struct wisp_app_observed_links *before = wisp_map_get(&app->specs, source);
+    bool has_room = before || app->specs.count < WISP_APP_LINKS_MAX;
+    if (!list ? !before : (before && json_equal(before->kept, list)) || !has_room) return;
+    links_free(set(&app->specs, &app->spec_keys, source, list ? links_new(list) : NULL));
+    wisp_app_touch_mentions(app, WISP_APP_MENTIONED_SOURCE, source);
+}
+
+/* --- configs --- */
+
+static void take_config(struct wisp_app *app, struct wisp_str name, json_t *config)
+{
+    const json_t *before = wisp_map_get(&app->configs, name);
+    bool has_room = before || app->configs.count < WISP_APP_CONFIGS_MAX;
+    if (!config ? !before : (before && json_equal(before, config)) || !has_room) return;
+    json_decref(set(&app->configs, &app->config_keys, name, json_incref(config)));
+    wisp_app_touch_mentions(app, WISP_APP_MENTIONED_CONFIG, name);
 }
 
 void wisp_app_view_on_state(struct wisp_app *app, int bucket, struct wisp_str key, const struct wisp_str *value)
 {
     struct wisp_str prefix = WISP_STR("COMPONENT_");
-    json_t *json = NULL;
-    bool is_spec = bucket == 0;
-    if (is_spec && !wisp_str_starts_with(key, prefix)) return;
-    if (is_spec) key = (struct wisp_str){key.ptr + prefix.len, key.len - prefix.len};
+    WISP_CLEANUP_JSON json_t *json = NULL;
     if (value && wisp_json_parse(*value, &json, NULL) < 0) json = NULL;
-    if (json && is_spec) {
-        json_t *links = json_incref(json_object_get(json, "links"));
-        json_decref(json);
-        json = links;
-    }
-    struct wisp_map *map = is_spec ? &app->specs : &app->configs, *keys = is_spec ? &app->spec_keys : &app->config_keys;
-    const json_t *before = wisp_map_get(map, key);
-    bool is_same = before && json && json_equal(before, json);
-    if (is_same)
-        json_decref(json);
-    else
-        set(map, keys, key, json, is_spec ? WISP_APP_LINKS_MAX : WISP_APP_CONFIGS_MAX);
-    if (!is_same) wisp_app_touch(app);
+    if (bucket)
+        take_config(app, key, json);
+    else if (wisp_str_starts_with(key, prefix))
+        take_links(app, (struct wisp_str){key.ptr + prefix.len, key.len - prefix.len}, json_object_get(json, "links"));
 }
 
 void wisp_app_view_clear(struct wisp_app *app)
 {
-    clear(&app->specs, &app->spec_keys);
-    clear(&app->configs, &app->config_keys);
+    for (size_t i = 0; i < app->specs.capacity; i++) links_free(app->specs.slots[i].value);
+    for (size_t i = 0; i < app->configs.capacity; i++)
+        if (app->configs.slots[i].value) json_decref(app->configs.slots[i].value);
+    wisp_map_deinit(&app->specs);
+    wisp_map_deinit(&app->configs);
+    clear_keys(&app->spec_keys);
+    clear_keys(&app->config_keys);
 }
