@@ -33,7 +33,7 @@ struct wisp_app_queued {
 struct wisp_app_queued *wisp_app_emit(struct wisp_app *app, enum wisp_app_action_kind kind);
 /* Nothing is said without the bus. False: it is larger than a message may be. */
 bool wisp_app_publish(struct wisp_app *app, struct wisp_str subject, const json_t *payload);
-void wisp_app_request(struct wisp_app *app, struct wisp_str subject, const json_t *payload,
+void wisp_app_request(struct wisp_app *app, struct wisp_str subject, const json_t *payload, uint64_t timeout_ms,
                       wisp_app_on_outcome *on_outcome, struct wisp_app_note note_taken);
 /* `value` NULL deletes. */
 void wisp_app_write(struct wisp_app *app, struct wisp_str key, const json_t *value, uint64_t expected,

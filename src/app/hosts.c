@@ -264,7 +264,7 @@ void wisp_app_host_ask(struct wisp_app *app, struct wisp_app_known_host *host)
     host->is_asking = true;
     WISP_CLEANUP_BUF struct wisp_buf subject = {0};
     wisp_buf_printf(&subject, "%s.v1.%s.host.get.%s", app->ctl_prefix, app->lattice, host->id);
-    wisp_app_request(app, wisp_buf_str(&subject), NULL, on_inventory,
+    wisp_app_request(app, wisp_buf_str(&subject), NULL, app->command_timeout_ms, on_inventory,
                      (struct wisp_app_note){.text = wisp_mem_dup(host->host.id)});
 }
 

@@ -269,10 +269,12 @@ void wisp_app_item_send(struct wisp_app *app, const struct wisp_app_command *com
     set_app(app, item, command->app);
     item->serial = ++app->next_serial;
     item->sure_ms = app->now.now_ms + DOUBT_MS;
-    set_state(app, item, WISP_APP_ITEM_SENT, app->now.now_ms + app->command_timeout_ms + ANSWER_MS);
+    bool may_fetch = wisp_json_str(command->payload, "replacement").len; /* before it answers */
+    uint64_t timeout_ms = may_fetch ? OUTCOME_MS : app->command_timeout_ms;
+    set_state(app, item, WISP_APP_ITEM_SENT, app->now.now_ms + timeout_ms + ANSWER_MS);
     WISP_CLEANUP_BUF struct wisp_buf subject = {0};
     put_subject(app, command, &subject);
-    wisp_app_request(app, wisp_buf_str(&subject), command->payload, on_answer,
+    wisp_app_request(app, wisp_buf_str(&subject), command->payload, timeout_ms, on_answer,
                      (struct wisp_app_note){.text = wisp_mem_dup(command->key), .number = item->serial});
 }
 

@@ -493,6 +493,28 @@ TEST(an_update_that_fails_is_told)
     rig_free();
 }
 
+TEST(a_provider_runs_on_when_its_new_image_can_not_be_had)
+{
+    begin(1);
+    put("shop", SHOP("v1", "r/web:1", "2"));
+    rig_wait(1000);
+    all_are(RIG_REFUSES);
+    char *changed = wisp_arena_cstr(&rig.arena, wisp_str_from(SHOP("v2", "r/web:1", "2")));
+    char *image = strstr(changed, "r/kv:1");
+    CHECK(image);
+    image[5] = '2';
+    put("shop", changed);
+    rig_wait(5000);
+    CHECK_INT(rig_count("shop-kv"), 1);
+    CHECK_TEXT(rig_state_of("shop"), "failed");
+    CHECK_HAS(rig_message_of("shop"), "no room");
+    CHECK_HAS(rig_message_of("shop"), "`r/kv:1` runs on until `r/kv:2` can be had");
+    all_are(RIG_OBEYS);
+    rig_wait(30000);
+    CHECK_TEXT(rig_state_of("shop"), "deployed");
+    rig_free();
+}
+
 TEST(a_host_that_undoes_what_it_does_is_not_fought)
 {
     begin(1);

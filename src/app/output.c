@@ -89,14 +89,14 @@ bool wisp_app_publish(struct wisp_app *app, struct wisp_str subject, const json_
     return true;
 }
 
-void wisp_app_request(struct wisp_app *app, struct wisp_str subject, const json_t *payload,
+void wisp_app_request(struct wisp_app *app, struct wisp_str subject, const json_t *payload, uint64_t timeout_ms,
                       wisp_app_on_outcome *on_outcome, struct wisp_app_note note_taken)
 {
     struct wisp_app_queued *queued = wisp_app_emit(app, WISP_APP_REQUEST);
     queued->action.id = call_new(app, on_outcome, note_taken);
     queued->action.subject = wisp_arena_str(&queued->arena, subject);
     queued->action.payload = print(&queued->arena, payload);
-    queued->action.timeout_ms = app->command_timeout_ms;
+    queued->action.timeout_ms = timeout_ms;
 }
 
 void wisp_app_write(struct wisp_app *app, struct wisp_str key, const json_t *value, uint64_t expected,

@@ -6,11 +6,13 @@
 
 #include <stdlib.h>
 
+/* With a `replacement` a host of our kind makes sure of that image first; those of the original don't know the word. */
 static bool stop(struct wisp_app_planner *planner, struct wisp_str app, struct wisp_str scaler_id,
-                 const struct wisp_app_host *host, struct wisp_str id, const char *reason,
+                 const struct wisp_app_host *host, struct wisp_str id, struct wisp_str replacement, const char *reason,
                  struct wisp_app_scaler_status *status)
 {
     json_t *payload = json_pack("{s:o, s:o}", "host_id", wisp_json_text(host->id), "provider_id", wisp_json_text(id));
+    if (replacement.len) json_object_set_new(payload, "replacement", wisp_json_text(replacement));
     struct wisp_app_command command = {
         .kind = WISP_APP_STOP_PROVIDER,
         .key = wisp_app_printf(planner, "stop/%.*s/%.*s", WISP_STR_ARG(host->id), WISP_STR_ARG(id)),
@@ -74,7 +76,21 @@ static void tell_health(struct wisp_app_planner *planner, const struct wisp_app_
                             WISP_STR_ARG(instance->trouble));
 }
 
-/* A host runs one process of an id: the old version goes, then the new one comes. True: something is still to come. */
+/* A host runs one process of an id: the old version goes when the new one can be had, then that comes. */
+static void replace(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
+                    const struct wisp_app_target *target)
+{
+    const struct wisp_app_component *component = subject->component;
+    struct wisp_str old = target->instance->reference;
+    stop(planner, subject->manifest->name, subject->id, target->host, component->id, component->image,
+         wisp_app_printf(planner, "another version: `%.*s` is there", WISP_STR_ARG(old)).ptr, subject->status);
+    if (subject->status->state == WISP_APP_FAILED_STATE)
+        wisp_app_status_set(planner, subject->status, WISP_APP_FAILED_STATE,
+                            "host %.*s: `%.*s` runs on until `%.*s` can be had", WISP_STR_ARG(target->host->id),
+                            WISP_STR_ARG(old), WISP_STR_ARG(component->image));
+}
+
+/* True: something is still to come. */
 static bool raise(struct wisp_app_planner *planner, const struct wisp_app_subject *subject,
                   const struct wisp_app_target *target, uint32_t *updates_left)
 {
@@ -87,9 +103,7 @@ static bool raise(struct wisp_app_planner *planner, const struct wisp_app_subjec
     if (!target->is_mine || is_current(target, subject)) return false;
     if (!*updates_left || !planner->observed->is_complete) return true;
     --*updates_left;
-    stop(planner, subject->manifest->name, subject->id, target->host, subject->component->id,
-         wisp_app_printf(planner, "another version: `%.*s` is there", WISP_STR_ARG(instance->reference)).ptr,
-         subject->status);
+    replace(planner, subject, target);
     return true;
 }
 
@@ -100,6 +114,7 @@ void wisp_app_plan_provider(struct wisp_app_planner *planner, const struct wisp_
     struct wisp_app_target *targets = wisp_app_place_instances(planner, subject);
     uint32_t updates_left = planner->wishes->updates_max ? planner->wishes->updates_max : 1;
     bool is_waiting = false;
+    const struct wisp_str none = {0};
     for (size_t i = 0; i < n; i++) {
         const struct wisp_app_target *target = &targets[i];
         status->wanted += subject->scaler->is_daemon ? target->wanted : 0;
@@ -120,7 +135,7 @@ void wisp_app_plan_provider(struct wisp_app_planner *planner, const struct wisp_
         const struct wisp_app_target *target = &targets[i];
         bool is_spare = target->instance && !target->wanted && !target->host->is_unknown;
         if (is_spare && planner->observed->is_complete && target->is_mine)
-            stop(planner, subject->manifest->name, subject->id, target->host, subject->component->id,
+            stop(planner, subject->manifest->name, subject->id, target->host, subject->component->id, none,
                  "no spread wants it on this host", status);
     }
 }
@@ -207,10 +222,12 @@ static int by_host(const void *a_, const void *b_)
 
 static void clear_away(struct wisp_app_planner *planner, const struct wisp_app_instance *instance, struct wisp_str app)
 {
+    const struct wisp_str none = {0};
     if (instance->host->is_unknown)
         wisp_app_is_moving(planner);
     else if (instance->is_provider)
-        stop(planner, app, instance->scaler_id, instance->host, instance->id, "its application does not want it", NULL);
+        stop(planner, app, instance->scaler_id, instance->host, instance->id, none, "its application does not want it",
+             NULL);
     else
         drop_component(planner, instance->host, instance, app);
 }
