@@ -278,6 +278,29 @@ class Api(applications.Case):
             self.assertEqual(self.ask(op)["result"], "error", op)
         self.host.stop()
 
+    def test_a_provider_runs_on_when_its_new_image_can_not_be_had(self):
+        self.start()
+        self.bus = self.lattice.bus()
+        text = applications.example("hello", self.address, old1="wisp://http-server", new1=applications.HTTP_SERVER)
+        self.deploy(text)
+        self.wait_for_answer(RUST.decode())
+        provider, = self.processes("wisp-http-server")
+        load = applications.Load(self.address)
+        self.addCleanup(load.stop)
+        for i, image in enumerate(("wisp://http-serve", "file:///nowhere/http-server", "127.0.0.1:1/http-server:1")):
+            changed = text.replace(applications.HTTP_SERVER, image).replace("v1.0.0", f"v{i + 2}")
+            self.assertEqual(self.ask("put", changed)["result"], "newversion")
+            self.assertEqual(self.ask("deploy.hello")["result"], "acknowledged")
+            status = wisp.wait_for(lambda: (now := self.ask("status.hello")["status"]["status"])["type"] == "failed" and
+                                   image in now["message"] and now, "the failure to be told")
+            self.assertRegex(status["message"], rf"wisp-http-server` runs on until `{image}` can be had")
+            load.wait_for(50)
+        self.assertEqual(self.processes("wisp-http-server"), [provider])
+        self.app("deploy", "hello@v1.0.0", "--wait")
+        load.stop()
+        self.assertEqual(load.failures, [], self.host.log[-3000:])
+        self.host.stop()
+
     def test_what_the_original_ignores_is_a_warning(self):
         self.start()
         self.bus = self.lattice.bus()
