@@ -239,6 +239,16 @@ static void answer_change(struct wisp_app *app, const struct wisp_app_asked *ask
                               version.len ? wisp_json_text(version) : json_null()));
 }
 
+static void answer_missing(struct wisp_app *app, const struct wisp_app_asked *asked, struct wisp_str version)
+{
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    bool is_known = wisp_app_asked_record(app, asked);
+    wisp_buf_printf(&text, is_known ? "application `%.*s` has no such version" : "there is no application `%.*s`",
+                    WISP_STR_ARG(asked->name));
+    wisp_buf_append_char(&text, '\0');
+    answer_change(app, asked, "notfound", version, text.data);
+}
+
 /* An id of this manifest that another deployed application has too. */
 static const struct wisp_app_record *id_owner(const struct wisp_app *app, const struct wisp_app_record *record,
                                               const struct wisp_app_component *component)
@@ -311,10 +321,8 @@ void wisp_app_api_deploy(struct wisp_app *app, const struct wisp_app_asked *aske
     struct wisp_str wanted = wisp_json_str(request, "version");
     const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
     const struct wisp_app_version *version = record ? wisp_app_asked_version(record, wanted) : NULL;
-    if (!record)
-        answer_change(app, asked, "notfound", wanted, "there is no such application");
-    else if (!version)
-        answer_change(app, asked, "notfound", wanted, "the application has no such version");
+    if (!version)
+        answer_missing(app, asked, wanted);
     else if (wisp_app_check_deployable(app, &version->manifest, &err) < 0)
         answer_change(app, asked, "error", version->version, err.text);
     else
@@ -354,7 +362,7 @@ void wisp_app_api_undeploy(struct wisp_app *app, const struct wisp_app_asked *as
     const struct wisp_str none = {0};
     const struct wisp_app_record *record = wisp_app_asked_record(app, asked);
     if (!record)
-        answer_change(app, asked, "notfound", none, "there is no such application");
+        answer_missing(app, asked, none);
     else if (is_in_use(app, asked, record))
         return;
     else if (!wisp_json_str(record->json, "deployed_version").len)
