@@ -77,6 +77,9 @@ static json_t *summary(const struct wisp_app_record *record, bool with_scalers)
     const struct wisp_str none = {0};
     json_t *status = wisp_app_status_json(record);
     json_t *state = json_object_get(status, "status");
+    /* As soon as it is asked for: clients of the original choose by that what they delete. */
+    bool is_ending = !record->deployed && !record->trouble;
+    if (is_ending) json_object_set_new(state, "type", json_string(wisp_app_state_name(WISP_APP_UNDEPLOYED)));
     if (!with_scalers) json_object_del(status, "scalers");
     return json_pack("{s:s, s:o, s:o, s:o, s:O, s:o, s:O}", "name", record->name, "version",
                      wisp_json_text(newest ? newest->version : none), "description",

@@ -155,6 +155,32 @@ TEST(a_delete_of_what_is_deployed_finishes_only_when_nothing_is_left)
     rig_free();
 }
 
+TEST(what_is_undeployed_is_listed_so_at_once_and_can_be_deleted)
+{
+    begin();
+    put(SHOP("v1", "r/web:1", "2"), "created");
+    rig_ask_for("deploy.shop", "", "result");
+    rig_wait(1000);
+    for (size_t i = 0; i < rig.n_hosts; i++) rig.hosts[i].mood = RIG_REFUSES;
+    rig_ask_for("undeploy.shop", "", "result");
+    for (int i = 0; i < 3; i++) {
+        WISP_CLEANUP_JSON json_t *list = rig_ask("list", "");
+        const json_t *summary = json_array_get(list, 0);
+        CHECK_STR(wisp_json_str(summary, "status"), "undeployed");
+        CHECK_STR(wisp_json_str(summary, "status_message"), "what runs of it is being stopped");
+        rig_wait(500);
+    }
+    WISP_CLEANUP_JSON json_t *answer = rig_ask("status.shop", "");
+    const json_t *status = json_object_get(json_object_get(answer, "status"), "status");
+    CHECK_STR(wisp_json_str(status, "type"), "reconciling");
+    CHECK_TEXT(rig_ask_for("del.shop", "{\"version\": \"v1\"}", "result"), "deleted");
+    for (size_t i = 0; i < rig.n_hosts; i++) rig.hosts[i].mood = RIG_OBEYS;
+    rig_wait(60000);
+    CHECK_INT(rig_count("shop-web") + rig_count("shop-kv"), 0);
+    CHECK(!json_object_get(rig.store[2], "default-shop"));
+    rig_free();
+}
+
 TEST(a_version_can_be_deleted_by_itself)
 {
     begin();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How applications stand, as wadm says it; ours adds to each scaler what is wanted and found, and since when it stands
- * so. What is still being stopped is `reconciling`, not yet `undeployed`. */
+ * so. What is still being stopped is `reconciling`, not yet `undeployed` (but for lists, see api.c). */
 #include "app/app_priv.h"
 
 #include <stdio.h>
