@@ -141,9 +141,9 @@ void wisp_fleet_tell_ended(struct wisp_fleet *fleet, const char *id)
 static bool on_exit_worker(struct wisp_child *child, const struct wisp_child_exit *exit, void *env)
 {
     (void)child;
-    (void)exit;
     struct wisp_seat *seat = env;
     seat->is_ready = false;
+    wisp_handover_forget(seat->fleet->options.paths->host, exit->pid);
     wisp_shared_worker_reset(seat->fleet->shared, seat->index);
     wisp_fleet_on_worker_gone(seat);
     wisp_fleet_provider_worker_gone(seat);

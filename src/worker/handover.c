@@ -113,6 +113,12 @@ static int open_socket(struct wisp_handover *handover, struct wisp_err *err)
     return 0;
 }
 
+static void print_path(struct wisp_buf *path, const char *dir, pid_t pid)
+{
+    wisp_buf_printf(path, "%s/worker-%d.sock", dir, (int)pid);
+    wisp_buf_append_char(path, '\0');
+}
+
 int wisp_handover_new(struct wisp_handover **ret_handover, uv_loop_t *loop, const char *dir,
                       const struct wisp_handover_handler *handler, void *env, struct wisp_err *err)
 {
@@ -121,8 +127,7 @@ int wisp_handover_new(struct wisp_handover **ret_handover, uv_loop_t *loop, cons
     handover->handler = *handler;
     handover->env = env;
     WISP_CLEANUP_BUF struct wisp_buf path = {0};
-    wisp_buf_printf(&path, "%s/worker-%d.sock", dir, (int)getpid());
-    wisp_buf_append_char(&path, '\0');
+    print_path(&path, dir, getpid());
     int r = fill_address(&handover->address, path.data, err);
     if (r == 0) r = open_socket(handover, err);
     if (r == 0) r = uv_poll_init(loop, &handover->poll, handover->fd);
@@ -135,6 +140,13 @@ int wisp_handover_new(struct wisp_handover **ret_handover, uv_loop_t *loop, cons
     uv_poll_start(&handover->poll, UV_READABLE, on_connection);
     *ret_handover = handover;
     return 0;
+}
+
+void wisp_handover_forget(const char *dir, pid_t pid)
+{
+    WISP_CLEANUP_BUF struct wisp_buf path = {0};
+    print_path(&path, dir, pid);
+    (void)unlink(path.data);
 }
 
 static void on_closed(uv_handle_t *handle) { free(handle->data); }

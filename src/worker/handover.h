@@ -32,6 +32,8 @@ int wisp_handover_new(struct wisp_handover **ret_handover, uv_loop_t *loop, cons
 void wisp_handover_give(struct wisp_handover *handover, const char *address, int fd);
 /* Removes the socket. Its handles close in the loop's next turns. NULL is fine. */
 void wisp_handover_free(struct wisp_handover *handover);
+/* Removes what a worker that was killed could not remove itself. */
+void wisp_handover_forget(const char *dir, pid_t pid);
 
 /* --- the control process; blocking, for its start --- */
 

@@ -111,6 +111,19 @@ TEST(nobody_there)
     CHECK_FAILS(wisp_handover_take(&taken, long_path, TIMEOUT_MS, NULL), INVALID);
 }
 
+TEST(a_killed_worker_leaves_a_socket_to_be_removed)
+{
+    struct stat status;
+    pid_t pid = start_worker();
+    CHECK_INT(kill(pid, SIGKILL), 0);
+    CHECK_INT(waitpid(pid, NULL, 0), pid);
+    CHECK_INT(stat(path, &status), 0);
+    wisp_handover_forget(dir, pid);
+    CHECK(stat(path, &status) < 0);
+    wisp_handover_forget(dir, pid);
+    CHECK_INT(rmdir(dir), 0);
+}
+
 TEST(silent_worker_times_out)
 {
     struct wisp_handover_taken taken;
