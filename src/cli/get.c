@@ -118,7 +118,7 @@ static void add_name(struct wisp_output_table *table, const json_t *entry)
     struct wisp_str name = text(entry, "name");
     WISP_CLEANUP_BUF struct wisp_buf cell = {0};
     wisp_buf_append_str(&cell, name);
-    if (json_is_object(state)) {
+    if (wisp_json_str(state, "state").len) {
         uint64_t n = wisp_json_u64(state, "restarts", 0);
         wisp_buf_printf(&cell, "%s(%.*s, %llu restart%s)", name.len ? " " : "",
                         WISP_STR_ARG(wisp_json_str(state, "state")), (unsigned long long)n, n == 1 ? "" : "s");

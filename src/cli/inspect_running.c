@@ -28,6 +28,15 @@ static void note_names(json_t *names, const json_t *more)
     }
 }
 
+/* What only hosts of our kind say. */
+static void note_own(json_t *place, const json_t *own)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)own, key, value) json_object_set(place, key, value);
+    json_object_del(place, "wisp");
+}
+
 /* The inventory's entry, with the host's names in front. */
 static void note_running(struct facts *facts, const char *kind, const json_t *inventory, json_t *entry)
 {
@@ -41,7 +50,8 @@ static void note_running(struct facts *facts, const char *kind, const json_t *in
         if (strcmp(key, "id") != 0) json_object_set(place, key, value);
     }
     json_array_append_new(facts->running, place);
-    note_names(facts->configs, json_object_get(entry, "config"));
+    note_own(place, json_object_get(entry, "wisp"));
+    note_names(facts->configs, json_object_get(place, "config"));
 }
 
 static void note_links(struct facts *facts, const json_t *links, const char *id)
@@ -75,6 +85,25 @@ static int collect(struct wisp_lattice_client *client, const char *id, struct fa
 
 /* --- text --- */
 
+static void append_names(struct wisp_buf *out, const json_t *names, const char *title)
+{
+    if (!json_array_size(names)) return;
+    wisp_buf_printf(out, "%s%s", out->len ? ", " : "", title);
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        wisp_buf_printf(out, " %s", name ? name : "?");
+    }
+}
+
+static void print_configs(struct wisp_output_table *table, const json_t *names)
+{
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    append_names(&text, names, "");
+    if (!text.len) return;
+    wisp_output_table_printf(table, "configs");
+    wisp_output_table_add(table, (struct wisp_str){wisp_buf_str(&text).ptr + 1, text.len - 1});
+}
+
 static void print_place(const json_t *place)
 {
     WISP_CLEANUP_OUTPUT_TABLE struct wisp_output_table table;
@@ -82,8 +111,8 @@ static void print_place(const json_t *place)
     struct wisp_str host = wisp_json_str(place, "host_id"), name = wisp_json_str(place, "friendly_name");
     wisp_output_table_printf(&table, "on");
     wisp_output_table_printf(&table, "%.*s (%.*s)", WISP_STR_ARG(host), WISP_STR_ARG(name));
-    static const char *const keys[] = {"image_ref", "digest", "name", "max_instances", "revision"};
-    static const char *const titles[] = {"image", "digest", "name", "max instances", "revision"};
+    static const char *const keys[] = {"image_ref", "digest", "name", "max_instances", "revision", "state", "restarts"};
+    static const char *const titles[] = {"image", "digest", "name", "max instances", "revision", "state", "restarts"};
     for (size_t i = 0; i < WISP_COUNT(keys); i++) {
         const json_t *value = json_object_get(place, keys[i]);
         bool is_unlimited = json_is_integer(value) && json_integer_value(value) >= UINT32_MAX;
@@ -96,17 +125,8 @@ static void print_place(const json_t *place)
         else
             wisp_output_table_printf(&table, "%lld", (long long)json_integer_value(value));
     }
+    print_configs(&table, json_object_get(place, "config"));
     wisp_output_table_print(&table, stdout, 2);
-}
-
-static void append_names(struct wisp_buf *out, const json_t *names, const char *title)
-{
-    if (!json_array_size(names)) return;
-    wisp_buf_printf(out, "%s%s", out->len ? ", " : "", title);
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        wisp_buf_printf(out, " %s", name ? name : "?");
-    }
 }
 
 /* "a,b" */

@@ -42,6 +42,11 @@ TEST(first_start)
     CHECK_JSON(&rig, json_object_get(inventory, "components"),
                "[{'id':'echo','image_ref':'x/echo:1','name':'Echo','annotations':{'a':'b'},'revision':3,"
                "'max_instances':10}]");
+    WISP_CLEANUP_JSON json_t *answer = rig_ask(&rig, "host.get.{H}", "");
+    CHECK_JSON(
+        &rig,
+        json_object_get(json_array_get(json_object_get(json_object_get(answer, "response"), "components"), 0), "wisp"),
+        "{'digest':'x/echo:1','config':[]}");
     CHECK_ANSWER(&rig, "claims.get", "",
                  "{'success':true,'message':'','response':[{'issuer':'AISS','iss':'AISS','revision':'3','rev':'3',"
                  "'subject':'MSUB','sub':'MSUB','name':'Echo','version':'0.1.0','call_alias':'al','tags':'t1,t2'}]}");

@@ -136,11 +136,11 @@ static void publish_heartbeat(struct wisp_lattice *lattice)
 {
     enum { ENVELOPE_SIZE = 1024 };
     if (!lattice->is_connected) return;
-    json_t *data = wisp_lattice_inventory_json(lattice, true);
+    json_t *data = wisp_lattice_inventory_json(lattice, WISP_LATTICE_HEARTBEAT);
     size_t n_units = lattice->components.count + lattice->providers.count;
     if (n_units > 500 && printed_size(data) + ENVELOPE_SIZE > lattice->payload_max) {
         json_decref(data);
-        data = wisp_lattice_inventory_json(lattice, false);
+        data = wisp_lattice_inventory_json(lattice, WISP_LATTICE_BRIEF);
         if (!lattice->has_said_heartbeat_large)
             wisp_lattice_log(lattice, WISP_LOG_WARN,
                              "%zu components and providers run here: heartbeats have no room for their annotations",

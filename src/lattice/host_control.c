@@ -17,7 +17,7 @@ void wisp_lattice_host_get(struct wisp_lattice *lattice, struct wisp_lattice_com
 {
     /* Our own look for a host of the same id: whoever answers is another. */
     if (command->reply.subject && strcmp(command->reply.subject, lattice->probe_subject) == 0) return;
-    wisp_lattice_answer(lattice, &command->reply, "", wisp_lattice_inventory_json(lattice, true));
+    wisp_lattice_answer(lattice, &command->reply, "", wisp_lattice_inventory_json(lattice, WISP_LATTICE_FULL));
 }
 
 void wisp_lattice_end(struct wisp_lattice *lattice, uint64_t timeout_ms)

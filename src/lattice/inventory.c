@@ -47,7 +47,18 @@ json_t *wisp_lattice_host_json(const struct wisp_lattice *lattice)
     return host;
 }
 
-static json_t *unit_json(const struct wisp_lattice_unit *unit, bool with_annotations)
+/* Ours alone: the original's readers ignore it. NULL: nothing. */
+static json_t *own_json(const struct wisp_lattice_unit *unit, enum wisp_lattice_detail detail)
+{
+    json_t *own = wisp_lattice_process_state(unit);
+    if (detail != WISP_LATTICE_FULL) return own;
+    if (!own) own = json_object();
+    if (unit->digest) json_object_set_new(own, "digest", wisp_json_text(wisp_str_from(unit->digest)));
+    json_object_set(own, "config", unit->config_names);
+    return own;
+}
+
+static json_t *unit_json(const struct wisp_lattice_unit *unit, enum wisp_lattice_detail detail)
 {
     bool is_component = unit->kind == WISP_LATTICE_COMPONENT;
     json_t *json = json_object();
@@ -56,39 +67,40 @@ static json_t *unit_json(const struct wisp_lattice_unit *unit, bool with_annotat
     json_object_set_new(json, "image_ref", wisp_json_text(wisp_str_from(reference)));
     struct wisp_str name = wisp_json_str(unit->claims, "name");
     if (name.len) json_object_set_new(json, "name", wisp_json_text(name));
-    json_object_set_new(json, "annotations", with_annotations ? json_incref(unit->annotations) : json_object());
+    json_object_set_new(json, "annotations",
+                        detail != WISP_LATTICE_BRIEF ? json_incref(unit->annotations) : json_object());
     json_int_t revision = json_integer_value(json_object_get(unit->claims, "revision"));
     json_object_set_new(json, "revision", json_integer(revision));
     if (is_component) json_object_set_new(json, "max_instances", json_integer(unit->instances_max));
-    json_t *state = wisp_lattice_process_state(unit); /* ours alone: the original's readers ignore it */
-    if (state) json_object_set_new(json, "wisp", state);
+    json_t *own = own_json(unit, detail);
+    if (own) json_object_set_new(json, "wisp", own);
     return json;
 }
 
-static json_t *units_json(const struct wisp_table *table, bool with_annotations)
+static json_t *units_json(const struct wisp_table *table, enum wisp_lattice_detail detail)
 {
     json_t *units = json_array();
     for (const struct wisp_lattice_unit *unit = wisp_table_first(table); unit; unit = wisp_table_next(table, unit))
-        if (unit->is_running) json_array_append_new(units, unit_json(unit, with_annotations));
+        if (unit->is_running) json_array_append_new(units, unit_json(unit, detail));
     return units;
 }
 
-static json_t *inventory_at(const struct wisp_lattice *lattice, uint64_t now_ms, bool with_annotations)
+static json_t *inventory_at(const struct wisp_lattice *lattice, uint64_t now_ms, enum wisp_lattice_detail detail)
 {
     json_t *inventory = json_pack("{s:s, s:s, s:s, s:O}", "host_id", lattice->host_id, "friendly_name",
                                   lattice->friendly_name, "version", lattice->version, "labels", lattice->labels);
     set_uptime(lattice, now_ms, inventory);
-    json_object_set_new(inventory, "components", units_json(&lattice->components, with_annotations));
-    json_object_set_new(inventory, "providers", units_json(&lattice->providers, with_annotations));
+    json_object_set_new(inventory, "components", units_json(&lattice->components, detail));
+    json_object_set_new(inventory, "providers", units_json(&lattice->providers, detail));
     return inventory;
 }
 
-json_t *wisp_lattice_inventory_json(const struct wisp_lattice *lattice, bool with_annotations)
+json_t *wisp_lattice_inventory_json(const struct wisp_lattice *lattice, enum wisp_lattice_detail detail)
 {
-    return inventory_at(lattice, lattice->now.now_ms, with_annotations);
+    return inventory_at(lattice, lattice->now.now_ms, detail);
 }
 
 json_t *wisp_lattice_inventory(const struct wisp_lattice *lattice, struct wisp_lattice_now now)
 {
-    return inventory_at(lattice, now.now_ms, true);
+    return inventory_at(lattice, now.now_ms, WISP_LATTICE_HEARTBEAT);
 }

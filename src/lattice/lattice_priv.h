@@ -430,7 +430,12 @@ json_t *wisp_lattice_provider_claims(const json_t *claims);
 
 /* inventory.c */
 json_t *wisp_lattice_host_json(const struct wisp_lattice *lattice);
-json_t *wisp_lattice_inventory_json(const struct wisp_lattice *lattice, bool with_annotations);
+enum wisp_lattice_detail {
+    WISP_LATTICE_BRIEF,     /* no annotations: the host runs very much */
+    WISP_LATTICE_HEARTBEAT, /* what wasmCloud's inventories have */
+    WISP_LATTICE_FULL,      /* and in `wisp`, which its readers ignore, digests and the names of configs */
+};
+json_t *wisp_lattice_inventory_json(const struct wisp_lattice *lattice, enum wisp_lattice_detail detail);
 void wisp_lattice_uptime_text(uint64_t seconds, struct wisp_buf *out);
 
 /* claims.c */

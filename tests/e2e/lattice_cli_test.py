@@ -137,12 +137,17 @@ class Reading(LatticeCase):
         for host in (first, second):
             self.succeeds("start", "component", "r/echo:1", "echo", "--host-id", host.id)
         second.links = first.links  # a lattice has them once
+        second.components["echo"]["wisp"] = {"digest": "sha256:12ab", "config": ["limits", "app"]}
         self.succeeds("start", "provider", "r/http:1", "http", "--host-id", first.id)
         self.succeeds("link", "put", "http", "echo", "wasi", "http", "--interface", "incoming-handler",
                       "--source-config", "web", "--target-config", "app")
         found = self.json("inspect", "echo")
         self.assertEqual((found["id"], found["kind"], found["configs"], found["links"]),
-                         ("echo", "component", ["app"], first.links))
+                         ("echo", "component", ["limits", "app"], first.links))
+        self.assertEqual((found["running"][0]["digest"], found["running"][0]["config"]), ("sha256:12ab", ["limits", "app"]))
+        text = self.succeeds("inspect", "echo")
+        for words in ("echo: a component, on 2 hosts", "sha256:12ab", "limits app"):
+            self.assertIn(words, text)
         self.assertEqual([(place["host_id"], place["image_ref"]) for place in found["running"]],
                          [(second.id, "r/echo:1"), (first.id, "r/echo:1")])
         text = self.succeeds("inspect", "http")
