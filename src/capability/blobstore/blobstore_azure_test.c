@@ -138,6 +138,22 @@ TEST(lists_of_several_pages)
     server_close(&server);
 }
 
+static void list_in_circles(struct server *server)
+{
+    for (int i = 0; i < 4; i++)
+        answer(server, i % 2 ? "&marker=m&" : "GET /acct/c?comp=list&maxresults=", "200 OK",
+               "<EnumerationResults><Blobs /><NextMarker>m</NextMarker></EnumerationResults>");
+}
+
+TEST(a_list_that_does_not_go_on)
+{
+    struct server server;
+    server_open(&server, list_in_circles);
+    CHECK_TEXT(list(&server.rig, "c", -1, -1), "the server's list does not go on");
+    CHECK_TEXT(container_do(&server.rig, WISP_BLOBSTORE_CLEAR_CONTAINER, "c"), "the server's list does not go on");
+    server_close(&server);
+}
+
 /* --- copies that take their time --- */
 
 static void say_copying(struct server *server, const char *words, const char *status)

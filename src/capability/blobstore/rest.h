@@ -182,6 +182,10 @@ void wisp_rest_run_list(struct wisp_blobstore_op *op);  /* rest_list.c */
 void wisp_rest_run_get(struct wisp_blobstore_op *op);   /* rest_get.c */
 void wisp_rest_run_write(struct wisp_blobstore_op *op); /* rest_put.c */
 
+/* What the dialect reads of an answer to a page that was asked for with `token`. */
+int wisp_rest_read_page(struct wisp_rest_call *call, struct wisp_str token, struct wisp_rest_page *ret_page,
+                        struct wisp_err *err) __attribute__((warn_unused_result));
+
 /* --- many objects at once: those that were named, or all of a container, page by page (rest_remove.c) --- */
 
 struct wisp_rest_removal { /* in the op's arena */

@@ -15,6 +15,15 @@ struct list {
     struct wisp_blobstore_id id;
 };
 
+/* A page that is followed by itself would be read for ever. */
+int wisp_rest_read_page(struct wisp_rest_call *call, struct wisp_str token, struct wisp_rest_page *ret_page,
+                        struct wisp_err *err)
+{
+    int r = call->rest->dialect->read_page(call, ret_page, err);
+    if (r < 0 || !ret_page->token.len || !wisp_str_equal(ret_page->token, token)) return r;
+    return wisp_err_set(err, WISP_ERR_INVALID, "the server's list does not go on");
+}
+
 static void list_free(struct list *list)
 {
     wisp_rest_call_cancel(list->call);
@@ -35,7 +44,7 @@ static void list_abort(struct wisp_blobstore_download *download) { list_free(dow
 static int take_page(struct list *list, struct wisp_rest_call *call, struct wisp_err *err)
 {
     struct wisp_rest_page page;
-    int r = call->rest->dialect->read_page(call, &page, err);
+    int r = wisp_rest_read_page(call, list->page.token, &page, err);
     if (r < 0) return r;
     wisp_arena_deinit(&list->arena);
     list->arena = call->arena;

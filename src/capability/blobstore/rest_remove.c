@@ -10,7 +10,7 @@ static void on_page(struct wisp_rest_call *call, const struct wisp_err *call_err
         wisp_rest_fail(removal->op, call, &removal->op->id, call_err);
         return;
     }
-    if (call->rest->dialect->read_page(call, &page, &err) < 0) {
+    if (wisp_rest_read_page(call, removal->token, &page, &err) < 0) {
         wisp_blobstore_done(removal->op, &err);
         return;
     }
