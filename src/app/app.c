@@ -95,12 +95,14 @@ static void take_message(struct wisp_app *app, const struct wisp_bus_message *me
 {
     bool is_event = is_below(message->subject, "wasmbus.evt.", ".", app),
          is_beat = is_below(message->subject, "wisp.app.", ".alive.", app),
-         is_pong = is_below(message->subject, "wisp.app.", ".pong.", app);
-    if (!is_event && !is_beat && !is_pong) wisp_app_api_on_message(app, message);
+         is_pong = is_below(message->subject, "wisp.app.", ".pong.", app),
+         is_status = is_below(message->subject, "wadm.status.", ".", app);
+    if (!is_event && !is_beat && !is_pong && !is_status) wisp_app_api_on_message(app, message);
     if (!app->follows) return; /* it may just have ended */
     if (is_event) wisp_app_on_event(app, message);
     if (is_beat) wisp_app_hosts_on_beat(app, message);
     if (is_pong) wisp_app_hosts_on_pong(app, message);
+    if (is_status) wisp_app_status_on_message(app, message);
 }
 
 void wisp_app_on_message(struct wisp_app *app, struct wisp_app_now now, const struct wisp_bus_message *message)

@@ -179,7 +179,7 @@ struct wisp_app_lease {
     bool is_others;                                             /* somebody else has, or had it last */
     bool is_named;                                              /* this host stands by */
     char standbys[WISP_APP_STANDBYS][WISP_APP_HOST_ID_MAX + 1]; /* "": none */
-    bool was_others;  /* who held it last did not end in order */
+    bool was_others;                                            /* who held it last did not end in order */
     char epoch[17];   /* of the state: another one, and it was lost in between; empty: there is none */
     uint64_t began_s; /* when the epoch did, since 1970 */
 };
@@ -280,6 +280,10 @@ json_t *wisp_app_scalers_json(const struct wisp_app_planned *planned, const json
 void wisp_app_status_take(struct wisp_app *app, struct wisp_app_record *record, const struct wisp_app_planned *planned);
 /* If it is another one now. */
 void wisp_app_status_publish(struct wisp_app *app, struct wisp_app_record *record);
+/* A leader's word. */
+void wisp_app_status_on_message(struct wisp_app *app, const struct wisp_bus_message *message);
+/* Asks the leader how all stand: this manager begins to stand by. */
+void wisp_app_status_ask(struct wisp_app *app);
 /* "2026-01-02T03:04:05Z" */
 json_t *wisp_app_time_json(uint64_t seconds);
 

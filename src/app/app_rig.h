@@ -402,6 +402,11 @@ static inline void rig_request(size_t manager, const struct wisp_app_action *act
     static const char prefix[] = "wasmbus.ctl.v1.default.";
     const char *subject = rig_text(action->subject), *text = rig_text(action->payload);
     WISP_CLEANUP_JSON json_t *payload = *text ? rig_parse(text) : NULL;
+    if (strncmp(subject, "wadm.api.", 9) == 0) {
+        const char *reply = wisp_arena_printf(&rig.arena, "manager.%zu.%llu", manager, (unsigned long long)action->id);
+        rig_deliver(subject, reply, text);
+        return;
+    }
     CHECK(strncmp(subject, prefix, sizeof prefix - 1) == 0);
     const char *tail = subject + sizeof prefix - 1;
     bool is_get = strncmp(tail, "host.get", 8) == 0;
@@ -430,13 +435,25 @@ static inline void rig_ping(const char *reply)
     }
 }
 
+/* To one that asked as a client of the API does. */
+static inline void rig_answer_manager(const char *subject, const char *payload)
+{
+    size_t manager;
+    unsigned long long id;
+    struct wisp_app_done done = {.reply.payload = wisp_str_from(payload)};
+    if (sscanf(subject, "manager.%zu.%llu", &manager, &id) == 2 && rig.managers[manager].app)
+        wisp_app_on_done(rig.managers[manager].app, rig.now, id, &done);
+}
+
 static inline void rig_publish(size_t manager, const struct wisp_app_action *action)
 {
     const char *subject = rig_text(action->subject), *payload = rig_text(action->payload);
     CHECK(rig.n_said < RIG_SAID_MAX);
     rig.said[rig.n_said++] = (struct rig_said){subject, payload, manager};
     if (strstr(subject, ".host.ping")) rig_ping(rig_text(action->reply));
-    if (strstr(subject, ".alive.") || strstr(subject, ".who")) rig_deliver(subject, "", payload);
+    if (strstr(subject, ".alive.") || strstr(subject, ".who") || strstr(subject, "wadm.status."))
+        rig_deliver(subject, "", payload);
+    rig_answer_manager(subject, payload);
 }
 
 static inline bool rig_take_one(size_t i)

@@ -311,8 +311,10 @@ void wisp_app_hosts_follow(struct wisp_app *app, bool follows)
     app->follows = follows;
     emit_subject(app, kind, "wasmbus.evt", "*");
     emit_subject(app, kind, "wisp.app", "alive.*");
+    emit_subject(app, kind, "wadm.status", "*");
     if (!follows) forget_all(app);
     if (follows && app->is_connected) wisp_app_hosts_begin(app);
+    if (follows && app->is_connected && !app->lease.is_held) wisp_app_status_ask(app);
 }
 
 bool wisp_app_host_can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host)

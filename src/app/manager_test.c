@@ -619,6 +619,42 @@ TEST(status_is_published_when_it_changes_and_says_since_when)
     rig_free();
 }
 
+static const char *since_of(const char *name)
+{
+    WISP_CLEANUP_JSON json_t *answer = rig_ask(wisp_arena_printf(&rig.arena, "status.%s", name), "");
+    const json_t *scalers = json_object_get(json_object_get(answer, "status"), "scalers");
+    return rig_text(wisp_json_str(json_array_get(scalers, 0), "since"));
+}
+
+TEST(another_leader_knows_since_when)
+{
+    begin(2);
+    size_t first = (size_t)rig_leader();
+    rig_add_host("F", "{\"zone\": \"far\"}"); /* so that no leader's end moves anything */
+    put("x",
+        ONE_COMPONENT("x", "i:1", "5", ", \"spread\": [{\"name\": \"s\", \"requirements\": {\"zone\": \"far\"}}]"));
+    rig_wait(5000);
+    const char *since = since_of("x"); /* the second one has heard of it */
+    rig.hosts[2].is_up = true;
+    rig_start_manager(2); /* this one has to ask */
+    rig_wait(60000);
+    CHECK_TEXT(since_of("x"), since);
+    wisp_app_stop(rig.managers[first].app, rig.now);
+    rig_run();
+    rig_kill_manager(first);
+    rig_wait(10000);
+    size_t second = (size_t)rig_leader();
+    CHECK(second != first);
+    CHECK_TEXT(since_of("x"), since);
+    wisp_app_stop(rig.managers[second].app, rig.now);
+    rig_run();
+    rig_kill_manager(second);
+    rig_wait(10000);
+    CHECK(rig_leader() >= 0);
+    CHECK_TEXT(since_of("x"), since);
+    rig_free();
+}
+
 TEST(the_health_of_providers_is_told)
 {
     begin(1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How applications stand, as wadm says it; ours adds to each scaler what is wanted and found, and since when it stands
- * so. What is still being stopped is `reconciling`, not yet `undeployed` (but for lists, see api.c). */
+ * so, which standbys learn from what a leader says. What is still being stopped is `reconciling`, not yet `undeployed`
+ * (but for lists, see api.c). */
 #include "app/app_priv.h"
 
 #include <stdio.h>
@@ -107,4 +108,44 @@ void wisp_app_status_publish(struct wisp_app *app, struct wisp_app_record *recor
     WISP_CLEANUP_BUF struct wisp_buf subject = {0};
     wisp_buf_printf(&subject, "wadm.status.%s.%s", app->lattice, record->name);
     wisp_app_publish(app, wisp_buf_str(&subject), status);
+}
+
+/* --- hearing --- */
+
+/* What counts of it is since when; the rest is planned anew by who leads. */
+static void hear(struct wisp_app *app, struct wisp_str name, json_t *status)
+{
+    struct wisp_app_record *record = wisp_app_record_find(app, name);
+    json_t *scalers = json_object_get(status, "scalers");
+    if (!record || app->lease.is_held || !json_array_size(scalers)) return;
+    json_incref(scalers);
+    json_decref(record->scalers);
+    record->scalers = scalers;
+}
+
+void wisp_app_status_on_message(struct wisp_app *app, const struct wisp_bus_message *message)
+{
+    WISP_CLEANUP_JSON json_t *status = NULL;
+    struct wisp_str subject = message->subject, name = subject;
+    if (app->lease.is_held || wisp_json_parse(message->payload, &status, NULL) < 0) return;
+    for (struct wisp_str head; wisp_str_split(subject, '.', &head, &subject);) name = subject;
+    hear(app, name, status);
+}
+
+static void on_list(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note)
+{
+    (void)note;
+    WISP_CLEANUP_JSON json_t *list = NULL;
+    if (done->err.kind || wisp_json_parse(done->reply.payload, &list, NULL) < 0) return;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *summary = json_array_get(list, i);
+        hear(app, wisp_json_str(summary, "name"), json_object_get(summary, "detailed_status"));
+    }
+}
+
+void wisp_app_status_ask(struct wisp_app *app)
+{
+    WISP_CLEANUP_BUF struct wisp_buf subject = {0};
+    wisp_buf_printf(&subject, "%s.%s.model.list", app->api_prefix, app->lattice);
+    wisp_app_request(app, wisp_buf_str(&subject), NULL, app->command_timeout_ms, on_list, (struct wisp_app_note){0});
 }

@@ -475,10 +475,11 @@ static void publish_for_app(struct host *host, const struct wisp_app_action *act
     struct request *request = request_of(world, action->subject);
     WISP_CLEANUP_JSON json_t *answer = NULL;
     if (!host->is_connected) return;
-    if (!request) {
+    if (!request && wisp_str_starts_with(action->subject, WISP_STR("manager.")))
+        answer_app(world, action->subject, action->payload);
+    else if (!request)
         publish(world, action->subject, action->reply, action->payload);
-        return;
-    }
+    if (!request) return;
     if (wisp_json_parse(action->payload, &answer, NULL) < 0)
         world_fail(world, "an answer to `%s` that is none", request->subject);
     if (request->on_answer) request->on_answer(world, host, answer, request->env);
