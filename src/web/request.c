@@ -189,6 +189,30 @@ static size_t on_read(char *buffer, size_t one, size_t max, void *env)
     return request->ask.on_send ? send_given(request, buffer, max) : send_borrowed(request, buffer, max);
 }
 
+/* What a server may be asked twice with the same effect (RFC 9110, 9.2.2). */
+static bool is_idempotent(const struct wisp_web_ask *ask)
+{
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+    if (!ask->method) return !ask->content_type;
+    for (size_t i = 0; i < WISP_COUNT(methods); i++)
+        if (strcmp(ask->method, methods[i]) == 0) return true;
+    return false;
+}
+
+/* Before anything is sent. A second time: the server has closed a kept connection without an answer, and libcurl would
+ * try another. But what was sent may have been heard. */
+static int on_connection(void *env, char *to, char *from, int to_port, int from_port)
+{
+    struct wisp_web_request *request = env;
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    bool is_again = request->has_begun;
+    request->has_begun = true;
+    if (!is_again || is_idempotent(&request->ask)) return CURL_PREREQFUNC_OK;
+    request->fault = WISP_WEB_FAULT_BROKEN;
+    wisp_err_set(&request->failure, WISP_ERR_UNAVAILABLE, "the server closed the connection before it answered");
+    return CURL_PREREQFUNC_ABORT;
+}
+
 /* A kept connection had just been closed by the server: libcurl tries another, from the beginning. */
 static int on_seek(void *env, curl_off_t offset, int origin)
 {
@@ -335,6 +359,8 @@ static void set_up(struct wisp_web_request *request)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connection);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, request);
     /* Not CURLOPT_RESUME_FROM: an answer without the range is for us to judge. */
     char range[32];
     snprintf(range, sizeof range, "%llu-", (unsigned long long)request->ask.range_start);
@@ -426,6 +452,7 @@ static void set_up_method(struct wisp_web_request *request)
 static void send_request(struct wisp_web_request *request)
 {
     wisp_web_head_reset(&request->head, &request->response);
+    request->has_begun = false;
     request->easy = curl_easy_init();
     if (!request->easy) wisp_mem_out(0);
     if (request->ask.accept) add_header(request, "Accept", request->ask.accept);
@@ -517,6 +544,12 @@ void wisp_web_complete(struct wisp_web_request *request, CURLcode code)
     if (code != CURLE_OK) {
         request->fault = fault_of(request, code);
         wisp_err_set(&err, kind_of(code), "%s", request->detail[0] ? request->detail : curl_easy_strerror(code));
+        fail(request, &err);
+        return;
+    }
+    if (!request->head.is_complete || request->response.status < 200) { /* libcurl is content with a part of it */
+        request->fault = WISP_WEB_FAULT_BROKEN;
+        wisp_err_set(&err, WISP_ERR_UNAVAILABLE, "the server closed the connection within its answer's head");
         fail(request, &err);
         return;
     }

@@ -40,6 +40,7 @@ struct world {
     size_t n_parts, next_part;
     bool waits_before_parts, never_ends, cancels_in_head, cancels_in_body, pauses;
     uint64_t sent_while_paused, received_while_paused;
+    bool is_sent_again;
 };
 
 /* --- the server --- */
@@ -563,4 +564,124 @@ TEST(a_plain_post)
     run(&world);
     CHECK_INT(world.status, 503);
     CHECK_TEXT(world.err.text, "");
+}
+
+/* --- servers that are up to something --- */
+
+/* A kept connection that the server closes when it has heard the next request. */
+static void close_after_the_first(struct world *world)
+{
+    int fd = accept_one(world);
+    free(hear(fd, "\r\n\r\n"));
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    free(hear(fd, "\r\n\r\n"));
+    close(fd);
+    /* Another connection is harmless. */
+    fd = accept_one(world);
+    char *text = hear(fd, "\r\n\r\n");
+    world->is_sent_again = *text != '\0';
+    if (*text) say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain");
+    free(text);
+    close(fd);
+}
+
+static void ask_twice(struct world *world, const char *method, bool is_sent_again)
+{
+    world->script = close_after_the_first;
+    world->ask.method = "GET";
+    set_up(world, 20000);
+    pthread_create(&world->server, NULL, serve, world);
+    world->request = wisp_web_start(world->web, &world->ask);
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+    CHECK_TEXT(world->err.text, "");
+    world->is_done = world->had_head = false;
+    world->ask.method = method;
+    world->request = wisp_web_start(world->web, &world->ask);
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+    CHECK(world->is_done);
+    pthread_join(world->server, NULL);
+    CHECK_INT(world->is_sent_again, is_sent_again);
+    tear_down(world);
+}
+
+/* It may have done what it was asked, though it did not say so. */
+TEST(what_may_not_be_done_twice_is_not_sent_twice)
+{
+    static const char *const methods[] = {"POST", "PATCH", "BREW"};
+    for (size_t i = 0; i < WISP_COUNT(methods); i++) {
+        struct world world = {.ask = {.method = NULL}};
+        ask_twice(&world, methods[i], false);
+        CHECK_INT(world.err.kind, WISP_ERR_UNAVAILABLE);
+        CHECK_INT(world.fault, WISP_WEB_FAULT_BROKEN);
+    }
+}
+
+TEST(what_may_be_done_twice_is_sent_again)
+{
+    static const char *const methods[] = {"GET", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < WISP_COUNT(methods); i++) {
+        struct world world = {.ask = {.method = NULL}};
+        ask_twice(&world, methods[i], true);
+        CHECK_TEXT(world.err.text, "");
+        CHECK_INT(world.n_received, 2 + 5);
+    }
+}
+
+static void say_anything(struct world *world)
+{
+    int fd = accept_one(world);
+    free(hear(fd, "\r\n\r\n"));
+    (void)!send(fd, world->parts[3].ptr, world->parts[3].len, MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+    free(hear(fd, NULL));
+    close(fd);
+}
+
+TEST(answers_that_are_none)
+{
+    static const struct {
+        struct wisp_str text;
+        bool has_head;
+    } all[] = {
+        {WISP_STR_INIT(""), false},
+        {WISP_STR_INIT("hello"), false}, /* HTTP/0.9 */
+        {WISP_STR_INIT("SSH-2.0-OpenSSH_9.2\r\n"), false},
+        {WISP_STR_INIT("\0\0\0\0\0\0\0\0\r\n\r\n"), false},
+        {WISP_STR_INIT("HTTP/1.1 200 OK\r\nX-A: b"), false},
+        {WISP_STR_INIT("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nx"), false},
+        {WISP_STR_INIT("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"), true},
+        {WISP_STR_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), true},
+        {WISP_STR_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"), true},
+        {WISP_STR_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nx"), true},
+        {WISP_STR_INIT("HTTP/1.1 100 Continue\r\n\r\n"), false},
+        {WISP_STR_INIT("HTTP/7.5 200 OK\r\n\r\n"), false},
+    };
+    for (size_t i = 0; i < WISP_COUNT(all); i++) {
+        struct world world = {.script = say_anything, .ask = {.method = "GET"}};
+        world.parts[3] = all[i].text;
+        run(&world);
+        if (world.err.kind == WISP_ERR_NONE || world.had_head != all[i].has_head)
+            wisp_test_fail(__FILE__, __LINE__, "%zu: %d %s", i, world.had_head, world.err.text);
+    }
+}
+
+/* Interim answers without an end are only as many as the caller's time allows, and take no memory. */
+static void go_on(struct world *world)
+{
+    static const char text[] = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+    int fd = accept_one(world);
+    free(hear(fd, "\r\n\r\n"));
+    for (int i = 0; i < 20000; i++)
+        if (send(fd, text, sizeof text - 1, MSG_NOSIGNAL) < 0) break;
+    static const char last[] = "HTTP/1.1 200 OK\r\nX-Thing: last\r\nContent-Length: 0\r\n\r\n";
+    (void)!send(fd, last, sizeof last - 1, MSG_NOSIGNAL);
+    close(fd);
+}
+
+TEST(many_interim_answers)
+{
+    struct world world = {.script = go_on, .ask = {.method = "GET"}};
+    run(&world);
+    if (world.err.kind == WISP_ERR_NONE) CHECK_TEXT(world.field, "last");
+    CHECK(world.err.kind == WISP_ERR_NONE || world.err.kind == WISP_ERR_UNAVAILABLE);
 }
