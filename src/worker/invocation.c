@@ -131,11 +131,9 @@ static enum wisp_instance_state take_turn(struct wisp_invocation *invocation)
                               &invocation->err);
 }
 
-void wisp_invocations_charge(struct wisp_worker *worker, struct wisp_shared_counters *counters)
+void wisp_invocations_charge(struct wisp_worker *worker, uint64_t now_ns)
 {
-    uint64_t now_ns = uv_hrtime();
     if (worker->turn_counters) worker->turn_counters->guest_ns += now_ns - worker->turn_ns;
-    worker->turn_counters = counters;
     worker->turn_ns = now_ns;
 }
 
@@ -164,12 +162,14 @@ void wisp_invocation_end(struct wisp_invocation *invocation)
 static void count_end(struct wisp_invocation *invocation, bool is_answered)
 {
     struct wisp_shared_counters *counters = invocation->tenant->counters;
+    uint64_t now_ns = uv_hrtime();
+    wisp_invocations_charge(invocation->worker, now_ns);
     if (!is_answered) {
         counters->errors++;
         if (invocation->exchange) counters->http_errors++;
         return;
     }
-    uint64_t latency_ns = uv_hrtime() - invocation->started_ns;
+    uint64_t latency_ns = now_ns - invocation->started_ns;
     counters->answered++;
     counters->latency_ns += latency_ns;
     counters->latency[wisp_shared_bucket_of(latency_ns)]++;
@@ -198,10 +198,12 @@ void wisp_invocation_run(struct wisp_invocation *invocation)
         end_returned(invocation);
         break;
     case WISP_INSTANCE_SUSPENDED:
+        wisp_invocations_charge(invocation->worker, uv_hrtime());
         counters->suspensions++;
         invocation->state = WISP_INVOCATION_SUSPENDED;
         break;
     case WISP_INSTANCE_PREEMPTED:
+        wisp_invocations_charge(invocation->worker, uv_hrtime());
         counters->preemptions++;
         queue_turn(invocation, false);
         break;
@@ -214,7 +216,7 @@ void wisp_invocation_run(struct wisp_invocation *invocation)
 void wisp_invocations_run(struct wisp_worker *worker)
 {
     if (wisp_ring_is_empty(&worker->runnable)) return;
-    wisp_invocations_charge(worker, NULL);
+    worker->turn_ns = uv_hrtime();
     uint64_t end_ns = worker->turn_ns + ROUND_NS;
     do {
         struct wisp_link *link = worker->runnable.next;
@@ -222,8 +224,8 @@ void wisp_invocations_run(struct wisp_worker *worker)
         wisp_ring_remove(link);
         worker->turn_counters = invocation->tenant->counters;
         wisp_invocation_run(invocation);
-        wisp_invocations_charge(worker, NULL);
     } while (!wisp_ring_is_empty(&worker->runnable) && worker->turn_ns < end_ns);
+    worker->turn_counters = NULL;
 }
 
 /* --- other ends --- */

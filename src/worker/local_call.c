@@ -156,6 +156,8 @@ static bool on_returned(struct wisp_invocation *callee)
     const struct wisp_type *type = local->type->result;
     /* It may point to what ends with the callee. */
     if (type && type->has_pointers) wisp_value_copy(local->call->arena, type, local->callee_result, local->result);
+    wisp_instance_free(WISP_TAKE(callee->instance)); /* in the callee's time */
+    callee->wasi.instance = NULL;
     finish(callee, 0);
     return true;
 }
@@ -220,9 +222,10 @@ static void begin_deadline(struct wisp_invocation *callee, const struct wisp_inv
 static void run_within(struct wisp_invocation *callee, struct wisp_invocation *caller)
 {
     struct wisp_worker *worker = caller->worker;
-    wisp_invocations_charge(worker, callee->tenant->counters);
+    wisp_invocations_charge(worker, callee->started_ns); /* just now */
+    worker->turn_counters = callee->tenant->counters;
     wisp_invocation_run(callee);
-    wisp_invocations_charge(worker, caller->tenant->counters);
+    worker->turn_counters = caller->tenant->counters;
 }
 
 static int wait_for(struct local_call *local, struct wisp_invocation *callee)

@@ -287,8 +287,8 @@ void wisp_invocation_end(struct wisp_invocation *invocation);
 /* As if its time was up, the caller had left, ...: tells, counts, ends. */
 void wisp_invocation_expire(struct wisp_invocation *invocation);
 void wisp_invocation_give_up(struct wisp_invocation *invocation, const char *cause);
-/* Time from now on is this tenant's. */
-void wisp_invocations_charge(struct wisp_worker *worker, struct wisp_shared_counters *counters);
+/* The time up to now is that of turn_counters. Turns end with it: reading the clock is a good part of a small one. */
+void wisp_invocations_charge(struct wisp_worker *worker, uint64_t now_ns);
 /* Gives each that is runnable a turn, as long as that takes no longer than a moment. */
 void wisp_invocations_run(struct wisp_worker *worker);
 /* Ends all, with an error or a broken connection for the caller. */
