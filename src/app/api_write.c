@@ -24,7 +24,6 @@ static void on_written(struct wisp_app *app, const struct wisp_app_done *done, s
     } else {
         wisp_app_answer_error(app, reply, "the application could not be stored: %s", done->err.text);
     }
-    wisp_app_api_go_on(app);
 }
 
 static void store(struct wisp_app *app, const struct wisp_app_asked *asked, struct wisp_str name, json_t *json,

@@ -57,9 +57,24 @@ static void advance(struct wisp_app *app, struct wisp_app_now now)
     if (now.now_ms >= app->now.now_ms) app->now = now;
 }
 
+static void look_who_leads(struct wisp_app *app)
+{
+    bool has_ended = app->term && (!app->lease.is_held || app->lease.term != app->term);
+    if (has_ended) {
+        wisp_app_run_end(app);
+        wisp_app_api_refuse_all(app);
+        app->term = 0;
+    }
+    if (!app->lease.is_held || app->term) return;
+    app->term = app->lease.term;
+    wisp_app_run_begin(app);
+}
+
 static void settle(struct wisp_app *app)
 {
     uint64_t next = wisp_app_lease_tick(app);
+    look_who_leads(app);
+    wisp_app_api_go_on(app);
     if (app->lease.is_held || app->lease.is_named)
         wisp_app_hosts_follow(app, true);
     else if (app->lease.is_others)

@@ -88,8 +88,6 @@ void wisp_app_hosts_on_pong(struct wisp_app *app, const struct wisp_bus_message 
 void wisp_app_hosts_begin(struct wisp_app *app);
 /* Hears what happens on hosts, or forgets them: whoever leads, or may have to at once, needs to know. */
 void wisp_app_hosts_follow(struct wisp_app *app, bool follows);
-/* May take over from this one. */
-bool wisp_app_host_can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host);
 /* This manager leads from now on, so it is the one that asks. */
 void wisp_app_hosts_ask_all(struct wisp_app *app);
 /* Of all that are not silent it is known what they run. */
@@ -176,6 +174,7 @@ struct wisp_app_lease {
     uint64_t renewed_ms; /* when the last renewal that succeeded was sent */
     uint64_t next_ms;    /* to renew, or to try */
     bool is_writing, is_held;
+    uint32_t term;                                              /* a new one each time that it is won */
     bool is_others;                                             /* somebody else has, or had it last */
     bool is_named;                                              /* this host stands by */
     char standbys[WISP_APP_STANDBYS][WISP_APP_HOST_ID_MAX + 1]; /* "": none */
@@ -249,8 +248,9 @@ bool wisp_app_is_complete(const struct wisp_app *app);
 void wisp_app_make_plan(struct wisp_app *app, const struct wisp_str *names, size_t n_names,
                         const struct wisp_app_desired *changed, struct wisp_app_plan *ret_plan);
 
-/* This manager leads from now on. */
+/* This manager leads from now on; it does not any more. */
 void wisp_app_run_begin(struct wisp_app *app);
+void wisp_app_run_end(struct wisp_app *app);
 /* When there is something to do next. */
 uint64_t wisp_app_run_tick(struct wisp_app *app);
 void wisp_app_run_deinit(struct wisp_app *app);
@@ -287,7 +287,7 @@ void wisp_app_status_ask(struct wisp_app *app);
 /* "2026-01-02T03:04:05Z" */
 json_t *wisp_app_time_json(uint64_t seconds);
 
-/* --- the API (api.c, api_write.c) --- */
+/* --- the API (api.c, api_asked.c, api_write.c) --- */
 
 struct wisp_app_asked {
     struct wisp_str op, name, reply, payload, content_type;
@@ -342,6 +342,7 @@ struct wisp_app {
     bool is_current;   /* the state is reachable, and everything in it was told */
     bool was_current, is_stopped, has_subscribed;
     struct wisp_app_lease lease;
+    uint32_t term; /* of the lease, in which this manager leads; 0: it does not */
 
     struct wisp_map hosts; /* by id */
     struct wisp_app_known_host *first_host;

@@ -22,11 +22,6 @@ enum {
 
 /* --- the list --- */
 
-struct wisp_app_known_host *wisp_app_host_find(const struct wisp_app *app, struct wisp_str id)
-{
-    return wisp_map_get(&app->hosts, id);
-}
-
 /* It becomes part of subjects. */
 static bool can_be_id(struct wisp_str id)
 {
@@ -317,12 +312,6 @@ void wisp_app_hosts_follow(struct wisp_app *app, bool follows)
     if (follows && app->is_connected && !app->lease.is_held) wisp_app_status_ask(app);
 }
 
-bool wisp_app_host_can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host)
-{
-    return host->beat_ms && !host->host.is_unknown && !host->host.is_draining && !host->is_passive &&
-           !wisp_str_is(host->host.id, app->host_id);
-}
-
 void wisp_app_hosts_on_pong(struct wisp_app *app, const struct wisp_bus_message *message)
 {
     WISP_CLEANUP_JSON json_t *answer = NULL;
@@ -385,7 +374,7 @@ static uint64_t look_at(struct wisp_app *app, struct wisp_app_known_host *host)
     if (silent >= lease) {
         wisp_app_log(app, WISP_LOG_WARN, "host %s was silent for %llu ms: what it ran is started elsewhere", host->id,
                      (unsigned long long)silent);
-        if (wisp_app_is_leading(app)) tell_ended(app, host);
+        if (app->lease.is_held) tell_ended(app, host);
         wisp_app_host_forget(app, host);
         return UINT64_MAX;
     }

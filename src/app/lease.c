@@ -42,9 +42,6 @@ static void lost(struct wisp_app *app, const char *why)
     if (!app->lease.is_held) return;
     app->lease.is_held = false;
     app->lease.was_others = true; /* what was under way is forgotten */
-    wisp_app_items_forget(app, NULL);
-    wisp_app_touched_clear(app);
-    wisp_app_api_refuse_all(app);
     wisp_app_log(app, WISP_LOG_WARN, "this host does not manage the applications any more: %s", why);
 }
 
@@ -52,9 +49,9 @@ static void won(struct wisp_app *app)
 {
     if (app->lease.is_held) return;
     app->lease.is_held = true;
+    app->lease.term++;
     wisp_app_log(app, WISP_LOG_INFO, "this host manages the applications of lattice `%s`", app->lattice);
     app->store_ms = 0;
-    wisp_app_run_begin(app);
     if (app->lease.was_others) app->sure_ms = app->now.now_ms + OTHERS_DOUBT_MS;
     app->lease.was_others = false;
 }
@@ -69,6 +66,13 @@ static bool has_text(const json_t *list, const char *text)
 
 /* --- writing --- */
 
+/* May take over from this one. */
+static bool can_stand_by(const struct wisp_app *app, const struct wisp_app_known_host *host)
+{
+    return host->beat_ms && !host->host.is_unknown && !host->host.is_draining && !host->is_passive &&
+           !wisp_str_is(host->host.id, app->host_id);
+}
+
 /* Those that were standbys stay it. */
 static json_t *choose_standbys(struct wisp_app *app)
 {
@@ -76,12 +80,12 @@ static json_t *choose_standbys(struct wisp_app *app)
     char(*standbys)[WISP_APP_HOST_ID_MAX + 1] = app->lease.standbys;
     for (size_t i = 0; i < WISP_APP_STANDBYS; i++) {
         const struct wisp_app_known_host *host = wisp_app_host_find(app, wisp_str_from(standbys[i]));
-        if (host && wisp_app_host_can_stand_by(app, host)) json_array_append_new(list, wisp_json_text(host->host.id));
+        if (host && can_stand_by(app, host)) json_array_append_new(list, wisp_json_text(host->host.id));
         standbys[i][0] = '\0';
     }
     for (const struct wisp_app_known_host *host = app->first_host; host; host = host->next) {
         bool is_full = json_array_size(list) >= WISP_APP_STANDBYS;
-        if (!is_full && wisp_app_host_can_stand_by(app, host) && !has_text(list, host->id))
+        if (!is_full && can_stand_by(app, host) && !has_text(list, host->id))
             json_array_append_new(list, wisp_json_text(host->host.id));
     }
     for (size_t i = 0; i < json_array_size(list); i++)

@@ -53,7 +53,6 @@ static void on_cleared(struct wisp_app *app, const struct wisp_app_done *done, s
     app->is_writing = false;
     if (!done->err.kind) wisp_app_store_adopt(app, wisp_str_from(note->text), note->json, done->revision);
     if (!done->err.kind) app->clear_ms = 0;
-    wisp_app_api_go_on(app);
 }
 
 static bool can_clear(struct wisp_app *app, const struct wisp_app_record *record)
@@ -192,6 +191,12 @@ void wisp_app_run_begin(struct wisp_app *app)
     app->plan_ms = app->check_ms = app->strays_ms = 0;
     app->clear_ms = UINT64_MAX;
     wisp_app_hosts_ask_all(app);
+}
+
+void wisp_app_run_end(struct wisp_app *app)
+{
+    wisp_app_items_forget(app, NULL);
+    wisp_app_touched_clear(app);
 }
 
 void wisp_app_run_deinit(struct wisp_app *app)

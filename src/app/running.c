@@ -4,6 +4,11 @@
 
 #include <stdlib.h>
 
+struct wisp_app_known_host *wisp_app_host_find(const struct wisp_app *app, struct wisp_str id)
+{
+    return wisp_map_get(&app->hosts, id);
+}
+
 struct wisp_app_unit *wisp_app_unit_find(const struct wisp_app_known_host *host, bool is_provider, struct wisp_str id)
 {
     return wisp_map_get(&host->units[is_provider], id);

@@ -53,7 +53,7 @@ void wisp_app_touch_strays(struct wisp_app *app)
 {
     const struct wisp_map *apps = &app->units.apps;
     for (size_t i = 0; i < apps->capacity; i++)
-        if (apps->slots[i].value && !wisp_app_record_find(app, apps->slots[i].key))
+        if (apps->slots[i].value && !wisp_map_get(&app->records, apps->slots[i].key))
             wisp_app_touch_later(app, apps->slots[i].key);
 }
 
