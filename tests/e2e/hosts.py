@@ -158,6 +158,39 @@ class Host(wisp.Program):
         self.process.wait()
 
 
+class Load:
+    """Asks again and again, in several threads: ask(name) for a name that is used once, and True when it was done. With
+    what was `done`, and what `failed` and may have been done all the same."""
+
+    def __init__(self, ask, threads=4):
+        self.done, self.failed, self.slowest = [], [], 0.0
+        self.ask, self.is_over = ask, threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(number,)) for number in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number):
+        n = 0
+        while not self.is_over.is_set():
+            name, began = f"{number}-{n}", time.monotonic()
+            (self.done if self.ask(name) else self.failed).append(name)
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            n += 1
+
+    def survives(self, restart, times=3, each=50):
+        """So much is done before and after each restart."""
+        try:
+            for number in range(times + 1):
+                before = len(self.done)
+                wisp.wait_for(lambda: len(self.done) >= before + each, f"calls that are done; {len(self.failed)} failed")
+                if number < times:
+                    restart()
+        finally:
+            self.is_over.set()
+            for thread in self.threads:
+                thread.join()
+
+
 class Lattice:
     """A lattice of its own for a test: state, cache and a free port."""
 

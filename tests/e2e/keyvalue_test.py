@@ -130,6 +130,40 @@ class KeyvalueTest(StoreCase):
         self.assertEqual(self.get("/"), (200, "2"))
         self.host.stop()
 
+    def check_load(self, restart):
+        """What was acknowledged is there, and nothing twice."""
+        load = hosts.Load(lambda name: self.get(f"/increment?key=n{name[0]}")[0] == 200)
+        load.survives(restart)
+        for number in "0123":
+            done = sum(name[0] == number for name in load.done)
+            failed = sum(name[0] == number for name in load.failed)
+            status, text = self.get(f"/get?key=n{number}")
+            self.assertEqual(status, 200)
+            self.assertTrue(done <= int(text) <= done + failed, (text, done, failed))
+        self.assertLess(len(load.failed), 40)
+        self.assertLess(load.slowest, 20)
+
+    def test_redis_killed_under_load(self):
+        self.start()
+        redis = RedisServer(self)
+        self.ok("config", "put", "redis", f"url=redis://127.0.0.1:{redis.port}")
+        self.ok("start", "provider", "wisp://keyvalue-redis", "kv")
+        self.link("kv", "--target-config", "redis")
+        self.wait_for_store()
+        self.check_load(lambda: (redis.kill(), redis.start()))
+        self.host.stop()
+
+    def test_nats_killed_under_load(self):
+        nats = lattice.NatsServer(self, "-js", "-sd", self.path("jetstream"))
+        self.start()
+        self.ok("config", "put", "kv", f"cluster_uri=nats://127.0.0.1:{nats.port}", "bucket=shop",
+                "enable_bucket_auto_create=true")
+        self.ok("start", "provider", "wisp://keyvalue-nats", "kv")
+        self.link("kv", "--target-config", "kv")
+        self.wait_for_store()
+        self.check_load(nats.restart)
+        self.host.stop()
+
     def test_nats(self):
         nats = lattice.NatsServer(self, "-js", "-sd", self.path("jetstream"))
         self.start()

@@ -65,10 +65,17 @@ class NatsServer:
         if not program:
             raise unittest.SkipTest("nats-server is not installed: tools/packages-test.txt")
         self.port = int(wisp.free_address().rpartition(":")[2])
-        self.process = subprocess.Popen([program, "-a", "127.0.0.1", "-p", str(self.port), *args],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.command = [program, "-a", "127.0.0.1", "-p", str(self.port), *args]
         case.addCleanup(self.stop)
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wisp.wait_for(self.answers, "nats-server")
+
+    def restart(self):
+        self.stop()
+        self.start()
 
     def answers(self):
         try:

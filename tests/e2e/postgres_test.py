@@ -103,6 +103,17 @@ class PostgresTest(wisp.Case):
         status, text = self.post("/query?x", "SELECT * FROM t WHERE id = $1")
         self.assertEqual((status, "invalid input syntax" in text), (400, True), text)
 
+        # Killed while rows are written: those that were acknowledged are there, and none twice.
+        self.assertEqual(self.post("/batch", "CREATE TABLE load (name text)"), (200, "done"))
+        load = hosts.Load(lambda name: self.post("/exec", f"INSERT INTO load VALUES ('{name}')")[0] == 200)
+        load.survives(lambda: (server.kill(), server.start()))
+        rows = self.rows("/query", "SELECT name, count(*) AS n FROM load GROUP BY name")
+        self.assertEqual([row for row in rows if row["n"] != 1], [])
+        names = {row["name"] for row in rows}
+        self.assertEqual([name for name in load.done if name not in names], [])
+        self.assertLessEqual(len(names), len(load.done) + len(load.failed))
+        self.assertLess(load.slowest, 20)
+
         server.kill()
         server.start()
         wisp.wait_for(lambda: self.post("/query", "SELECT 1")[0] == 200, "the database to be back")
