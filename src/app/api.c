@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wadm's API: `{prefix}.{lattice}.model.{op}[.{name}]`. Only the leader answers; see api_write.c for what changes
  * something. Beside the original's: plan, and history that answers. */
+#include "app/api_priv.h"
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/lease_priv.h"
+#include "app/output_priv.h"
+#include "app/run_priv.h"
+#include "app/status_priv.h"
+#include "app/store_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the API's requests have in common. */
+#include "app/api_priv.h"
 #include "app/app_priv.h"
+#include "app/output_priv.h"
+#include "app/store_priv.h"
 
 #include <stdarg.h>
 #include <stdio.h>

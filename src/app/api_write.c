@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the API changes: records are written by compare-and-swap, one request after the other, and answered for when
  * that is done. */
+#include "app/api_priv.h"
 #include "app/app_priv.h"
+#include "app/output_priv.h"
+#include "app/store_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "app/api_priv.h"
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/lease_priv.h"
+#include "app/output_priv.h"
+#include "app/run_priv.h"
+#include "app/status_priv.h"
+#include "app/store_priv.h"
 
 #include <stdlib.h>
 

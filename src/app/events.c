@@ -2,6 +2,8 @@
 /* Events of hosts: "wasmbus.evt.{lattice}.{name}", CloudEvents whose source is the host. What they say is taken at its
  * word for what is there now; inventories come by every heartbeat and put right what was lost or came twice. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/items_priv.h"
 
 #include <stdlib.h>
 

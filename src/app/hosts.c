@@ -5,6 +5,12 @@
  * its lease is short; of others only heartbeats are heard, every half a minute. Only those who follow (app.h) know of
  * hosts at all. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/items_priv.h"
+#include "app/lease_priv.h"
+#include "app/output_priv.h"
+#include "app/status_priv.h"
+#include "app/touch_priv.h"
 
 #include "base/log.h"
 

@@ -8,7 +8,11 @@
  * planned again all the same. So nothing loops hot, whatever hosts say. One with other content begins anew: who has put
  * a mistake right does not wait. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/items_priv.h"
 #include "app/listed.h"
+#include "app/output_priv.h"
+#include "app/touch_priv.h"
 
 #include "base/log.h"
 

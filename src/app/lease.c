@@ -14,6 +14,9 @@
  * The epoch is made with the first lease and handed on: who finds another one than it remembers knows that the state
  * was lost in between, and that what is missing was deleted by nobody. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/lease_priv.h"
+#include "app/output_priv.h"
 
 #include "base/log.h"
 

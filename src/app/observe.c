@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is and what should be, as the planner wants it. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/items_priv.h"
+#include "app/run_priv.h"
 
 bool wisp_app_is_complete(const struct wisp_app *app)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/app_priv.h"
+#include "app/output_priv.h"
 
 #include <stdarg.h>
 #include <stdio.h>

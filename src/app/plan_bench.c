@@ -3,6 +3,8 @@
  * long it is from nothing to converged, what one change costs, and what a minute costs in which nothing changes. CPU
  * time of the leader alone. */
 #include "app/app_priv.h"
+#include "app/run_priv.h"
+#include "app/store_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,6 +2,14 @@
 /* A leader's work: applications for which something has changed are planned anew, some at a time, and what follows from
  * that is done. The others are looked at too, one after the other at a slow pace, should anything have been missed. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/items_priv.h"
+#include "app/lease_priv.h"
+#include "app/output_priv.h"
+#include "app/run_priv.h"
+#include "app/status_priv.h"
+#include "app/store_priv.h"
+#include "app/touch_priv.h"
 
 #include "base/log.h"
 

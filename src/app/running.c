@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What runs on a host. Whatever changes touches the applications that it is part of. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/touch_priv.h"
 
 #include <stdlib.h>
 

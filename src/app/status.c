@@ -3,6 +3,9 @@
  * so, which standbys learn from what a leader says. What is still being stopped is `reconciling`, not yet `undeployed`
  * (but for lists, see api.c). */
 #include "app/app_priv.h"
+#include "app/output_priv.h"
+#include "app/status_priv.h"
+#include "app/store_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,6 +8,10 @@
  * versions; and "removed", manifests that were deleted while something of them may be left. A record goes when it has
  * no manifests of either sort: so an undeploy or delete that was interrupted goes on. */
 #include "app/app_priv.h"
+#include "app/lease_priv.h"
+#include "app/output_priv.h"
+#include "app/store_priv.h"
+#include "app/touch_priv.h"
 
 #include "base/log.h"
 

@@ -2,6 +2,8 @@
 /* Which applications are to be planned again, each once: first those for which something has happened, then those for
  * which it may have; each in the order in which they were touched. */
 #include "app/app_priv.h"
+#include "app/store_priv.h"
+#include "app/touch_priv.h"
 
 #include <stdlib.h>
 

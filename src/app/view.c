@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Links and configs of the lattice, as its state has them. */
 #include "app/app_priv.h"
+#include "app/hosts_priv.h"
+#include "app/touch_priv.h"
 
 #include <stdlib.h>
 
