@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wisp app`: what can be told without a lattice, what is stored, what goes wrong, `wisp up FILE`."""
 
+import glob
 import http.server
 import json
 import os
@@ -80,9 +81,14 @@ class Offline(wisp.Case):
         import yaml
         schema = json.loads(done.stdout)
         jsonschema.Draft7Validator.check_schema(schema)
-        for path in applications.EXAMPLES:
+        others = [path for path in glob.glob(os.path.join(applications.ROOT, "tests", "interop", "manifests", "*"))
+                  if not path.endswith(".md")]
+        self.assertGreater(len(others), 12)
+        for path in applications.EXAMPLES + others:
             with self.subTest(path), open(path) as file:
                 jsonschema.validate(yaml.safe_load(file), schema)
+            if path in others:
+                self.assertEqual(self.wisp("app", "validate", path).returncode, 0)
         jsonschema.validate(yaml.safe_load(GOOD), schema)
         with self.assertRaises(jsonschema.ValidationError):
             jsonschema.validate(yaml.safe_load(BAD), schema)

@@ -15,16 +15,20 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import applications
 import hosts
+import manifests
 import wisp
 
 
-class WashTest(wisp.Case):
+class Case(manifests.Case):
     def setUp(self):
         super().setUp()
         for name in ("WASH", "CONTROL"):
             if not os.environ.get(name):
                 raise unittest.SkipTest(f"{name} is not set")
         self.lattice = hosts.Lattice(self)
+        self.start()
+
+    def start(self):
         self.host = self.lattice.host()
 
     def run_wash(self, *args):
@@ -36,6 +40,15 @@ class WashTest(wisp.Case):
         self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-3000:]))
         return json.loads(done.stdout)
 
+    def validate(self, path):
+        """It asks nobody, and takes no flags about whom to ask."""
+        done = subprocess.run([os.environ["WASH"], "app", "validate", path, "-o", "json"], capture_output=True, timeout=120,
+                              env={**self.lattice.env, "HOME": self.folder})
+        self.assertEqual(done.returncode, 0, (done.stdout, done.stderr))
+        return json.loads(done.stdout)
+
+
+class WashTest(Case):
     def hello(self):
         return "file://" + os.path.abspath(wisp.guest("http-hello-rust"))
 
@@ -112,10 +125,8 @@ class WashTest(wisp.Case):
         address = wisp.free_address()
         text = applications.example("hello", address)
         path = self.write("hello.yaml", text)
-        checked = subprocess.run([os.environ["WASH"], "app", "validate", path, "-o", "json"], capture_output=True,
-                                 timeout=120, env={**self.lattice.env, "HOME": self.folder})
-        self.assertEqual(checked.returncode, 0, (checked.stdout, checked.stderr))
-        self.assertEqual((json.loads(checked.stdout)["valid"], json.loads(checked.stdout)["errors"]), (True, []))
+        checked = self.validate(path)
+        self.assertEqual((checked["valid"], checked["errors"]), (True, []))
         self.assertEqual(self.wash("app", "list")["applications"], [])
         put = self.wash("app", "put", path)
         self.assertEqual((put["deployed"], put["model_name"], put["model_version"]), (True, "hello", "v1.0.0"))
@@ -173,6 +184,56 @@ class WashTest(wisp.Case):
         self.assertEqual([(entry["id"], entry["max_instances"], entry["annotations"]) for entry in components],
                          [("hello", 7, {"a": "b"})])
         self.assertTrue(steps["done"])
+
+
+class ManifestsTest(Case):
+    """Each manifest of the folder `manifests` by the verbs of `wash app`."""
+
+    def start(self):
+        self.start_hosts(self.lattice, state="state")
+        self.host = self.lattice.zones["a"]
+
+    def status(self, name):
+        return self.wash("app", "status", name)["status"]
+
+    def deploy(self, file):
+        text = self.fitted(file)
+        path, name = self.write(file, text), manifests.name_of(text)
+        checked = self.validate(path)
+        self.assertEqual((checked["valid"], checked["errors"], checked["warnings"]), (True, [], []))
+        put = self.wash("app", "put", path)
+        self.assertEqual((put["deployed"], put["model_name"]), (True, name))
+        deployed = self.wash("app", "deploy", name, put["model_version"])
+        self.assertEqual((deployed["deployed"], deployed["model_name"], deployed["model_version"]),
+                         (True, name, put["model_version"]))
+        wisp.wait_for(lambda: self.status(name)["status"]["type"] == "deployed", f"{name}: {self.status(name)}", 30)
+        self.assertTrue(self.status(name)["scalers"])
+        revision = self.wash("app", "history", name)["revisions"][-1]
+        self.assertEqual((revision["version"], revision["deployed"]), (put["model_version"], True))
+        manifest = self.wash("app", "get", name, put["model_version"])["application"]
+        self.assertEqual((manifest["metadata"]["name"], manifest["metadata"]["annotations"]["version"]),
+                         (name, put["model_version"]))
+        summary, = (each for each in self.wash("app", "list")["applications"] if each["name"] == name)
+        self.assertEqual((summary["deployed_version"], summary["detailed_status"]["status"]["type"]),
+                         (put["model_version"], "deployed"))
+        return name
+
+    def runs(self):
+        return [entry["id"] for inventory in self.wash("get", "inventory")["inventories"]
+                for entry in [*inventory["components"], *inventory["providers"]]]
+
+    def test_manifests(self):
+        for files in manifests.GROUPS:
+            with self.subTest(manifests=files):
+                names = [self.deploy(file) for file in files]
+                self.assertTrue(self.runs())
+                for name in reversed(dict.fromkeys(names)):
+                    self.assertEqual(self.wash("app", "undeploy", name)["undeployed_application_names"], [name])
+                    wisp.wait_for(lambda: self.status(name)["status"]["type"] == "undeployed", f"{name} to be gone", 30)
+                wisp.wait_for(lambda: not self.runs() and not self.wash("get", "links")["links"], "nothing to be left", 30)
+                for name in names:
+                    self.wash("app", "delete", name)
+                self.assertEqual(self.wash("app", "list")["applications"], [])
 
 
 if __name__ == "__main__":
