@@ -2,6 +2,8 @@
 /* Requests through the kind `http-client`. */
 #include "capability/http/client_rig.h"
 
+#include <poll.h>
+
 /* --- heads --- */
 
 TEST(a_request_as_it_is)
@@ -319,6 +321,38 @@ TEST(first_byte_and_between_bytes)
     WISP_CLEANUP_BUF struct wisp_buf body = {0};
     CHECK_INT(read_all(&asking, &body), WISP_WRPC_READING_FAILED);
     drop_response(&asking);
+    end();
+}
+
+/* A server whose place for new connections is full says nothing at all. */
+TEST(a_server_that_takes_no_connection)
+{
+    int clients[16];
+    size_t n = 0;
+    begin(NULL, NULL);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_INT(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&address, &(socklen_t){sizeof address}), 0);
+    CHECK_INT(listen(fd, 0), 0);
+    while (n < WISP_COUNT(clients)) {
+        struct pollfd connected = {.events = POLLOUT};
+        connected.fd = clients[n++] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(connected.fd, (struct sockaddr *)&address, sizeof address);
+        if (poll(&connected, 1, 100) == 0) break; /* this one is left waiting, as is the next */
+    }
+    struct asking asking;
+    ready(&asking, GET, "/");
+    snprintf(asking.authority, sizeof asking.authority, "127.0.0.1:%u", ntohs(address.sin_port));
+    asking.args.request.rest.authority.value = wisp_str_from(asking.authority);
+    asking.args.options.is_some = 1;
+    asking.args.options.value.connect_ns = (struct wisp_wrpc_option_u64){1, 50 * 1000000};
+    go(&asking);
+    end_request(&asking);
+    await(&asking);
+    expect_code(&asking, WISP_HTTP_ERROR_CONNECTION_TIMEOUT);
+    while (n > 0) close(clients[--n]);
+    close(fd);
     end();
 }
 
