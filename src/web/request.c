@@ -70,13 +70,13 @@ static void finish(struct wisp_web_request *request, const struct wisp_err *err)
     dispose(request);
 }
 
-/* "https://host/path" of a URL with a query. */
-static struct wisp_str public_part(const char *url) { return (struct wisp_str){url, strcspn(url, "?#")}; }
-
+/* Of the URL it says "https://host/path": user, password and query may be secrets. */
 static void fail(struct wisp_web_request *request, struct wisp_err *err)
 {
     const char *what = request->ask.method ? request->ask.method : request->ask.content_type ? "post" : "get";
-    wisp_err_wrap(err, "%s %.*s", what, WISP_STR_ARG(public_part(request->ask.url)));
+    const char *url = request->ask.url, *colon = strstr(url, "://"), *place = colon ? colon + 3 : url;
+    const char *at = memrchr(place, '@', strcspn(place, "/?#")), *host = at ? at + 1 : place;
+    wisp_err_wrap(err, "%s %.*s%.*s", what, (int)(place - url), url, (int)strcspn(host, "?#"), host);
     finish(request, err);
 }
 

@@ -526,6 +526,24 @@ TEST(nobody_listens)
     tear_down(&world);
 }
 
+TEST(an_error_shows_no_secrets_of_the_url)
+{
+    struct world world = {.script = nobody, .ask = {.method = "GET"}};
+    char url[100];
+    set_up(&world, 20000);
+    shutdown(world.listener, SHUT_RDWR);
+    close(world.listener);
+    snprintf(url, sizeof url, "http://me:hush@127.0.0.1:%u/path?hush#@", world.port);
+    world.ask.url = url;
+    world.request = wisp_web_start(world.web, &world.ask);
+    uv_run(&world.loop, UV_RUN_DEFAULT);
+    snprintf(url, sizeof url, "GET http://127.0.0.1:%u/path: ", world.port);
+    CHECK_HAS(world.err.text, url);
+    CHECK(!strstr(world.err.text, "hush"));
+    world.listener = -1;
+    tear_down(&world);
+}
+
 /* --- plainly --- */
 
 static void redirect_elsewhere(struct world *world)
