@@ -506,6 +506,7 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
                                                  agent->options->lattice.lattice, wisp_lattice_host_id(agent->lattice),
                                                  agent->fleet, agent->server, agent->telemetry});
     wisp_agent_telemetry_begin(agent);
+    wisp_agent_runs_open(agent);
     wisp_lattice_on_bus(agent->lattice, wisp_agent_now(agent), true);
     wisp_agent_perform_all(agent);
     return wisp_agent_app_open(agent, err);

@@ -96,6 +96,9 @@ void wisp_agent_app_stop(struct wisp_agent *agent);
 void wisp_agent_app_unsubscribe(struct wisp_agent *agent);
 void wisp_agent_app_free(struct wisp_agent *agent);
 
+/* agent_runs.c */
+void wisp_agent_runs_open(struct wisp_agent *agent);
+
 /* agent_telemetry.c */
 int wisp_agent_telemetry_open(struct wisp_agent *agent, struct wisp_err *err) __attribute__((warn_unused_result));
 /* The lattice's machine and the fleet are there. */

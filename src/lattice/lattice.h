@@ -82,6 +82,8 @@ int wisp_lattice_new(struct wisp_lattice **ret_lattice, const struct wisp_lattic
 void wisp_lattice_free(struct wisp_lattice *lattice);
 
 const char *wisp_lattice_host_id(const struct wisp_lattice *lattice); /* N… */
+/* Whether this host has been told to run a component or provider of that id, and not to stop it. */
+bool wisp_lattice_is_to_run(struct wisp_lattice *lattice, struct wisp_str id);
 /* Those it began with, the user's and hostcore.*; as requests to the policy service have them. Borrowed. */
 const json_t *wisp_lattice_startup_labels(const struct wisp_lattice *lattice);
 /* The inventory, as host.get and heartbeats have it. The caller owns the reference. */

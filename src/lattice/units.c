@@ -66,6 +66,11 @@ struct wisp_lattice_unit *wisp_lattice_provider_find(struct wisp_lattice *lattic
     return wisp_table_get(&lattice->providers, id);
 }
 
+bool wisp_lattice_is_to_run(struct wisp_lattice *lattice, struct wisp_str id)
+{
+    return wisp_lattice_component_find(lattice, id) || wisp_lattice_provider_find(lattice, id);
+}
+
 void wisp_lattice_unit_store_spec(struct wisp_lattice_unit *unit, const char *reference)
 {
     struct wisp_lattice_record *record = wisp_lattice_spec_need(unit->lattice, wisp_lattice_unit_id(unit));

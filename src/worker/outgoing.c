@@ -114,6 +114,7 @@ void wisp_outgoing_to_bus(struct wisp_outgoing *outgoing, const struct wisp_invo
         .n_headers = n_headers,
         .timeout_ms = caller->deadline_ms > now_ms ? caller->deadline_ms - now_ms : 1,
         .wait_ms = wait_ms(worker),
+        .unknown_wait_ms = WISP_WORKER_UNKNOWN_WAIT_MS,
     };
     struct wisp_err err = {0};
     outgoing->result_stays = true;

@@ -118,6 +118,60 @@ static uint16_t serve_front(const char *more)
     return rig_listen(0, ADDRESS);
 }
 
+/* A connection to the bus by hand, that has sent this. */
+static int connect_by_hand(const char *text)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", rig.bus_path);
+    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    CHECK_INT(write(fd, text, strlen(text)), strlen(text));
+    return fd;
+}
+
+static void await_more(int fd, char *heard, size_t size)
+{
+    size_t len = strlen(heard);
+    ssize_t got = read(fd, heard + len, size - 1 - len);
+    CHECK(got > 0);
+    heard[len + (size_t)got] = '\0';
+}
+
+static void await_text(int fd, char *heard, size_t size, const char *words)
+{
+    while (!strstr(heard, words)) await_more(fd, heard, size);
+}
+
+/* As control processes do: when a process is gone, and when somebody asks whether one is to run. */
+static void say_ended(const char *id)
+{
+    char text[160], answer[2048] = "";
+    snprintf(text, sizeof text, "CONNECT {}\r\nPUB wisp.ended.default.%s 0\r\n\r\nPING\r\n", id);
+    WISP_CLEANUP_FD int fd = connect_by_hand(text);
+    await_text(fd, answer, sizeof answer, "PONG");
+}
+
+static int hear_questions(const char *id)
+{
+    char text[200], answer[2048] = "";
+    snprintf(text, sizeof text, "CONNECT {}\r\nSUB wasmbus.rpc.default.%s.runs 1\r\nPING\r\n", id);
+    int fd = connect_by_hand(text);
+    await_text(fd, answer, sizeof answer, "PONG\r\n");
+    return fd;
+}
+
+static void answer_questions(int fd, size_t n)
+{
+    char text[200], inbox[128], heard[8192] = "";
+    for (const char *at = heard; n > 0; n--) {
+        while (!strstr(at, " 0\r\n\r\n")) await_more(fd, heard, sizeof heard);
+        CHECK_INT(sscanf(at = strstr(at, "MSG "), "MSG %*s 1 %127s", inbox), 1);
+        at = strstr(at, " 0\r\n\r\n") + strlen(" 0\r\n\r\n");
+        snprintf(text, sizeof text, "PUB %s 0\r\n\r\n", inbox);
+        CHECK_INT(write(fd, text, strlen(text)), strlen(text));
+    }
+}
+
 static bool is_logged(const char *words)
 {
     for (int i = 0; i < 100; i++)
@@ -180,7 +234,9 @@ TEST(calls_wait_for_a_provider)
     start_on_bus();
     uint16_t port = serve_front(LINKS);
     int fds[6];
+    WISP_CLEANUP_FD int questions = hear_questions("kind");
     for (size_t i = 0; i < WISP_COUNT(fds); i++) fds[i] = rig_ask(port, "/", i % 2 ? 'c' : 'N');
+    answer_questions(questions, WISP_COUNT(fds));
     usleep(300 * 1000);
     run_provider(1);
     for (size_t i = 0; i < WISP_COUNT(fds); i++) RIG_CHECK_ANSWER(fds[i], "hello from the guest");
@@ -196,23 +252,6 @@ TEST(but_not_for_ever)
     RIG_CHECK_ANSWER(rig_ask(port, "/", 'N'), "HTTP/1.1 500 ");
     CHECK(is_logged("unavailable: "));
     rig_stop(2);
-}
-
-/* As the control process does when a process is gone. */
-static void say_ended(const char *id)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char text[160], answer[2048] = "";
-    WISP_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", rig.bus_path);
-    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    int n = snprintf(text, sizeof text, "CONNECT {}\r\nPUB wisp.ended.default.%s 0\r\n\r\nPING\r\n", id);
-    CHECK_INT(write(fd, text, (size_t)n), n);
-    for (size_t len = 0; !strstr(answer, "PONG");) {
-        ssize_t got = read(fd, answer + len, sizeof answer - 1 - len);
-        CHECK(got > 0);
-        len += (size_t)got;
-    }
 }
 
 TEST(provider_that_died_does_not_answer)

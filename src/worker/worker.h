@@ -48,9 +48,10 @@ enum {
     WISP_WORKER_QUEUE_MAX = 1000,
     WISP_WORKER_BODY_BYTES_MAX = 64 << 20,
     WISP_WORKER_PROVIDER_WAIT_MS = 10 * 1000,
-    WISP_WORKER_DRAIN_MS = 30 * 1000, /* after it, requests still in flight are broken off */
-    WISP_WORKER_EXIT_TRAP = 134,      /* exit code of a command that trapped: what a shell shows for SIGABRT */
-    WISP_WORKER_EXIT_TIMEOUT = 124,   /* exit code of a command that ran out of time, as timeout(1) has it */
+    WISP_WORKER_UNKNOWN_WAIT_MS = 250, /* calls wait for what no host is to run */
+    WISP_WORKER_DRAIN_MS = 30 * 1000,  /* after it, requests still in flight are broken off */
+    WISP_WORKER_EXIT_TRAP = 134,       /* exit code of a command that trapped: what a shell shows for SIGABRT */
+    WISP_WORKER_EXIT_TIMEOUT = 124,    /* exit code of a command that ran out of time, as timeout(1) has it */
 };
 
 struct wisp_worker_component {

@@ -13,6 +13,7 @@ enum {
     PROBE_TIMEOUT_MS = 2000,
     ACCEPT_MAX_MS = 5000, /* callees accept as soon as they hear of a call: later than this it is lost */
     ACCEPT_MS = 250,      /* the same, when a process that may have had it has died */
+    SEEN_MS = 15000,      /* who has served something so lately may come back, also when its whole host is gone */
 };
 
 /* The first message of a call. */
@@ -22,12 +23,67 @@ struct wisp_wrpc_again {
     struct wisp_bus_header *headers;
     size_t n_headers;
     uint64_t until_ms, pause_ms;
+    uint64_t known_until_ms; /* when it turns out that somebody is to run the target */
+    bool is_known;
 };
 
 static void probe_later(struct wisp_wrpc_session *session, uint64_t after_ms)
 {
     session->probe_ms = uv_now(session->wrpc->loop) + after_ms;
     wisp_wrpc_watch(session->wrpc, session);
+}
+
+/* --- who is known --- */
+
+void wisp_wrpc_absence_served(struct wisp_wrpc_session *session)
+{
+    uint64_t hash = wisp_str_hash(wisp_str_from(session->target));
+    struct wisp_wrpc *wrpc = session->wrpc;
+    wrpc->seen[hash % WISP_WRPC_SEEN_MAX].hash = hash;
+    wrpc->seen[hash % WISP_WRPC_SEEN_MAX].at_ms = uv_now(wrpc->loop);
+}
+
+static bool was_seen(const struct wisp_wrpc_session *session)
+{
+    uint64_t hash = wisp_str_hash(wisp_str_from(session->target));
+    const struct wisp_wrpc *wrpc = session->wrpc;
+    return wrpc->seen[hash % WISP_WRPC_SEEN_MAX].hash == hash &&
+           uv_now(wrpc->loop) - wrpc->seen[hash % WISP_WRPC_SEEN_MAX].at_ms < SEEN_MS;
+}
+
+static void set_known(struct wisp_wrpc_again *again)
+{
+    again->is_known = true;
+    again->until_ms = again->known_until_ms;
+}
+
+static void on_runs(const struct wisp_bus_message *reply, const struct wisp_err *err, void *env)
+{
+    struct wisp_wrpc_session *session = env;
+    (void)reply;
+    session->probe = NULL;
+    if (!err && session->again) set_known(session->again);
+}
+
+static void ask(struct wisp_wrpc_session *session, const char *subject, uint64_t timeout_ms,
+                wisp_bus_on_reply *on_reply);
+
+static void ask_who_runs(struct wisp_wrpc_session *session, uint64_t timeout_ms)
+{
+    struct wisp_str lattice = wisp_str_from(session->wrpc->lattice), id = wisp_str_from(session->target);
+    char subject[WISP_BUS_SUBJECT_MAX];
+    if (was_seen(session)) {
+        set_known(session->again);
+        return;
+    }
+    if (session->probe) return;
+    snprintf(subject, sizeof subject, WISP_WRPC_RUNS, WISP_STR_ARG(lattice), WISP_STR_ARG(id));
+    ask(session, subject, timeout_ms, on_runs);
+}
+
+bool wisp_wrpc_absence_is_unknown(const struct wisp_wrpc_session *session)
+{
+    return session->again && !session->again->is_known;
 }
 
 /* --- not yet --- */
@@ -46,7 +102,9 @@ void wisp_wrpc_absence_keep(struct wisp_wrpc_session *session, const struct wisp
         again->headers[again->n_headers] = (struct wisp_bus_header){wisp_arena_str(&again->arena, header->name),
                                                                     wisp_arena_str(&again->arena, header->value)};
     }
-    again->until_ms = uv_now(session->wrpc->loop) + target->wait_ms;
+    again->until_ms = again->known_until_ms = uv_now(session->wrpc->loop) + target->wait_ms;
+    again->is_known = target->unknown_wait_ms == 0 || target->unknown_wait_ms >= target->wait_ms;
+    if (!again->is_known) again->until_ms = uv_now(session->wrpc->loop) + target->unknown_wait_ms;
     again->pause_ms = PAUSE_MIN_MS;
     session->again = again;
 }
@@ -62,6 +120,7 @@ bool wisp_wrpc_absence_wait(struct wisp_wrpc_session *session)
 {
     struct wisp_wrpc_again *again = session->again;
     uint64_t now = uv_now(session->wrpc->loop);
+    if (again && !again->is_known && now < again->until_ms) ask_who_runs(session, again->until_ms - now);
     if (!again || now >= again->until_ms) return false;
     session->probe_ms = UINT64_MAX; /* nobody has it */
     session->again_ms = now + again->pause_ms < again->until_ms ? now + again->pause_ms : again->until_ms;
@@ -87,6 +146,7 @@ static void send_again(struct wisp_wrpc_session *session)
 bool wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept)
 {
     bool is_ours = accept->n_headers > 0 && wisp_bus_header_get(accept, WISP_WRPC_PROBE_HEADER).len > 0;
+    wisp_wrpc_absence_served(session);
     again_free(WISP_TAKE(session->again));
     session->again_ms = session->probe_ms = UINT64_MAX;
     if (is_ours) probe_later(session, PROBE_FIRST_MS);

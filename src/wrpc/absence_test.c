@@ -21,7 +21,8 @@ static void on_number(const void *result, const struct wisp_err *err, void *env)
     if (err) answer->err = *err;
 }
 
-static void start(struct rig *rig, uint64_t timeout_ms, uint64_t wait_ms, struct answer *answer)
+static void start_unknown(struct rig *rig, uint64_t timeout_ms, uint64_t wait_ms, uint64_t unknown_wait_ms,
+                          struct answer *answer)
 {
     static const struct wisp_bus_header headers[] = {{WISP_STR_INIT("source-id"), WISP_STR_INIT("me")}};
     struct wisp_wrpc_call *call;
@@ -30,11 +31,17 @@ static void start(struct rig *rig, uint64_t timeout_ms, uint64_t wait_ms, struct
                                       .headers = headers,
                                       .n_headers = 1,
                                       .timeout_ms = timeout_ms,
-                                      .wait_ms = wait_ms};
+                                      .wait_ms = wait_ms,
+                                      .unknown_wait_ms = unknown_wait_ms};
     *answer = (struct answer){0};
     CHECK_OK(wisp_wrpc_call_start(rig->caller.wrpc, &target, func_of(&rig->arena, "(string) -> u32"), &WISP_STR("key"),
                                   &rig->arena, on_number, answer, &call, &rig->err),
              &rig->err);
+}
+
+static void start(struct rig *rig, uint64_t timeout_ms, uint64_t wait_ms, struct answer *answer)
+{
+    start_unknown(rig, timeout_ms, wait_ms, 0, answer);
 }
 
 struct kv {
@@ -127,6 +134,36 @@ TEST(but_not_for_ever)
     AWAIT(&rig.loop, answer.n);
     CHECK_INT(answer.err.kind, WISP_ERR_TIMEOUT);
     (void)kv;
+    rig_deinit(&rig);
+}
+
+TEST(and_hardly_for_what_nobody_is_to_run)
+{
+    SETUP;
+    start_unknown(&rig, 60000, 60000, 30, &answer);
+    AWAIT(&rig.loop, answer.n);
+    CHECK_INT(answer.err.kind, WISP_ERR_UNAVAILABLE);
+    CHECK_HAS(answer.err.text, "nobody serves `test:kv/store@1.0.0.get` at `kv`, and no host is to run it");
+    /* A host that says so is believed. */
+    listen_by_hand(&rig, "wasmbus.rpc.default.kv.runs");
+    start_unknown(&rig, 60000, 60000, 20000, &answer);
+    AWAIT(&rig.loop, rig.n_heard);
+    CHECK_HAS(heard(&rig), "wasmbus.rpc.default.kv.runs reply:_INBOX.");
+    say(&rig, heard_reply(&rig), "", "");
+    settle(&rig, &rig.hand);
+    settle(&rig, &rig.caller.bus);
+    kv_init(&kv, &rig);
+    AWAIT(&rig.loop, answer.n);
+    CHECK_INT(answer.number, 42);
+    wisp_wrpc_service_free(kv.service);
+    settle(&rig, &rig.callee.bus);
+    /* Who has served something lately need not be asked for. */
+    forget(&rig);
+    start_unknown(&rig, 60000, 60, 10, &answer);
+    AWAIT(&rig.loop, answer.n);
+    CHECK_HAS(answer.err.text, "nobody serves");
+    CHECK(!strstr(answer.err.text, "no host"));
+    CHECK_INT(rig.n_heard, 0);
     rig_deinit(&rig);
 }
 

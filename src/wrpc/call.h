@@ -13,6 +13,9 @@ struct wisp_wrpc_target {
     /* How long to go on trying while nobody serves it, within the timeout; 0: it fails at once. A call that nobody took
      * was not delivered, so that nothing is done twice. */
     uint64_t wait_ms;
+    /* The same while it isn't known either that somebody will: no host says that it is to run the target (asked at
+     * WISP_WRPC_RUNS), and nobody has served anything of it for 15 s. 0: wait_ms. */
+    uint64_t unknown_wait_ms;
 };
 
 struct wisp_wrpc_call;
@@ -44,6 +47,8 @@ void wisp_wrpc_call_cancel(struct wisp_wrpc_call *call);
 /* Whoever supervises a process that served `id` publishes an empty message to `wisp.ended.{lattice}.{id}` when it has
  * ended; that is heard here, and does the following. */
 #define WISP_WRPC_ENDED "wisp.ended"
+/* Hosts of ours answer an empty request to this subject, of lattice and id, when they have been told to run it. */
+#define WISP_WRPC_RUNS "wasmbus.rpc.%.*s.%.*s.runs"
 /* A process that served `id` has ended. Calls (and HTTP forwards) that it may have had fail with
  * UNAVAILABLE instead of waiting for their time to be over: those that it had taken, when it is gone from the bus, and
  * those that nobody has taken yet, since it may have had them. None is sent again: it could be done twice. Those that

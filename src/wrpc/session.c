@@ -205,7 +205,8 @@ static void fail_with_status(struct wisp_wrpc_session *session, unsigned status)
     struct wisp_err err = {0};
     if (status == WISP_BUS_STATUS_NO_RESPONDERS && wisp_wrpc_absence_wait(session)) return;
     if (status == WISP_BUS_STATUS_NO_RESPONDERS)
-        wisp_err_set(&err, WISP_ERR_UNAVAILABLE, "nobody serves %s", session->label);
+        wisp_err_set(&err, WISP_ERR_UNAVAILABLE, "nobody serves %s%s", session->label,
+                     wisp_wrpc_absence_is_unknown(session) ? ", and no host is to run it" : "");
     else if (status == STATUS_TIMEOUT)
         wisp_err_set(&err, WISP_ERR_TIMEOUT, "%s: the bus says that it timed out", session->label);
     else
@@ -284,6 +285,7 @@ static void on_message(const struct wisp_bus_message *message, void *env)
         wisp_wrpc_session_fail(session, &err);
         return;
     }
+    if (session->is_caller && !session->peer) wisp_wrpc_absence_served(session);
     session->ops->on_bytes(session, path, message->payload);
 }
 

@@ -21,6 +21,8 @@ struct wisp_wrpc_task {
 
 struct wisp_wrpc_http_types;
 
+enum { WISP_WRPC_SEEN_MAX = 256 }; /* a power of two */
+
 struct wisp_wrpc {
     uv_loop_t *loop;
     struct wisp_bus_client *bus;
@@ -47,6 +49,11 @@ struct wisp_wrpc {
     uv_timer_t accept_timer;
     struct wisp_link unaccepted; /* sessions, in the order of their times */
     struct wisp_link calls; /* sessions of callers */
+
+    /* Who has served something lately, in the slot of its hash. */
+    struct {
+        uint64_t hash, at_ms;
+    } seen[WISP_WRPC_SEEN_MAX];
 
     struct wisp_buf scratch; /* for encoding; nobody keeps it across a callback */
     struct wisp_arena arena;
@@ -84,6 +91,10 @@ void wisp_wrpc_absence_keep(struct wisp_wrpc_session *session, const struct wisp
                             struct wisp_str subject, struct wisp_str payload);
 /* Nobody took it. False: there is no time left to wait for somebody. */
 bool wisp_wrpc_absence_wait(struct wisp_wrpc_session *session);
+/* Then: because nobody is known to run it. */
+bool wisp_wrpc_absence_is_unknown(const struct wisp_wrpc_session *session);
+/* Somebody serves the target. */
+void wisp_wrpc_absence_served(struct wisp_wrpc_session *session);
 /* Returns whether by one of our own. */
 bool wisp_wrpc_absence_accepted(struct wisp_wrpc_session *session, const struct wisp_bus_message *accept);
 /* The other side asks. */

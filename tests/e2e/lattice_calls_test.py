@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import threading
 import time
 import urllib.request
@@ -69,6 +70,32 @@ class CallsTest(wisp.Case):
         self.assertEqual(self.get(address, "/count").body, b"1 1\n")  # a fresh instance for every call
         self.assertEqual(self.get(address, "/trap").status, 500)
         self.assertEqual(self.get(address, "/add?a=20&b=22").body, b"42\n")
+        self.host.stop()
+
+    def test_a_call_waits_only_for_what_is_to_run(self):
+        self.start("--provider-wait", "1h", "--max-execution-time-ms", "3600000")
+        self.run_component(self.host, "front", "front-rust")
+        address = self.serve(self.host, "front")
+        self.wait_for_answer_of_route(address)
+        self.link("front", "calc", "acme:calc", ["ops"])
+        self.assertEqual(self.get(address, "/add?a=1&b=2").status, 500)
+        self.host.wait_for_log("nobody serves .*and no host is to run it")
+        # A second host has it, and is killed and comes back: nobody else answers meanwhile.
+        other = self.lattice.host()
+        self.run_component(other, "calc", "calc-rust")
+        self.wait_for_answer(address, "/add?a=1&b=2", b"3\n")
+        for pid in [other.process.pid, *wisp.children(other.process.pid)]:
+            os.kill(pid, signal.SIGKILL)
+        other.process.wait()
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(self.get(address, "/add?a=20&b=22")))
+        asking.start()
+        time.sleep(1)  # longer than a call waits for what is not to run
+        self.assertEqual(answers, [])
+        other = self.lattice.host()
+        asking.join(60)
+        self.assertEqual(answers[0].body, b"42\n")
+        other.stop()
         self.host.stop()
 
     def wait_for_answer_of_route(self, address):
