@@ -6,6 +6,7 @@
 #include "host/agent_priv.h"
 
 #include "base/log.h"
+#include "base/trim.h"
 #include "host/admin.h"
 #include "host/log_file.h"
 #include "host/machine.h"
@@ -14,12 +15,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     LOG_CHECK_MS = 5000,
+    USE_NOTED_MS = 3600 * 1000,
 };
 
 struct wisp_lattice_now wisp_agent_now(const struct wisp_agent *agent)
@@ -65,9 +68,19 @@ static void on_prepare(uv_prepare_t *prepare)
         uv_timer_start(&agent->tick, on_tick, at > now ? at - now : 1, 0);
 }
 
+/* What is in a cache must still be there when a worker or a provider is started again. */
+static void note_use(const char *path, void *env)
+{
+    const struct wisp_agent *agent = env;
+    if (strncmp(path, agent->paths.cache, strlen(agent->paths.cache)) == 0) wisp_trim_note_use(-1, path);
+}
+
 static void on_log_check(uv_timer_t *timer)
 {
     struct wisp_agent *agent = timer->data;
+    if (agent->fleet) wisp_fleet_each_path(agent->fleet, note_use, agent);
+    if (agent->providers) wisp_providers_each_path(agent->providers, note_use, agent);
+    if (!agent->options->is_detached) return;
     int fd = wisp_log_file_rotate(agent->paths.log);
     if (fd >= 0 && agent->fleet) wisp_fleet_set_log(agent->fleet, fd);
 }
@@ -103,7 +116,8 @@ static int init_loop(struct wisp_agent *agent, struct wisp_err *err)
     uv_prepare_init(&agent->loop, &agent->prepare);
     agent->tick.data = agent->retry.data = agent->log_check.data = agent->prepare.data = agent;
     uv_prepare_start(&agent->prepare, on_prepare);
-    if (agent->options->is_detached) uv_timer_start(&agent->log_check, on_log_check, LOG_CHECK_MS, LOG_CHECK_MS);
+    uint64_t check_ms = agent->options->is_detached ? LOG_CHECK_MS : USE_NOTED_MS;
+    uv_timer_start(&agent->log_check, on_log_check, check_ms, check_ms);
     return wisp_stop_signals_init(&agent->signals, &agent->loop, on_stop, agent, err);
 }
 

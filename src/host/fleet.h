@@ -70,5 +70,7 @@ uint32_t wisp_fleet_n_workers(const struct wisp_fleet *fleet);
 bool wisp_fleet_is_serving(const struct wisp_fleet *fleet);
 const struct wisp_shared *wisp_fleet_shared(const struct wisp_fleet *fleet);
 /* Calls back for every component with its place in the shared memory. */
+/* The files that its components are loaded from. */
+void wisp_fleet_each_path(const struct wisp_fleet *fleet, void (*visit)(const char *path, void *env), void *env);
 void wisp_fleet_each(const struct wisp_fleet *fleet,
                      void (*visit)(struct wisp_str id, struct wisp_str reference, uint32_t slot, void *env), void *env);

@@ -426,6 +426,14 @@ void wisp_fleet_each(const struct wisp_fleet *fleet,
     }
 }
 
+void wisp_fleet_each_path(const struct wisp_fleet *fleet, void (*visit)(const char *path, void *env), void *env)
+{
+    for (size_t i = 0; i < fleet->components.capacity; i++) {
+        const struct wisp_fleet_component *component = fleet->components.slots[i].value;
+        if (component && component->path) visit(component->path, env);
+    }
+}
+
 void wisp_fleet_free_components(struct wisp_fleet *fleet)
 {
     for (size_t i = 0; i < fleet->components.capacity; i++)

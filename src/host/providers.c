@@ -402,3 +402,10 @@ void wisp_providers_stop_all(struct wisp_providers *providers, uint64_t patience
     uv_timer_start(&providers->patience, stop_rest, patience_ms, 0);
     check_all_stopped(providers);
 }
+
+void wisp_providers_each_path(const struct wisp_providers *providers, void (*visit)(const char *path, void *env),
+                              void *env)
+{
+    for (const struct provider *provider = providers->first; provider; provider = provider->next)
+        if (provider->path) visit(provider->path, env);
+}

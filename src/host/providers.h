@@ -51,3 +51,6 @@ void wisp_providers_stop(struct wisp_providers *providers, struct wisp_str provi
  * on_stopped when all are gone, once, from here or later. */
 void wisp_providers_stop_all(struct wisp_providers *providers, uint64_t patience_ms, void (*on_stopped)(void *env),
                              void *env);
+/* The programs that they are. */
+void wisp_providers_each_path(const struct wisp_providers *providers, void (*visit)(const char *path, void *env),
+                              void *env);

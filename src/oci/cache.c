@@ -2,10 +2,12 @@
 #include "oci/cache.h"
 
 #include "base/log.h"
+#include "base/trim.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,6 +20,7 @@ enum {
     READ_SIZE = 256 * 1024,
     NAME_SIZE = WISP_OCI_DIGEST_LEN + 1,
     NOTE_SIZE = 64 * 1024,
+    TRIM_EVERY = 16, /* of the limit is new */
 };
 
 static const char *const shelf_names[WISP_OCI_SHELF_COUNT] = {
@@ -94,6 +97,7 @@ int wisp_oci_cache_open(struct wisp_oci_cache **ret_cache, const char *dir, stru
 {
     struct wisp_oci_cache *cache = wisp_mem_calloc(1, sizeof *cache);
     cache->n_refs = 1;
+    cache->limit_bytes = wisp_trim_limit();
     for (int i = 0; i < WISP_OCI_SHELF_COUNT; i++) cache->shelves[i] = -1;
     char *cwd = dir[0] == '/' ? NULL : getcwd(NULL, 0);
     WISP_CLEANUP_BUF struct wisp_buf path = {0};
@@ -106,6 +110,7 @@ int wisp_oci_cache_open(struct wisp_oci_cache **ret_cache, const char *dir, stru
         wisp_oci_cache_unref(cache);
     else
         *ret_cache = cache;
+    if (r == 0) (void)wisp_trim(cache->shelves, WISP_OCI_SHELF_COUNT, cache->limit_bytes);
     return r;
 }
 
@@ -178,7 +183,14 @@ int wisp_oci_part_keep(struct wisp_oci_cache *cache, struct wisp_oci_part *part,
         wisp_oci_part_discard(cache, part);
         return r;
     }
-    return part_rename(cache, part, name, err);
+    struct stat st;
+    uint64_t bytes = fstat(part->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    int r = part_rename(cache, part, name, err);
+    if (r == 0 && atomic_fetch_add(&cache->kept_bytes, bytes) + bytes > cache->limit_bytes / TRIM_EVERY) {
+        atomic_store(&cache->kept_bytes, 0);
+        (void)wisp_trim(cache->shelves, WISP_OCI_SHELF_COUNT, cache->limit_bytes);
+    }
+    return r;
 }
 
 void wisp_oci_part_discard(struct wisp_oci_cache *cache, struct wisp_oci_part *part)
@@ -193,7 +205,9 @@ void wisp_oci_part_discard(struct wisp_oci_cache *cache, struct wisp_oci_part *p
 static int find(const struct wisp_oci_cache *cache, enum wisp_oci_shelf shelf, const char *name, uint64_t *ret_size)
 {
     WISP_CLEANUP_FD int fd = openat(cache->shelves[shelf], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    return fd >= 0 && is_ours_alone(fd, S_IFREG, ret_size) ? WISP_TAKE_FD(fd) : -1;
+    if (fd < 0 || !is_ours_alone(fd, S_IFREG, ret_size)) return -1;
+    wisp_trim_note_use(fd, NULL);
+    return WISP_TAKE_FD(fd);
 }
 
 int wisp_oci_cache_find(const struct wisp_oci_cache *cache, enum wisp_oci_shelf shelf, const char *digest,

@@ -6,8 +6,9 @@
  *     DIR/refs/HEX           the manifest that a reference stood for last; HEX is the reference's SHA-256
  *
  * What is started from here runs with our rights, so only folders and files that nobody else can have written are used.
- * Everything appears by rename, and is hashed again whenever it is used. Functions on parts and blobs may run on any
- * thread; the count of references is the loop thread's. */
+ * Everything appears by rename, and is hashed again whenever it is used. Together they are kept within the limit of
+ * base/trim.h: files that are found, and those that hosts run, count as used. Functions on parts and blobs may run on
+ * any thread; the count of references is the loop thread's. */
 #pragma once
 
 #include "oci/digest.h"
@@ -18,6 +19,8 @@ struct wisp_oci_cache {
     unsigned n_refs;
     char *dir;
     int shelves[WISP_OCI_SHELF_COUNT];
+    uint64_t limit_bytes;
+    _Atomic uint64_t kept_bytes; /* since it was trimmed last */
 };
 
 /* Makes what is missing, and removes what broken-off downloads have left. DENIED when others can write there. */

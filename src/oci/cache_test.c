@@ -107,3 +107,26 @@ TEST(others)
     CHECK_FAILS(wisp_oci_cache_open(&again, dir, &err), DENIED);
     remove_all(cache);
 }
+
+TEST(what_nobody_uses_goes_when_it_is_too_large)
+{
+    struct wisp_oci_cache *cache = open_cache();
+    const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    char digests[2][WISP_OCI_DIGEST_LEN + 1];
+    uint64_t size;
+    for (int i = 0; i < 2; i++) {
+        struct wisp_str bytes = i ? WISP_STR("new") : WISP_STR("old");
+        wisp_oci_digest(bytes, digests[i]);
+        wisp_oci_cache_write(cache, digests[i], bytes);
+    }
+    WISP_CLEANUP_FD int fd = wisp_oci_cache_find(cache, WISP_OCI_BLOBS, digests[0], &size);
+    CHECK(futimens(fd, old) == 0);
+    wisp_oci_cache_unref(cache);
+    setenv("WISP_CACHE_MAX", "1", 1);
+    cache = open_cache();
+    unsetenv("WISP_CACHE_MAX");
+    CHECK_INT(wisp_oci_cache_find(cache, WISP_OCI_BLOBS, digests[0], &size), -1);
+    WISP_CLEANUP_FD int there = wisp_oci_cache_find(cache, WISP_OCI_BLOBS, digests[1], &size);
+    CHECK(there >= 0);
+    remove_all(cache);
+}

@@ -3,10 +3,11 @@
  *
  * Loading machine code is running it, so only files that nobody else can have written are used: directory and files
  * belong to this user and are writable by no one else. Both files appear by rename, so a torn write is never seen; a
- * pair that doesn't match is compiled anew. */
+ * pair that doesn't match is compiled anew, as is one that was removed to keep the cache small. */
 #include "wasm/wasm_priv.h"
 
 #include "base/log.h"
+#include "base/trim.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,6 +100,7 @@ static bool read_sum(int dir_fd, const char *key, char *ret_hex)
     if (fd < 0 || !is_ours_alone(fd, S_IFREG)) return false;
     ssize_t n = read(fd, ret_hex, 2 * DIGEST_SIZE);
     ret_hex[2 * DIGEST_SIZE] = '\0';
+    wisp_trim_note_use(fd, NULL);
     return n == 2 * DIGEST_SIZE;
 }
 
@@ -124,6 +126,7 @@ wasmtime_module_t *wisp_wasm_cache_load(struct wisp_wasm_engine *engine, const c
     snprintf(name, sizeof name, "%s.cwasm", key);
     WISP_CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || !is_ours_alone(fd, S_IFREG) || !sum_matches(fd, sum)) return NULL;
+    wisp_trim_note_use(fd, NULL);
     /* By descriptor, so that what was checked is what is mapped. */
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     wasmtime_module_t *module = NULL;
@@ -175,4 +178,5 @@ void wisp_wasm_cache_store(struct wisp_wasm_engine *engine, const char *key, con
         WISP_LOG(WARN, "cache", "compiled code could not be kept", WISP_TEXT("dir", engine->cache_dir),
                  WISP_TEXT("why", strerror(errno)));
     wasm_byte_vec_delete(&code);
+    (void)wisp_trim(&dir_fd, 1, wisp_trim_limit()); /* what workers have mapped stays theirs */
 }

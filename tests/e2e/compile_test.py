@@ -54,6 +54,19 @@ class Compile(wisp.Case):
             self.check_serves(file)
             self.assertEqual(self.entries(), before)
 
+    def test_it_stays_within_its_size(self):
+        self.compile()
+        old = self.entries()
+        for path in old:
+            os.utime(path, (1, os.stat(path).st_mtime - 48 * 3600))
+        self.env["WISP_CACHE_MAX"] = "64K"
+        server = self.check_serves(wisp.guest("http-echo-rust"))
+        self.assertRegex(server.log, r"removed, to stay within the cache's size.* file=\S+\.cwasm bytes=\d+")
+        self.assertFalse(set(old) & set(self.entries()))
+        before = self.entries()
+        self.assertEqual(self.compile()["compiled"], 1)
+        self.assertLess(set(before), set(self.entries()))  # what was used today stays
+
     def test_cold_start_fills_it(self):
         self.check_serves()
         self.assertEqual(self.compile()["compiled"], 0)
