@@ -304,7 +304,8 @@ class FaultsTest(wisp.Case):
         ends.set()
         thread.join()
         self.events.wait_for("provider_restarted", 10, provider_id="worker")
-        self.assertEqual(self.inventory()["worker"]["wisp"], {"state": "running", "restarts": 10})
+        own = self.inventory()["worker"]["wisp"]
+        self.assertEqual((own["state"], own["restarts"]), ("running", 10))
         self.assertEqual({event["signal"] for event in self.events.named("provider_exited")}, {9})
         self.stop("worker")
         self.host.stop()
