@@ -48,7 +48,7 @@ struct wisp_app_subject {
     struct wisp_app_scaler_status *status;
 };
 
-/* --- plan.c --- */
+/* --- plan_parts.c --- */
 
 struct wisp_str wisp_app_printf(struct wisp_app_planner *planner, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
