@@ -2,40 +2,16 @@
 #include "app/app_rig.h"
 #include "app/app_sample.h"
 
-static void put(const char *name, const char *manifest)
-{
-    CHECK(strcmp(rig_ask_for("put", manifest, "result"), "error") != 0);
-    CHECK_TEXT(rig_ask_for(wisp_arena_printf(&rig.arena, "deploy.%s", name), "", "result"), "acknowledged");
-}
-
-/* Three hosts of our kind, D and E of the original's. */
-static void begin(size_t n_managers)
-{
-    static const char *const ids[] = {"A", "B", "C", "D", "E"};
-    rig_new();
-    for (size_t i = 0; i < WISP_COUNT(ids); i++) rig_add_host(ids[i], i < 3 ? "{\"kind\": \"ours\"}" : "{}");
-    for (size_t i = n_managers; i < 3; i++) rig.hosts[i].is_up = false;
-    for (size_t i = 0; i < n_managers; i++) rig_start_manager(i);
-    rig_wait(2000);
-    CHECK(rig_leader() >= 0);
-}
-
-static void kill_host(size_t i)
-{
-    rig.hosts[i].is_up = false;
-    if (i < RIG_MANAGERS && rig.managers[i].app) rig_kill_manager(i);
-}
-
 /* --- who leads --- */
 
 TEST(one_leads_and_another_takes_over_when_it_is_silent)
 {
-    begin(3);
+    rig_begin(3);
     int first = rig_leader();
-    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", ""));
     rig_wait(500);
     CHECK_INT(rig_count("x-c"), 5);
-    kill_host((size_t)first);
+    rig_kill_host((size_t)first);
     uint64_t died_ms = rig.now.now_ms;
     CHECK_INT(rig_count("x-c"), 4);
     while (rig_count("x-c") < 5 && rig.now.now_ms < died_ms + 10000) rig_wait(10);
@@ -55,14 +31,14 @@ static size_t count_following(void)
 
 TEST(of_many_only_three_follow_and_the_fourth_takes_over_nevertheless)
 {
-    begin(3);
+    rig_begin(3);
     rig_start_manager(3);
-    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", ""));
     rig_wait(5000);
     CHECK_INT(count_following(), 3);
     CHECK(!rig.managers[3].follows && rig_leader() != 3);
     CHECK_INT(rig_count("x-c"), 5);
-    for (size_t i = 0; i < 3; i++) kill_host(i);
+    for (size_t i = 0; i < 3; i++) rig_kill_host(i);
     rig_wait(1500);
     CHECK_INT(count_following(), 0);
     rig_wait(4000);
@@ -83,14 +59,14 @@ TEST(of_many_only_three_follow_and_the_fourth_takes_over_nevertheless)
 TEST(one_that_has_just_come_takes_over)
 {
     for (uint64_t wait_ms = 0; wait_ms < 1000; wait_ms += 100) {
-        begin(1);
-        put("x", ONE_COMPONENT("x", "i:1", "5", OURS));
+        rig_begin(1);
+        rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", OURS));
         rig_wait(500);
         CHECK_INT(rig_count("x-c"), 5);
         rig.hosts[1].is_up = true;
         rig_start_manager(1);
         rig_wait(wait_ms);
-        kill_host(0);
+        rig_kill_host(0);
         rig_wait(5500);
         CHECK_INT(rig_leader(), 1);
         CHECK_INT(rig_count("x-c"), 5);
@@ -100,7 +76,7 @@ TEST(one_that_has_just_come_takes_over)
 
 TEST(who_can_not_renew_stops_before_another_begins)
 {
-    begin(3);
+    rig_begin(3);
     int first = rig_leader();
     rig.managers[first].holds_writes = true; /* the state takes for ever */
     bool had_pause = false;
@@ -115,15 +91,15 @@ TEST(who_can_not_renew_stops_before_another_begins)
 
 TEST(only_the_leader_asks_hosts_what_they_run)
 {
-    begin(3);
+    rig_begin(3);
     size_t first = (size_t)rig_leader();
-    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", ""));
     rig_wait(500);
-    put("x", ONE_COMPONENT("x", "i:2", "5", "")); /* hosts tell of an end too, with every update */
+    rig_deploy("x", ONE_COMPONENT("x", "i:2", "5", "")); /* hosts tell of an end too, with every update */
     rig_wait(60000);
     CHECK(rig.n_asked[first] > 0 && rig.n_asked[first] <= 20);
     for (size_t i = 0; i < RIG_MANAGERS; i++) CHECK(i == first || !rig.n_asked[i]);
-    kill_host(first);
+    rig_kill_host(first);
     rig_wait(10000);
     size_t second = (size_t)rig_leader();
     CHECK(rig.n_asked[second] >= 4);
@@ -134,7 +110,7 @@ TEST(only_the_leader_asks_hosts_what_they_run)
 
 TEST(a_leader_that_ends_gives_the_lease_up)
 {
-    begin(2);
+    rig_begin(2);
     int first = rig_leader();
     wisp_app_stop(rig.managers[first].app, rig.now);
     rig_run();
@@ -149,8 +125,8 @@ TEST(a_leader_that_ends_gives_the_lease_up)
 
 TEST(a_host_that_comes_back_at_once_leads_at_once)
 {
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", ""));
     rig_wait(500);
     rig_kill_manager(0);
     rig_start_manager(0);
@@ -164,8 +140,8 @@ TEST(a_host_that_comes_back_at_once_leads_at_once)
 
 TEST(nobody_leads_without_the_bus_or_the_state)
 {
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", ""));
     rig_wait(500);
     rig.managers[0].is_on_bus = false;
     wisp_app_on_bus(rig.managers[0].app, rig.now, false);
@@ -228,8 +204,8 @@ static void come_back(size_t i, json_t *const keys[RIG_BUCKETS])
 
 TEST(a_state_that_was_wiped_is_put_back)
 {
-    begin(3);
-    put("shop", SHOP("v1", "r/web:1", "4"));
+    rig_begin(3);
+    rig_deploy("shop", SHOP("v1", "r/web:1", "4"));
     rig_wait(1000);
     json_t *keys[RIG_BUCKETS];
     for (int i = 0; i < RIG_BUCKETS; i++) keys[i] = json_copy(rig.store[i]);
@@ -254,8 +230,8 @@ TEST(a_state_that_was_wiped_is_put_back)
 
 TEST(a_leader_without_memory_stops_nothing_after_a_wipe)
 {
-    begin(1);
-    put("shop", SHOP("v1", "r/web:1", "4"));
+    rig_begin(1);
+    rig_deploy("shop", SHOP("v1", "r/web:1", "4"));
     rig_wait(1000);
     rig_kill_manager(0);
     wipe();
@@ -269,8 +245,8 @@ TEST(a_leader_without_memory_stops_nothing_after_a_wipe)
 
 TEST(what_was_deleted_while_one_was_away_stays_deleted)
 {
-    begin(3);
-    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_begin(3);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", ""));
     rig_wait(500);
     size_t away = (size_t)(rig_leader() + 1) % 3;
     rig.managers[away].has_state = false;
@@ -281,7 +257,7 @@ TEST(what_was_deleted_while_one_was_away_stays_deleted)
     rig_wait(2000);
     come_back(away, keys);
     for (size_t i = 0; i < 3; i++)
-        if (i != away) kill_host(i);
+        if (i != away) rig_kill_host(i);
     rig_wait(10000);
     CHECK_INT(rig_leader(), (int)away);
     CHECK(!json_object_get(rig.store[2], "default-x"));
@@ -292,13 +268,13 @@ TEST(what_was_deleted_while_one_was_away_stays_deleted)
 
 TEST(an_undeploy_whose_leader_dies_is_completed_by_another)
 {
-    begin(3);
-    put("shop", SHOP("v1", "r/web:1", "4"));
+    rig_begin(3);
+    rig_deploy("shop", SHOP("v1", "r/web:1", "4"));
     rig_wait(1000);
     int first = rig_leader();
     for (size_t i = 0; i < rig.n_hosts; i++) rig.hosts[i].mood = RIG_SILENT; /* nobody hears what comes after it */
     rig_ask_for("del.shop", "", "result");
-    kill_host((size_t)first);
+    rig_kill_host((size_t)first);
     for (size_t i = 0; i < rig.n_hosts; i++) rig.hosts[i].mood = RIG_OBEYS;
     rig_wait(20000);
     CHECK_INT(rig_count("shop-web") + rig_count("shop-kv"), 0);
@@ -311,11 +287,11 @@ TEST(an_undeploy_whose_leader_dies_is_completed_by_another)
 
 TEST(hosts_of_the_original_are_gone_by_their_heartbeats)
 {
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "3", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "3", ""));
     rig_wait(500);
     CHECK_INT(wisp_json_u64(json_object_get(rig.hosts[3].components, "x-c"), "max_instances", 0), 1);
-    kill_host(3);
+    rig_kill_host(3);
     rig_wait(39000);
     CHECK_INT(rig_count("x-c"), 2);
     rig_wait(35000);
@@ -325,10 +301,10 @@ TEST(hosts_of_the_original_are_gone_by_their_heartbeats)
 
 TEST(a_host_that_stops_in_order_is_replaced_at_once)
 {
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "3", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "3", ""));
     rig_wait(500);
-    kill_host(3);
+    rig_kill_host(3);
     rig_event("D", "host_stopped", json_pack("{s:{}}", "labels"));
     rig_wait(500);
     CHECK_INT(rig_count("x-c"), 3);
@@ -337,8 +313,8 @@ TEST(a_host_that_stops_in_order_is_replaced_at_once)
 
 TEST(a_host_that_is_back_is_given_its_share_again)
 {
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "6", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "6", ""));
     rig_wait(500);
     json_object_clear(rig.hosts[3].components); /* it lost all when it began anew */
     rig_event("D", "host_started", json_pack("{s:{}}", "labels"));
@@ -350,8 +326,8 @@ TEST(a_host_that_is_back_is_given_its_share_again)
 
 TEST(heartbeats_without_annotations_change_nothing)
 {
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "6", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "6", ""));
     rig_wait(500);
     size_t before = rig.n_commands;
     WISP_CLEANUP_JSON json_t *inventory = rig_inventory(&rig.hosts[3]), *bare = json_deep_copy(inventory);
@@ -365,8 +341,8 @@ TEST(heartbeats_without_annotations_change_nothing)
 
 TEST(a_heartbeat_like_the_last_one_puts_right_what_was_heard_between_them)
 {
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "5", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "5", ""));
     rig_wait(500);
     rig_heartbeat(&rig.hosts[3]);
     WISP_CLEANUP_JSON json_t *before = json_deep_copy(json_object_get(rig.hosts[3].components, "x-c")),
@@ -405,8 +381,8 @@ TEST(strange_events_do_no_harm)
     static const char *const names[] = {
         "host_heartbeat",         "host_started",    "component_scaled",    "provider_started", "provider_stopped",
         "component_scale_failed", "provider_exited", "health_check_failed", "nothing",          "linkdef_set"};
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "6", ""));
+    rig_begin(1);
+    rig_deploy("x", ONE_COMPONENT("x", "i:1", "6", ""));
     rig_wait(500);
     for (size_t i = 0; i < WISP_COUNT(names); i++)
         for (size_t k = 0; k < WISP_COUNT(payloads); k++)
@@ -416,267 +392,5 @@ TEST(strange_events_do_no_harm)
     rig_wait(61000);
     CHECK_INT(rig_count("x-c"), 6);
     CHECK_TEXT(rig_state_of("x"), "deployed");
-    rig_free();
-}
-
-/* --- commands --- */
-
-static void all_are(enum rig_mood mood)
-{
-    for (size_t i = 0; i < rig.n_hosts; i++) rig.hosts[i].mood = mood;
-}
-
-TEST(what_fails_is_held_back_and_told_and_tried_again)
-{
-    static const struct {
-        enum rig_mood mood;
-        const char *why;
-    } cases[] = {{RIG_REFUSES, "no room"},
-                 {RIG_FAILS, "image not found"},
-                 {RIG_SILENT, "no answer"},
-                 {RIG_LIES, "no outcome in time"}};
-    for (size_t i = 0; i < WISP_COUNT(cases); i++) {
-        begin(1);
-        all_are(cases[i].mood);
-        size_t before = rig.n_commands;
-        put("x", ONE_COMPONENT("x", "i:1", "1", ""));
-        rig_wait(62000);
-        CHECK_TEXT(rig_state_of("x"), "failed");
-        CHECK_HAS(rig_message_of("x"), cases[i].why);
-        size_t n_said = rig_said_count("wadm.status.default.x");
-        rig_wait(600000);
-        CHECK(rig.n_commands - before < 30); /* within eleven minutes */
-        CHECK(rig_said_count("wadm.status.default.x") - n_said < 40);
-        all_are(RIG_OBEYS);
-        rig_wait(130000);
-        CHECK_TEXT(rig_state_of("x"), "deployed");
-        rig_free();
-    }
-}
-
-TEST(who_puts_a_mistake_right_does_not_wait)
-{
-    begin(1);
-    all_are(RIG_FAILS);
-    put("x", ONE_COMPONENT("x", "i:wrong", "1", ""));
-    rig_wait(60000);
-    all_are(RIG_OBEYS);
-    put("x", ONE_COMPONENT("x", "i:right", "1", ""));
-    rig_wait(100);
-    CHECK_TEXT(rig_state_of("x"), "deployed");
-    rig_free();
-}
-
-TEST(an_update_that_fails_is_told)
-{
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "1", ""));
-    rig_wait(500);
-    all_are(RIG_SLOW);
-    put("x", ONE_COMPONENT("x", "i:2", "1", ""));
-    rig_wait(500);
-    struct rig_host *host = NULL;
-    for (size_t i = 0; i < rig.n_hosts; i++)
-        if (json_array_size(rig.hosts[i].waiting)) host = &rig.hosts[i];
-    CHECK(host);
-    /* Hosts say first that the count is right, with the old image, and then how the update went. */
-    WISP_CLEANUP_JSON json_t *old = json_copy(json_array_get(json_array_get(host->waiting, 0), 1));
-    json_object_set_new(old, "component_ref", json_string("i:1"));
-    rig_tell_scaled(host, old, NULL);
-    rig_wait(500);
-    CHECK_TEXT(rig_state_of("x"), "reconciling");
-    rig_fail(host, "component.scale", json_array_get(json_array_get(host->waiting, 0), 1));
-    rig_wait(500);
-    CHECK_TEXT(rig_state_of("x"), "failed");
-    CHECK_HAS(rig_message_of("x"), "image not found");
-    CHECK_INT(rig_count("x-c"), 1);
-    rig_free();
-}
-
-TEST(a_provider_runs_on_when_its_new_image_can_not_be_had)
-{
-    begin(1);
-    put("shop", SHOP("v1", "r/web:1", "2"));
-    rig_wait(1000);
-    all_are(RIG_REFUSES);
-    char *changed = wisp_arena_cstr(&rig.arena, wisp_str_from(SHOP("v2", "r/web:1", "2")));
-    char *image = strstr(changed, "r/kv:1");
-    CHECK(image);
-    image[5] = '2';
-    put("shop", changed);
-    rig_wait(5000);
-    CHECK_INT(rig_count("shop-kv"), 1);
-    CHECK_TEXT(rig_state_of("shop"), "failed");
-    CHECK_HAS(rig_message_of("shop"), "no room");
-    CHECK_HAS(rig_message_of("shop"), "`r/kv:1` runs on until `r/kv:2` can be had");
-    all_are(RIG_OBEYS);
-    rig_wait(30000);
-    CHECK_TEXT(rig_state_of("shop"), "deployed");
-    rig_free();
-}
-
-TEST(a_host_that_undoes_what_it_does_is_not_fought)
-{
-    begin(1);
-    all_are(RIG_FLIPS);
-    size_t before = rig.n_commands;
-    put("shop", SHOP("v1", "r/web:1", "5"));
-    rig_wait(60000);
-    CHECK(rig.n_commands - before < 80); /* five hosts, two units */
-    before = rig.n_commands;
-    rig_wait(120000);
-    CHECK(rig.n_commands - before < 30);
-    rig_free();
-}
-
-TEST(outcomes_can_be_seen_without_events)
-{
-    begin(1);
-    all_are(RIG_SAYS_NOTHING);
-    put("x", ONE_COMPONENT("x", "i:1", "3", ""));
-    rig_wait(31000); /* a heartbeat */
-    CHECK_TEXT(rig_state_of("x"), "deployed");
-    all_are(RIG_OBEYS);
-    put("x", ONE_COMPONENT("x", "i:1", "6", ""));
-    rig_wait(500);
-    CHECK_INT(rig_count("x-c"), 6);
-    rig_free();
-}
-
-TEST(what_is_on_its_way_is_not_started_elsewhere)
-{
-    begin(1);
-    all_are(RIG_SLOW);
-    put("x", ONE_COMPONENT("x", "i:1", "1", ""));
-    rig_wait(500);
-    for (int i = 0; i < 3; i++) {
-        static const char *const ids[] = {"F", "G", "H"};
-        rig_add_host(ids[i], "{}");
-        rig_wait(500);
-    }
-    CHECK_TEXT(rig_state_of("x"), "reconciling");
-    for (size_t i = 0; i < rig.n_hosts; i++) rig_catch_up(&rig.hosts[i]);
-    rig_wait(500);
-    CHECK_INT(rig_count("x-c"), 1);
-    CHECK_TEXT(rig_state_of("x"), "deployed");
-    /* And when it is not wanted any more before it is there, it goes. */
-    put("x", ONE_COMPONENT("x", "i:1", "8", ""));
-    rig_wait(100);
-    rig_ask_for("undeploy.x", "", "result");
-    rig_wait(100);
-    for (int k = 0; k < 5; k++) {
-        for (size_t i = 0; i < rig.n_hosts; i++) rig_catch_up(&rig.hosts[i]);
-        rig_wait(500);
-    }
-    CHECK_INT(rig_count("x-c"), 0);
-    CHECK_TEXT(rig_state_of("x"), "undeployed");
-    rig_free();
-}
-
-TEST(an_update_goes_from_host_to_host)
-{
-    begin(1);
-    put("x", ONE_COMPONENT("x", "i:1", "3", ""));
-    rig_wait(500);
-    all_are(RIG_SLOW);
-    put("x", ONE_COMPONENT("x", "i:2", "3", ""));
-    for (int step = 0; step < 3; step++) {
-        size_t n_waiting = 0;
-        rig_wait(500);
-        CHECK_INT(rig_count("x-c"), 3);
-        for (size_t i = 0; i < rig.n_hosts; i++) n_waiting += json_array_size(rig.hosts[i].waiting);
-        CHECK_INT(n_waiting, 1);
-        for (size_t i = 0; i < rig.n_hosts; i++) rig_catch_up(&rig.hosts[i]);
-    }
-    rig_wait(500);
-    CHECK_TEXT(rig_state_of("x"), "deployed");
-    size_t before = rig.n_commands;
-    rig_wait(5000);
-    CHECK_INT(rig.n_commands, before);
-    rig_free();
-}
-
-/* --- status --- */
-
-TEST(status_is_published_when_it_changes_and_says_since_when)
-{
-    begin(1);
-    put("shop", SHOP("v1", "r/web:1", "2"));
-    rig_wait(5000);
-    size_t n = rig_said_count("wadm.status.default.shop");
-    CHECK(n >= 2 && n < 12);
-    WISP_CLEANUP_JSON json_t *status = rig_parse(rig_said_last("wadm.status.default.shop"));
-    CHECK_STR(wisp_json_str(json_object_get(status, "status"), "type"), "deployed");
-    const json_t *scalers = json_object_get(status, "scalers");
-    CHECK(json_array_size(scalers) >= 3);
-    for (size_t i = 0; i < json_array_size(scalers); i++) {
-        const json_t *scaler = json_array_get(scalers, i);
-        CHECK(wisp_str_starts_with(wisp_json_str(scaler, "since"), WISP_STR("2026-01-01T00:00:0")));
-        CHECK_INT(wisp_json_u64(scaler, "found", 0), wisp_json_u64(scaler, "wanted", 9));
-    }
-    rig_wait(120000);
-    CHECK_INT(rig_said_count("wadm.status.default.shop"), n);
-    rig_free();
-}
-
-static const char *since_of(const char *name)
-{
-    WISP_CLEANUP_JSON json_t *answer = rig_ask(wisp_arena_printf(&rig.arena, "status.%s", name), "");
-    const json_t *scalers = json_object_get(json_object_get(answer, "status"), "scalers");
-    return rig_text(wisp_json_str(json_array_get(scalers, 0), "since"));
-}
-
-TEST(another_leader_knows_since_when)
-{
-    begin(2);
-    size_t first = (size_t)rig_leader();
-    rig_add_host("F", "{\"zone\": \"far\"}"); /* so that no leader's end moves anything */
-    put("x",
-        ONE_COMPONENT("x", "i:1", "5", ", \"spread\": [{\"name\": \"s\", \"requirements\": {\"zone\": \"far\"}}]"));
-    rig_wait(5000);
-    const char *since = since_of("x"); /* the second one has heard of it */
-    rig.hosts[2].is_up = true;
-    rig_start_manager(2); /* this one has to ask */
-    rig_wait(60000);
-    CHECK_TEXT(since_of("x"), since);
-    wisp_app_stop(rig.managers[first].app, rig.now);
-    rig_run();
-    rig_kill_manager(first);
-    rig_wait(10000);
-    size_t second = (size_t)rig_leader();
-    CHECK(second != first);
-    CHECK_TEXT(since_of("x"), since);
-    wisp_app_stop(rig.managers[second].app, rig.now);
-    rig_run();
-    rig_kill_manager(second);
-    rig_wait(10000);
-    CHECK(rig_leader() >= 0);
-    CHECK_TEXT(since_of("x"), since);
-    rig_free();
-}
-
-TEST(the_health_of_providers_is_told)
-{
-    begin(1);
-    put("shop", SHOP("v1", "r/web:1", "2"));
-    rig_wait(1000);
-    const char *id = NULL;
-    for (size_t i = 0; i < rig.n_hosts; i++)
-        if (json_object_get(rig.hosts[i].providers, "shop-kv")) id = rig.hosts[i].id;
-    json_t *data = json_pack("{s:s, s:i, s:i, s:[s,s]}", "provider_id", "shop-kv", "status", 3, "failures", 5,
-                             "last_output", "a", "no such database");
-    rig_event(id, "provider_exited", json_incref(data));
-    rig_wait(100);
-    CHECK_TEXT(rig_state_of("shop"), "unhealthy");
-    rig_event(id, "provider_failed", data);
-    rig_wait(100);
-    CHECK_TEXT(rig_state_of("shop"), "failed");
-    CHECK_HAS(rig_message_of("shop"), "status 3, for the 5th time in a row: no such database");
-    rig_event(id, "health_check_passed", json_pack("{s:s}", "provider_id", "shop-kv"));
-    rig_wait(100);
-    CHECK_TEXT(rig_state_of("shop"), "deployed");
-    rig_event(id, "health_check_failed", json_pack("{s:s}", "provider_id", "shop-kv"));
-    rig_wait(100);
-    CHECK_TEXT(rig_state_of("shop"), "unhealthy");
     rig_free();
 }
