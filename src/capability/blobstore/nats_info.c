@@ -68,17 +68,12 @@ static void copy_text(const json_t *object, const char *key, char *out, size_t s
     snprintf(out, size, "%.*s", is_fine ? (int)text.len : 0, text.ptr ? text.ptr : "");
 }
 
-static int read_info(const json_t *answer, struct wisp_objects_info *info, struct wisp_err *err)
+int wisp_objects_info_read(struct wisp_str text, struct wisp_objects_info *info, struct wisp_err *err)
 {
-    const json_t *stored = json_object_get(answer, "message");
-    WISP_CLEANUP_BUF struct wisp_buf text = {0};
     WISP_CLEANUP_JSON json_t *value = NULL;
-    int r = wisp_base64_decode(wisp_json_str(stored, "data"), &text, err);
-    if (r == 0) r = wisp_json_parse(wisp_buf_str(&text), &value, err);
+    int r = wisp_json_parse(text, &value, err);
     if (r < 0) return wisp_err_wrap(err, "what the bucket knows of the object");
     const json_t *options = json_object_get(value, "options"), *link = json_object_get(options, "link");
-    info->sequence = wisp_json_u64(stored, "seq", 0);
-    info->created_at = wisp_objects_time(wisp_json_str(stored, "time"));
     info->exists = !wisp_json_bool(value, "deleted", false);
     info->size = wisp_json_u64(value, "size", 0);
     info->chunk_size = wisp_json_u64(options, "max_chunk_size", WISP_OBJECTS_CHUNK);
@@ -89,6 +84,17 @@ static int read_info(const json_t *answer, struct wisp_objects_info *info, struc
     if (info->exists && !json_is_object(link) && !*info->nuid && info->size)
         return wisp_err_set(err, WISP_ERR_INVALID, "what the bucket knows of the object names no data");
     return 0;
+}
+
+static int read_answer(const json_t *answer, struct wisp_objects_info *info, struct wisp_err *err)
+{
+    const json_t *stored = json_object_get(answer, "message");
+    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    info->sequence = wisp_json_u64(stored, "seq", 0);
+    info->created_at = wisp_objects_time(wisp_json_str(stored, "time"));
+    int r = wisp_base64_decode(wisp_json_str(stored, "data"), &text, err);
+    if (r < 0) return wisp_err_wrap(err, "what the bucket knows of the object");
+    return wisp_objects_info_read(wisp_buf_str(&text), info, err);
 }
 
 static void look(struct wisp_objects_find *find);
@@ -118,7 +124,7 @@ static void on_answer(const json_t *answer, const struct wisp_err *failure, void
     struct wisp_err err = {0};
     find->ask = NULL;
     if (failure) err = *failure;
-    int r = failure ? -(int)failure->kind : read_info(answer, &info, &err);
+    int r = failure ? -(int)failure->kind : read_answer(answer, &info, &err);
     if (r == -WISP_ERR_NOT_FOUND && strstr(err.text, "(10059)")) {
         wisp_err_set(&err, WISP_ERR_NOT_FOUND, "container `%s` does not exist", find->bucket);
         end(find, NULL, &err);

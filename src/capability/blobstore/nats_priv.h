@@ -88,6 +88,9 @@ struct wisp_objects_info {
     bool exists;
     char *link_bucket, *link_name; /* it stands for another one; name NULL: for a bucket */
 };
+/* Of the message's text; the other fields stay. To be deinited also when it failed. */
+int wisp_objects_info_read(struct wisp_str text, struct wisp_objects_info *info, struct wisp_err *err)
+    __attribute__((warn_unused_result));
 void wisp_objects_info_deinit(struct wisp_objects_info *info);
 /* The caller's: `info` with exists false when there is none; an error also when there is no such container. */
 typedef void wisp_objects_on_info(struct wisp_objects_info *info, const struct wisp_err *err, void *env);
