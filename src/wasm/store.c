@@ -189,13 +189,24 @@ static void wake_ticker(struct wisp_wasm_engine *engine)
     pthread_mutex_unlock(&ticker->lock);
 }
 
-/* Preempted guests must not do without ticks: the counter is odd while one runs. */
+/* Guests must not do without ticks: the counter is odd while one runs, whatever it calls. */
 static void note_run(struct wisp_wasm_engine *engine)
 {
     struct wisp_wasm_ticker *ticker = &engine->ticker;
     unsigned runs = atomic_load_explicit(&ticker->n_runs, memory_order_relaxed);
     atomic_store_explicit(&ticker->n_runs, runs + 1, memory_order_seq_cst);
     if (atomic_load_explicit(&ticker->is_idle, memory_order_seq_cst)) wake_ticker(engine);
+}
+
+static bool poll(struct wisp_wasm_store *store)
+{
+    struct wisp_wasm_engine *engine = store->engine;
+    if (engine->n_running++ == 0) note_run(engine);
+    store->is_running = true;
+    bool done = wasmtime_call_future_poll(store->future);
+    store->is_running = false;
+    if (--engine->n_running == 0) note_run(engine);
+    return done;
 }
 
 static void make_preemptible(struct wisp_wasm_store *store)
@@ -225,12 +236,7 @@ static enum wisp_wasm_state finish(struct wisp_wasm_store *store)
 enum wisp_wasm_state wisp_wasm_store_resume(struct wisp_wasm_store *store)
 {
     assert(store->future && !store->is_running);
-    note_run(store->engine);
-    store->is_running = true;
-    bool done = wasmtime_call_future_poll(store->future);
-    store->is_running = false;
-    note_run(store->engine);
-    if (done) return finish(store);
+    if (poll(store)) return finish(store);
     return store->is_waiting ? WISP_WASM_SUSPENDED : WISP_WASM_PREEMPTED;
 }
 

@@ -16,6 +16,7 @@ struct wisp_wasm_engine {
     char allocation[200];
     bool is_reduced, is_pooled, compile_only, never_compiles, remembers_written;
     uint32_t instances_max;
+    unsigned n_running; /* stores, each but one within a host function of another one */
     uint64_t memory_bytes_max;
     struct wisp_wasm_ticker {
         pthread_t thread;
