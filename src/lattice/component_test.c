@@ -337,6 +337,31 @@ TEST(save_and_restore)
     CHECK_INT(rig_count(&again, WISP_LATTICE_FETCH), 1);
 }
 
+/* Whoever was told that it runs finds it running again, whenever this process dies. */
+TEST(saved_before_it_is_told)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    rig_new(&rig, NULL);
+    for (int count = 3; count >= 0; count -= 3) {
+        char request[100];
+        snprintf(request, sizeof request, "{'component_ref':'x','component_id':'a','count':%d}", count);
+        rig_clear(&rig);
+        rig_send(&rig, SCALE, request);
+        rig_wait(&rig, 100);
+        const struct wisp_lattice_action *saved = NULL, *told = NULL;
+        for (size_t i = 0; i < rig.n_actions && !told; i++) {
+            const struct wisp_lattice_action *action = rig.actions[i];
+            if (action->kind == WISP_LATTICE_SAVE) saved = action;
+            if (action->kind == WISP_LATTICE_PUBLISH &&
+                wisp_str_ends_with(action->subject, WISP_STR(".component_scaled")))
+                told = action;
+        }
+        CHECK(saved && told);
+        WISP_CLEANUP_JSON json_t *json = rig_parse(saved->payload);
+        CHECK_INT(json_array_size(json_object_get(json, "components")), count > 0);
+    }
+}
+
 TEST(save_and_restore_labels)
 {
     struct wisp_lattice_label labels[] = {{WISP_STR("zone"), WISP_STR("a")}, {WISP_STR("disk"), WISP_STR("ssd")}};

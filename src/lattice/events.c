@@ -71,6 +71,7 @@ static struct wisp_str subject_of(struct wisp_lattice *lattice, const char *name
  * the bus is back tells what they have led to. */
 void wisp_lattice_event(struct wisp_lattice *lattice, const char *name, json_t *data)
 {
+    wisp_lattice_save_pending(lattice);
     if (lattice->is_connected) {
         WISP_CLEANUP_JSON json_t *event = envelope(lattice, name, data);
         wisp_lattice_publish(lattice, subject_of(lattice, name), event);

@@ -614,6 +614,8 @@ void wisp_lattice_deliveries_repeat(struct wisp_lattice_unit *unit);
 
 /* save.c */
 void wisp_lattice_save_touch(struct wisp_lattice *lattice); /* what runs here has changed */
+/* Before anybody is told of the change: saves now what would be saved when this turn is over. */
+void wisp_lattice_save_pending(struct wisp_lattice *lattice);
 void wisp_lattice_save_nothing(struct wisp_lattice *lattice);
 void wisp_lattice_restore_begin(struct wisp_lattice *lattice);
 /* What `label_edits` was. INVALID: nothing of the kind. */

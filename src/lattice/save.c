@@ -68,6 +68,13 @@ void wisp_lattice_save_touch(struct wisp_lattice *lattice)
                            save_due, lattice);
 }
 
+void wisp_lattice_save_pending(struct wisp_lattice *lattice)
+{
+    if (!lattice->save.slot || lattice->save_due_ms > lattice->now.now_ms) return;
+    wisp_lattice_timer_disarm(lattice, &lattice->save);
+    save_due(&lattice->save, lattice);
+}
+
 void wisp_lattice_save_nothing(struct wisp_lattice *lattice)
 {
     wisp_lattice_timer_disarm(lattice, &lattice->save);
