@@ -40,7 +40,7 @@ struct wisp_web_request {
     uint64_t n_sent;
     bool is_paused, is_send_waiting; /* we, the caller */
     bool has_sent_all;
-    bool has_begun; /* a connection was there, and the request went out, or some of it */
+    bool has_begun;    /* a connection was there, and the request went out, or some of it */
     bool is_inside;    /* one of the caller's functions: libcurl is working on the request */
     bool is_cancelled; /* from inside */
     char detail[CURL_ERROR_SIZE];

@@ -229,7 +229,8 @@ int wisp_keyvalue_nats_new(struct wisp_keyvalue_nats **ret_store, uv_loop_t *loo
 {
     struct wisp_str domain = options->js_domain, bucket = options->bucket;
     if (domain.len && !wisp_nats_is_name(domain)) return wisp_err_set(err, WISP_ERR_INVALID, "`js_domain` is no name");
-    if (bucket.len && !wisp_nats_is_name(bucket)) return wisp_err_set(err, WISP_ERR_INVALID, "`bucket` is no name of a bucket");
+    if (bucket.len && !wisp_nats_is_name(bucket))
+        return wisp_err_set(err, WISP_ERR_INVALID, "`bucket` is no name of a bucket");
     struct wisp_keyvalue_nats *store = wisp_mem_calloc(1, sizeof *store);
     WISP_CLEANUP_BUF struct wisp_buf api = {0}, put = {0};
     wisp_buf_printf(&api, domain.len ? "$JS.%.*s.API" : "$JS.API%.*s", WISP_STR_ARG(domain));

@@ -123,6 +123,7 @@ static int read_secret(const struct wisp_web_response *response, struct wisp_str
 {
     WISP_CLEANUP_JSON json_t *answer = NULL;
     *ret_fields = NULL;
+    *ret_version = 0;
     if (response->status != 200 && response->status != 404) return error_of(response->status, body, err);
     int r = wisp_json_parse(body, &answer, err);
     if (r < 0) return wisp_err_wrap(err, "answer of Vault");
