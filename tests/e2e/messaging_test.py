@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A component that answers messages and sends some: over the lattice's own bus, and over a NATS server by its links."""
 
+import collections
 import os
 import shutil
 import subprocess
 import unittest
 
 import hosts
+import lattice
 import wisp
 
 
@@ -93,6 +95,36 @@ class MessagingTest(wisp.Case):
         server.wait()
         start_server()
         wisp.wait_for(lambda: self.get("/talk.again?hello") == (200, "HELLO"), "the server to be back")
+        self.host.stop()
+
+
+    def test_nats_server_killed_under_load(self):
+        """What is published is there once or not at all, and requests are answered again."""
+        nats = lattice.NatsServer(self)
+        self.start(f"cluster_uris=nats://127.0.0.1:{nats.port}")
+        heard = []
+
+        def listen():
+            bus = hosts.Bus(nats.port)
+            self.addCleanup(bus.close)
+            bus.subscribe("count", lambda subject, reply, head, data: heard.append(data.decode()))
+            bus.flush()
+
+        def restart():
+            nats.restart()
+            listen()
+
+        listen()
+        publishing = hosts.Load(lambda name: self.get(f"/publish/count?{name}") == (200, "published"))
+        asking = hosts.Load(lambda name: self.get(f"/talk.load?n{name}") == (200, f"N{name}"), 2)
+        try:
+            publishing.survives(restart)
+        finally:
+            asking.survives(lambda: None, 0)
+        told = collections.Counter(heard)
+        self.assertEqual([name for name, n in told.items() if n > 1], [])
+        self.assertGreater(len(told), 100)
+        self.assertLess(max(publishing.slowest, asking.slowest), 30)
         self.host.stop()
 
 
