@@ -2,10 +2,12 @@
 """What may break around a host while it answers HTTP: its control process, workers, the NATS server, its state directory.
 No request to a living worker may fail because of it."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -13,6 +15,16 @@ import unittest
 
 import hosts
 import wisp
+
+
+APPLICATION = """
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata: {name: calc, annotations: {version: v1}}
+spec:
+  components:
+    - {name: calc, type: component, properties: {image: "GUEST"}, traits: [{type: spreadscaler, properties: {instances: 2}}]}
+"""
 
 
 def may_mount():
@@ -59,6 +71,7 @@ class FaultsTest(wisp.Case):
 
     def begin(self, *flags, port=None, before=None):
         self.lattice = hosts.Lattice(self, port=port)
+        self.flags = flags
         host = self.lattice.host(*flags, wrapper=self.wrapper)
         self.bus = self.lattice.bus()
         self.address = wisp.free_address()
@@ -152,36 +165,121 @@ class FaultsTest(wisp.Case):
         self.assertEqual(load.failures, [])
         host.stop()
 
+    def test_component_is_removed_while_it_serves(self):
+        """What it has in hand is finished. Who comes later is told, and served again when it is back."""
+        host = self.begin()
+        events = hosts.Events(self.bus)
+        load = self.load()
+        for count in (0, 100, 0, 100):
+            self.scale(host, count)
+            events.wait_for("component_scaled", component_id="hello", max_instances=count)
+            wisp.wait_for(lambda: self.is_served() == (count > 0), "the component to be gone, or there")
+        load.wait_for(50)
+        load.stop()
+        # An answer each, and never a broken connection.
+        self.assertEqual({getattr(failure, "status", failure) for _, failure in load.failures}, {503})
+        host.stop()
+
+    def scale(self, host, count):
+        self.ok(f"component.scale.{host.id}", {"component_ref": "file://" + os.path.abspath(wisp.guest("http-hello-rust")),
+                                               "component_id": "hello", "host_id": host.id, "count": count})
+
+    def link(self, source, target, name="default"):
+        return {"source_id": source, "target": target, "name": name, "wit_namespace": "acme", "wit_package": "shop",
+                "interfaces": ["stock"], "source_config": [], "target_config": []}
+
     def test_many_changes_in_a_row(self):
+        """10,000 of them."""
         host = self.begin()
         load = self.load()
-        for i in range(2000):
+        for i in range(5000):
             self.bus.publish("wasmbus.ctl.v1.default.config.put.spin", json.dumps({"i": str(i)}))
-            link = {"source_id": f"s{i % 50}", "target": f"t{i}", "name": f"n{i % 7}", "wit_namespace": "acme",
-                    "wit_package": "shop", "interfaces": ["stock"], "source_config": [], "target_config": []}
-            self.bus.publish("wasmbus.ctl.v1.default.link.put", json.dumps(link))
+            self.bus.publish("wasmbus.ctl.v1.default.link.put", json.dumps(self.link(f"s{i % 50}", f"t{i}", f"n{i % 7}")))
         # Commands are handled concurrently: the last one to be written wins, and all have an effect.
         wisp.wait_for(lambda: self.lattice.ctl(self.bus, "config.get.spin").get("response"), "the configuration")
         self.ok("config.put.spin", {"i": "end"})
         self.assertEqual(self.ok("config.get.spin"), {"i": "end"})
+        # A link of the same name leads to somebody else: only the first one is taken.
+        wisp.wait_for(lambda: len(self.ok("link.get")) == 350 + 1, "one link of each name")
+        load.stop()
+        self.assertEqual(load.failures, [])
+        host.stop()
+
+    def test_two_hosts_race_for_one_link(self):
+        """Whichever is first has it; all are told the same, and everybody knows the same in the end."""
+        host = self.begin()
+        twin = self.lattice.host(*self.flags)
+        buses = [self.bus, self.lattice.bus()]
+        taken = {}
+        for i in range(30):
+            answers = [[], []]
+            for number, bus in enumerate(buses):
+                inbox = f"_INBOX.race.{i}.{number}"
+                bus.subscribe(inbox, lambda subject, reply, head, data, into=answers[number]: into.append(json.loads(data)))
+                bus.publish("wasmbus.ctl.v1.default.link.put", self.link(f"racer-{i}", f"target-{number}"), inbox)
+            wisp.wait_for(lambda: all(answers), "two answers")
+            won = [number for number in (0, 1) if answers[number][0]["success"]]
+            self.assertEqual(len(won), 1, answers)
+            taken[f"racer-{i}"] = f"target-{won[0]}"
+
+        def known(bus):
+            links = self.lattice.ctl(bus, "link.get")["response"]
+            return {link["source_id"]: link["target"] for link in links if link["source_id"].startswith("racer-")}
+
+        # Any host answers: ask until both must have been asked.
+        for _ in range(20):
+            wisp.wait_for(lambda: known(self.bus) == taken, "the links")
+        twin.stop()
+        self.assertEqual(known(self.bus), taken)
+        host.stop()
+
+    def test_oversized_and_slow_messages_harm_only_who_sends_them(self):
+        host = self.begin()
+        load = self.load()
+        # One begins a message and never ends it; one does not read what it asked for; one sends more than is allowed.
+        slow = self.lattice.bus()
+        slow.send("PUB wasmbus.ctl.v1.default.config.put.never 1000\r\n{")
+        deaf = socket.create_connection(("127.0.0.1", self.lattice.port))
+        self.addCleanup(deaf.close)
+        deaf.sendall(b'CONNECT {"verbose":false}\r\nSUB > 1\r\n')
+        large = self.lattice.bus()
+        with contextlib.suppress(OSError):
+            large.send(b"PUB wasmbus.ctl.v1.default.config.put.large 90000000\r\n" + b"x" * 3000000)
+        wisp.wait_for(lambda: not large.thread.is_alive(), "the connection to be ended")
+        for i in range(100):
+            self.ok("config.put.chatter", {"i": str(i), "x": "x" * 50000})
+        self.assertFalse(self.lattice.ctl(self.bus, "config.get.large").get("response"))
+        load.wait_for(20)
         load.stop()
         self.assertEqual(load.failures, [])
         host.stop()
 
     def test_state_survives_kills_during_writes(self):
+        """Configs and links, and what runs: all that was acknowledged is there."""
         host = self.begin()
-        written = {}
+        written, targets = {}, {}
         for round_ in range(3):
             for i in range(40):
                 name = f"key-{round_}-{i}"
                 self.ok(f"config.put.{name}", {"round": str(round_)})
                 written[name] = {"round": str(round_)}
-            self.bus.publish("wasmbus.ctl.v1.default.config.put.unknown", json.dumps({"x": "y"}))
+                self.ok("link.put", self.link(f"source-{round_}-{i}", f"target-{i}"))
+                targets[f"source-{round_}-{i}"] = f"target-{i}"
+            events = hosts.Events(self.bus)
+            self.scale(host, 10 + round_)
+            events.wait_for("component_scaled", component_id="hello", max_instances=10 + round_)
+            for i in range(20):
+                self.bus.publish("wasmbus.ctl.v1.default.config.put.unknown", json.dumps({"x": str(i)}))
+                self.bus.publish("wasmbus.ctl.v1.default.link.put", json.dumps(self.link(f"unknown-{round_}", f"t{i}")))
             host.kill_control()
-            host = self.lattice.host()
+            host = self.lattice.host(*self.flags)
             self.bus = self.lattice.bus()
             for name, value in written.items():
                 self.assertEqual(self.ok(f"config.get.{name}"), value)
+            links = {link["source_id"]: link["target"] for link in self.ok("link.get")}
+            self.assertEqual({source: links.get(source) for source in targets}, targets)
+            wisp.wait_for(lambda: [entry["max_instances"] for entry in self.ok(f"host.get.{host.id}")["components"]]
+                          == [10 + round_], "the component as it was last")
         host.stop()
 
     @unittest.skipUnless(may_mount(), "can't mount a small file system here")
@@ -293,7 +391,11 @@ class NatsFaultsTest(FaultsTest):
         host.stop()
 
     def test_wiped_buckets_are_filled_again(self):
+        """With links and with applications: hosts know them."""
         host = self.begin()
+        path = self.write("calc.yaml", APPLICATION.replace("GUEST", "file://" + os.path.abspath(wisp.guest("calc-rust"))))
+        done = self.lattice.wisp("app", "deploy", path, "--wait")
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.kill_nats()
         shutil.rmtree(self.nats_folder)
         self.start_nats()
@@ -311,6 +413,14 @@ class NatsFaultsTest(FaultsTest):
 
         wisp.wait_for(stored, "the bucket to be there again")
         self.assertTrue(self.is_served())
+
+        def application():
+            done = self.lattice.wisp("app", "get", "calc", "-o", "json")
+            return done.returncode == 0 and done.stdout
+
+        self.assertIn("calc-rust.wasm", wisp.wait_for(application, "the application"))
+        wisp.wait_for(lambda: '"deployed"' in self.lattice.wisp("app", "status", "calc", "-o", "json").stdout, "its status")
+        self.assertEqual({entry["id"] for entry in self.ok(f"host.get.{host.id}")["components"]}, {"hello", "calc-calc"})
         host.stop()
 
 
