@@ -213,11 +213,23 @@ static bool is_answered(const char *path)
     return connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
 }
 
-/* This machine's embedded bus when nothing says where to go. */
+/* Where the hosts that run here are, though none of them serves the bus. */
+static const char *joined_url(const struct wisp_paths *paths, struct wisp_arena *arena)
+{
+    WISP_CLEANUP_BUF struct wisp_buf url = {0};
+    bool is_running = false;
+    for (uint32_t i = 0; i < WISP_PATHS_HOSTS_MAX && !is_running; i++)
+        is_running = wisp_paths_running_pid(paths, i) != 0;
+    if (!is_running || wisp_paths_read(paths->state, "bus.url", &url, NULL) < 0) return NULL;
+    return wisp_arena_cstr(arena, wisp_buf_str(&url));
+}
+
+/* This machine's embedded bus, or what its hosts have joined, when nothing says where to go. */
 static const char *local_url(const char *lattice, struct wisp_arena *arena)
 {
     struct wisp_paths paths;
-    if (wisp_paths_init(&paths, NULL, lattice, NULL) < 0 || !is_answered(paths.socket)) return NULL;
+    if (wisp_paths_init(&paths, NULL, lattice, NULL) < 0) return NULL;
+    if (!is_answered(paths.socket)) return joined_url(&paths, arena);
     return wisp_arena_printf(arena, "unix:%s", paths.socket);
 }
 

@@ -33,6 +33,14 @@ static void name_bus(struct wisp_agent *agent)
     snprintf(agent->bus_url, sizeof agent->bus_url, "nats://%s:%u", agent->bus_host, agent->bus_port);
 }
 
+/* For verbs and other hosts of this machine. */
+static void note_bus(struct wisp_agent *agent)
+{
+    struct wisp_err err = {0};
+    if (wisp_paths_write(agent->paths.state, "bus.url", wisp_str_from(agent->bus_url), &err) < 0)
+        WISP_LOG(WARN, "host", "others on this machine may not find the bus", WISP_TEXT("error", err.text));
+}
+
 static int serve_bus(struct wisp_agent *agent, struct wisp_err *err)
 {
     const struct wisp_agent_options *options = agent->options;
@@ -49,8 +57,7 @@ static int serve_bus(struct wisp_agent *agent, struct wisp_err *err)
     if (r < 0) return r;
     agent->bus_port = wisp_bus_server_port(agent->server);
     name_bus(agent);
-    if (wisp_paths_write(agent->paths.state, "bus.url", wisp_str_from(agent->bus_url), err) < 0)
-        WISP_LOG(WARN, "host", "other hosts of this machine may not find the bus", WISP_TEXT("error", err->text));
+    note_bus(agent);
     return 0;
 }
 
@@ -180,6 +187,7 @@ static void on_loaded(void *env)
     wisp_agent_app_on_state_loaded(agent);
     if (agent->is_ready) return;
     agent->is_ready = true;
+    if (access(agent->paths.socket, F_OK) < 0) note_bus(agent); /* nobody here serves one */
     wisp_agent_perform_all(agent);
     WISP_LOG(INFO, "host", "host is up", WISP_TEXT("lattice", agent->options->lattice.lattice),
              WISP_TEXT("name", agent->options->lattice.friendly_name),
@@ -280,13 +288,14 @@ static void take_over_bus(struct wisp_agent *agent)
 
 static void look_for_state(struct wisp_agent *agent)
 {
-    if (agent->is_stopping || (agent->state && !agent->is_state_remote)) return;
+    bool keeps_state = agent->state && !agent->is_state_remote; /* perhaps on another host's bus */
+    if (agent->is_stopping) return;
     if (wisp_bus_client_state(agent->bus) != WISP_BUS_CONNECTED) {
         take_over_bus(agent);
-        retry_soon(agent);
+        if (!keeps_state || agent->joined_own_address) retry_soon(agent);
         return;
     }
-    if (agent->is_probing || !may_keep_state(agent)) return;
+    if (keeps_state || agent->is_probing || !may_keep_state(agent)) return;
     agent->is_probing = true;
     wisp_state_probe_remote(agent->bus, agent->options->lattice.lattice, PROBE_TIMEOUT_MS, on_probed, agent);
 }

@@ -78,7 +78,34 @@ class TwoLattices(wisp.Case):
         self.answers("other", b"Hello from C!\n")
         os.kill(self.other.pid, signal.SIGTERM)
         self.other.process.wait(wisp.PATIENCE)
-        self.assertEqual(self.hosts_of("default"), [second.id])
+        wisp.wait_for(lambda: self.hosts_of("default") == [second.id], "the second one to serve the bus")
+
+
+class TwoStates(wisp.Case):
+    """Two hosts with states of their own at one address: the second joins the first one's bus."""
+
+    def hosts_seen_from(self, lattice):
+        done = self.wisp("get", "hosts", "-o", "json", env={**lattice.env, "WASMCLOUD_CTL_PORT": ""})
+        return sorted(host["id"] for host in json.loads(done.stdout)["hosts"]) if done.returncode == 0 else []
+
+    def wait_for_hosts(self, lattice, *wanted):
+        wisp.wait_for(lambda: self.hosts_seen_from(lattice) == sorted(host.id for host in wanted), "the hosts")
+
+    def test_bus_and_state_outlive_every_one(self):
+        first = hosts.Lattice(self)
+        second = hosts.Lattice(self, first.port)
+        second.state = second.env["WISP_STATE"] = self.path("second")
+        a, b = first.host(), second.host()
+        self.wait_for_hosts(second, a, b)
+        for _ in range(3):
+            a.stop()
+            a = first.host()  # while the other one takes over: either may get the bus, and either the state
+            self.wait_for_hosts(first, a, b)
+            self.wait_for_hosts(second, a, b)
+            b.stop()
+            self.wait_for_hosts(first, a)
+            b = second.host()
+            self.wait_for_hosts(second, a, b)
 
 
 if __name__ == "__main__":
