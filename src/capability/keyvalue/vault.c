@@ -14,7 +14,7 @@
 
 enum {
     BODY_MAX = 4 << 20, /* Vault takes half a megabyte by default */
-    SWAPS_MAX = 20,
+    SWAPS_MAX = 100,    /* each failure is another writer's success */
     CERTIFICATES_MAX = 16,
     RENEWAL_RETRY_MS = 60 * 1000,
     REFRESH_INTERVAL_S = 43200,
