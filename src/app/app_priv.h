@@ -56,6 +56,8 @@ struct wisp_app {
     struct wisp_app_wants wants;        /* of those that are ours and can be understood */
     json_t *index;                      /* as stored; NULL: none */
     uint64_t index_revision;
+    uint64_t index_ms;   /* not to be written before */
+    bool is_index_right; /* by all that is known here */
     uint64_t store_ms;   /* when to put right what is stored */
     uint64_t patient_ms; /* until then that is the leader's business */
     char epoch[17];      /* of the state, as last seen */
@@ -68,7 +70,7 @@ struct wisp_app {
     struct wisp_map items_of_app; /* to struct wisp_app_listed */
     struct wisp_app_item *first_item;
     uint32_t n_sent; /* items in that state */
-    uint64_t items_ms, next_serial;
+    uint64_t items_ms, items_looked_ms, next_serial;
     uint64_t sure_ms; /* until then an earlier leader's commands may come into effect unseen */
 
     struct wisp_map touched; /* by name */

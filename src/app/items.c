@@ -25,6 +25,7 @@ enum {
     BACKOFF_MAX_MS = 60000,
     REPEAT_FIRST_MS = 100,
     FORGET_MS = 60000,
+    LOOK_MS = 20,
     DOUBT_MS = 15000, /* a host may try for so long to write what it was asked for, */
     TELLING_MS = 500, /* and this is how long a write that is done takes to be told */
 };
@@ -300,15 +301,24 @@ static uint64_t look_at(struct wisp_app *app, struct wisp_app_item **at)
     return UINT64_MAX;
 }
 
+/* All are looked at then, so not too often. */
+uint64_t wisp_app_items_next_ms(const struct wisp_app *app)
+{
+    uint64_t earliest = app->items_looked_ms + LOOK_MS;
+    return app->items_ms > earliest ? app->items_ms : earliest;
+}
+
 uint64_t wisp_app_items_tick(struct wisp_app *app)
 {
-    if (app->now.now_ms < app->items_ms) return app->items_ms;
+    uint64_t next = wisp_app_items_next_ms(app);
+    if (app->now.now_ms < next) return next;
     app->items_ms = UINT64_MAX;
+    app->items_looked_ms = app->now.now_ms;
     for (struct wisp_app_item **at = &app->first_item; *at;) {
         struct wisp_app_item *item = *at;
         uint64_t due = look_at(app, at);
         app->items_ms = wisp_app_sooner(app->items_ms, due);
         if (*at == item) at = &item->next;
     }
-    return app->items_ms;
+    return wisp_app_items_next_ms(app);
 }

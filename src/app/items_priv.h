@@ -51,5 +51,6 @@ void wisp_app_items_settle(struct wisp_app *app, struct wisp_str name);
 /* Of this host, which has begun anew or is gone; NULL: all. */
 void wisp_app_items_forget(struct wisp_app *app, const char *host);
 /* When the next one is due. */
+uint64_t wisp_app_items_next_ms(const struct wisp_app *app);
 uint64_t wisp_app_items_tick(struct wisp_app *app);
 void wisp_app_items_deinit(struct wisp_app *app);

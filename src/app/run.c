@@ -188,7 +188,7 @@ uint64_t wisp_app_run_tick(struct wisp_app *app)
     has_work = app->was_ready && app->touched.count;
     if (has_work && app->n_sent < IN_FLIGHT_MAX) next = wisp_app_sooner(next, app->plan_ms);
     if (!app->is_writing) next = wisp_app_sooner(next, app->clear_ms);
-    return wisp_app_sooner(next, app->items_ms);
+    return wisp_app_sooner(next, wisp_app_items_next_ms(app));
 }
 
 void wisp_app_run_begin(struct wisp_app *app)

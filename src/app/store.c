@@ -17,7 +17,10 @@
 
 #include <stdlib.h>
 
-enum { PATIENCE_MS = 3000 }; /* of followers, until they put back what the leader does not */
+enum {
+    PATIENCE_MS = 3000, /* of followers, until they put back what the leader does not */
+    INDEX_MS = 200,     /* between two changes of the index */
+};
 
 struct wisp_str wisp_app_store_key(struct wisp_app *app, struct wisp_str name, struct wisp_buf *out)
 {
@@ -241,9 +244,13 @@ static struct wisp_app_record *need_record(struct wisp_app *app, struct wisp_str
     return record;
 }
 
+static bool has_manifests(const json_t *json) { return json_object_size(json_object_get(json, "manifests")) > 0; }
+
 void wisp_app_store_adopt(struct wisp_app *app, struct wisp_str name, const json_t *json, uint64_t revision)
 {
-    struct wisp_app_record *record = json ? need_record(app, name) : wisp_app_record_find(app, name);
+    struct wisp_app_record *record = wisp_app_record_find(app, name);
+    if (has_manifests(json) != has_manifests(record ? record->json : NULL)) app->is_index_right = false;
+    if (!record && json) record = need_record(app, name);
     app->store_ms = 0;
     if (!record) return;
     if (!json) {
@@ -294,6 +301,7 @@ static void take_index(struct wisp_app *app, const struct wisp_str *value, uint6
     if (value && wisp_json_parse(*value, &app->index, NULL) < 0) app->index = NULL;
     for (struct wisp_app_record *record = app->first_record; record; record = record->next) find_owner(app, record);
     app->store_ms = 0;
+    app->is_index_right = false;
 }
 
 void wisp_app_store_on_state(struct wisp_app *app, struct wisp_str key, const struct wisp_str *value, uint64_t revision)
@@ -330,6 +338,7 @@ void wisp_app_store_on_loaded(struct wisp_app *app)
     }
     memcpy(app->epoch, app->lease.epoch, sizeof app->epoch);
     app->store_ms = 0;
+    app->is_index_right = false;
     app->patient_ms = app->now.now_ms + PATIENCE_MS;
     wisp_app_touch_all(app);
 }
@@ -354,7 +363,10 @@ const char **wisp_app_store_names(const struct wisp_app *app, size_t *ret_n)
 
 static void on_index(struct wisp_app *app, const struct wisp_app_done *done, struct wisp_app_note *note)
 {
-    if (done->err.kind) app->store_ms = wisp_app_sooner(app->store_ms, app->now.now_ms + PATIENCE_MS);
+    if (done->err.kind) {
+        app->is_index_right = false;
+        app->store_ms = wisp_app_sooner(app->store_ms, app->now.now_ms + PATIENCE_MS);
+    }
     if (done->err.kind || done->revision <= app->index_revision) return;
     json_decref(app->index);
     app->index = WISP_TAKE(note->json);
@@ -367,7 +379,9 @@ static void put_index(struct wisp_app *app)
     WISP_CLEANUP_FREE const char **names = wisp_app_store_names(app, &n);
     WISP_CLEANUP_JSON json_t *index = json_array();
     for (size_t i = 0; i < n; i++) json_array_append_new(index, json_string(names[i]));
+    app->is_index_right = true; /* until that fails */
     if ((app->index && json_equal(app->index, index)) || (!app->index && !n)) return;
+    app->index_ms = app->now.now_ms + INDEX_MS;
     wisp_app_write(app, wisp_str_from(app->lattice), index, app->index_revision, on_index,
                    (struct wisp_app_note){.json = json_incref(index)});
 }
@@ -402,7 +416,11 @@ uint64_t wisp_app_store_tick(struct wisp_app *app)
     app->store_ms = UINT64_MAX;
     for (struct wisp_app_record *record = app->first_record; record; record = record->next)
         if (record->is_lost) put_back(app, record);
-    if (is_leading) put_index(app);
+    if (!is_leading || app->is_index_right) return app->store_ms;
+    if (app->now.now_ms >= app->index_ms)
+        put_index(app);
+    else
+        app->store_ms = wisp_app_sooner(app->store_ms, app->index_ms);
     return app->store_ms;
 }
 
