@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <math.h>
 
 /* --- numbers --- */
 
