@@ -171,10 +171,16 @@ static void zsh_action(const struct wisp_arg_option *option)
 
 static void zsh_option(const struct wisp_arg_option *option)
 {
-    printf(" \\\n        '%s--%s%s[", option->kind == WISP_ARG_LIST ? "*" : "", option->name,
-           !option->value    ? ""
-           : option->implied ? "=-"
-                             : "=");
+    const char *takes = !option->value ? "" : option->implied ? "=-" : "=";
+    const char *letter_takes = !option->value ? "" : option->implied ? "-" : "+";
+    bool is_list = option->kind == WISP_ARG_LIST;
+    if (!option->letter)
+        printf(" \\\n        '%s--%s%s[", is_list ? "*" : "", option->name, takes);
+    else if (is_list)
+        printf(" \\\n        '*'{-%c%s,--%s%s}'[", option->letter, letter_takes, option->name, takes);
+    else
+        printf(" \\\n        '(-%c --%s)'{-%c%s,--%s%s}'[", option->letter, option->name, option->letter, letter_takes,
+               option->name, takes);
     print_quoted(option->help, "[]:");
     printf("]");
     if (option->value) {
@@ -315,7 +321,8 @@ static void print_fish(void)
            "function __wisp_at\n"
            "    set -l words (commandline -opc)\n"
            "    set -e words[1]\n"
-           "    test \"$words[1..(count $argv)]\" = \"$argv\"\n"
+           "    set -l n (count $argv)\n"
+           "    test (count $words) -ge $n; and test \"$words[1..$n]\" = \"$argv\"\n"
            "end\n"
            "function __wisp_in\n"
            "    set -l words (commandline -opc)\n"

@@ -54,7 +54,7 @@ static void print(const struct values *values, const char *host_id, json_t *labe
     {
         json_array_append_new(processed, json_pack("[s, O]", key, value));
         if (values->output != WISP_OUTPUT_JSON)
-            printf("Host %s %s label %s%s%s\n", host_id, values->is_delete ? "has no longer" : "has", key,
+            printf("Host %s %s label %s%s%s\n", host_id, values->is_delete ? "no longer has" : "has", key,
                    values->is_delete ? "" : "=", json_string_value(value));
     }
     if (values->output == WISP_OUTPUT_JSON)

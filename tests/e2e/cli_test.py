@@ -7,6 +7,7 @@ import pty
 import re
 import shutil
 import subprocess
+import unittest
 
 import wisp
 
@@ -258,6 +259,29 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _wisp; printf '%s\\n' "${COMPREPLY[@]
             if shutil.which(shell):
                 done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    @unittest.skipUnless(shutil.which("fish"), "no fish on this machine (package fish)")
+    def test_completions_in_fish(self):
+        script = self.path("wisp.fish")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(self.succeeds("completions", "fish"))
+
+        def complete(line):
+            done = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"], capture_output=True,
+                                  text=True, env={**os.environ, "HOME": self.folder, "TERM": "dumb"})
+            self.assertEqual(done.stderr, "")
+            return sorted(found.split("\t")[0] for found in done.stdout.splitlines())
+
+        self.assertEqual(complete("wisp li"), ["link"])
+        self.assertEqual(complete("wisp link "), ["del", "put", "query"])
+        self.assertEqual(complete("wisp run --max"), ["--max-body", "--max-instances", "--max-memory"])
+        self.assertEqual(complete("wisp get hosts -o "), ["json", "text"])
+        self.assertEqual(complete("wisp drain "), ["all", "dev", "downloads", "lib", "oci"])
+
+    def test_completions_in_zsh_know_letters(self):
+        script = self.succeeds("completions", "zsh")
+        self.assertIn("'(-o --output)'{-o+,--output=}'[text or json", script)
+        self.assertIn("'(-d --detached)'{-d,--detached}'[", script)
 
     def test_unknown_shell(self):
         self.assertIn("bash, zsh, fish", self.fails(wisp.EXIT["usage"], "completions", "csh"))
