@@ -99,6 +99,7 @@ int wisp_launcher_new(struct wisp_launcher **ret_launcher, uv_loop_t *loop, stru
         uv_close((uv_handle_t *)&launcher->timer, on_timer_closed);
         return r;
     }
+    wisp_spawn_take_all_descriptors();
     launcher->loop = loop;
     launcher->supervisor = wisp_supervisor_new(&world, launcher, seed);
     *ret_launcher = launcher;

@@ -7,7 +7,8 @@
 #include <uv.h>
 
 struct wisp_launcher;
-/* Belongs to the loop's thread, which must live as long as the program: see process.h. */
+/* Raises this process's limit of descriptors as far as it may: children need some each. Belongs to the loop's thread,
+ * which must live as long as the program: see process.h. */
 int wisp_launcher_new(struct wisp_launcher **ret_launcher, uv_loop_t *loop, struct wisp_err *err)
     __attribute__((warn_unused_result));
 /* The supervisor must be idle. The memory goes when the loop has run once more. NULL is fine. */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 enum { CONTROL_FD = 3 };
@@ -100,6 +101,21 @@ TEST(stubborn_child_is_killed)
     struct scene scene = {.script = "trap '' TERM; echo ready >&3; while :; do sleep 1; done"};
     run_scene(&scene, (struct wisp_lifecycle_policy){.ask_timeout_ms = 50, .term_timeout_ms = 50});
     CHECK_INT(WTERMSIG(scene.last_status), SIGKILL);
+}
+
+/* --- descriptors --- */
+
+TEST(limit_of_descriptors_is_raised_but_not_for_other_programs)
+{
+    struct rlimit before, limit;
+    struct scene scene = {0};
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &(struct rlimit){200, before.rlim_max}), 0);
+    scene.script = "test $(ulimit -n) = 200 && echo ready >&3; exec sleep 1000";
+    run_scene(&scene, (struct wisp_lifecycle_policy){.ask_timeout_ms = 50});
+    CHECK_INT(scene.n_ready, 2);
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_INT(limit.rlim_cur, before.rlim_max);
 }
 
 /* --- the start itself --- */

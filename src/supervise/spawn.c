@@ -32,7 +32,7 @@ struct plan {
     char *const *argv, *const *env;
     struct wisp_process_fd fds[WISP_PROCESS_FDS_MAX + 4];
     size_t n_fds;
-    uint64_t mark, data_bytes;
+    uint64_t mark, data_bytes, n_descriptors; /* limits; 0: as ours */
     int error_fd, group_fd, program_fd; /* program_fd: -1, or the program, which its user could not open by name */
     pid_t parent;
     bool outlives_parent;
@@ -44,6 +44,8 @@ struct failure {
     const char *what; /* NULL: the program could not be run */
     int number;
 };
+
+static uint64_t descriptors_before; /* our limit, before it was raised; 0: it wasn't */
 
 /* Both ends of everything that parent and child share; closed unless taken. */
 struct channels {
@@ -160,6 +162,7 @@ static int plan_init(struct wisp_spawn *spawn, const struct wisp_process_spec *s
     plan->group_fd = bounds->group_fd;
     plan->mark = bounds->mark;
     plan->data_bytes = bounds->data_bytes;
+    if (spec->path) plan->n_descriptors = descriptors_before;
     plan->parent = getpid();
     plan->outlives_parent = spec->outlives_parent;
     plan->fds[plan->n_fds++].as = STDIN_FILENO; /* the null device, or what the spec has for it: later ones win */
@@ -261,6 +264,15 @@ static int child_limit(int resource, uint64_t value)
     return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
 
+/* It may raise it again itself. */
+static void child_restore_descriptors(uint64_t n)
+{
+    struct rlimit64 limit;
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0) return;
+    limit.rlim_cur = n;
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+}
+
 /* A change of the user clears it, so this comes after. */
 static void child_die_with_parent(const struct plan *plan)
 {
@@ -278,6 +290,7 @@ __attribute__((noreturn, noinline)) static void child_run(const struct plan *sha
     if (plan->group_fd >= 0 && write(plan->group_fd, "0", 1) < 0) child_fail(plan, "enter its control group");
     child_place_fds(plan);
     child_reset_signals();
+    if (plan->n_descriptors) child_restore_descriptors(plan->n_descriptors);
     if (plan->mark) child_limit(RLIMIT_LOCKS, plan->mark);
     if (plan->data_bytes && child_limit(RLIMIT_DATA, plan->data_bytes) < 0)
         child_fail(plan, "wisp.confine.memory: limit its data");
@@ -294,6 +307,15 @@ __attribute__((noreturn, noinline)) static void child_run(const struct plan *sha
 }
 
 /* --- in the parent --- */
+
+void wisp_spawn_take_all_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max) return;
+    uint64_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) descriptors_before = before;
+}
 
 /* False when the program runs. */
 static bool wait_for_exec(int error_fd, struct failure *ret_failure)

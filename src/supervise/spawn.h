@@ -21,6 +21,10 @@ int wisp_spawn_new(struct wisp_spawn **ret_spawn, const struct wisp_process_spec
 /* NULL is fine. */
 void wisp_spawn_free(struct wisp_spawn *spawn);
 
+/* As many descriptors for this process, and those that run this very program, as it may have; other programs get what
+ * it had, since some look at each. Again: nothing happens. */
+void wisp_spawn_take_all_descriptors(void);
+
 /* Blocks until the child has called execve: a millisecond, or as long as it takes until the child has its turn. Once;
  * from any thread, but with its end the kernel kills the child, unless it may outlive us. Returns its pid. */
 int wisp_spawn_run(struct wisp_spawn *spawn, struct wisp_err *err) __attribute__((warn_unused_result));
