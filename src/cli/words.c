@@ -66,6 +66,17 @@ json_t *wisp_word_list_json(const struct wisp_arg_list *list)
     return array;
 }
 
+/* Nobody means what a registry calls "docker.io/library/app.wasm:latest". */
+static bool can_only_be_path(const char *text)
+{
+    const struct wisp_str all = wisp_str_from(text), suffix = WISP_STR(".wasm");
+    size_t n_first = strcspn(text, "/");
+    bool names_registry = text[n_first] && (memchr(text, '.', n_first) || memchr(text, ':', n_first) ||
+                                            wisp_str_is((struct wisp_str){text, n_first}, "localhost"));
+    if (strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0) return true;
+    return !names_registry && all.len > suffix.len && memcmp(text + all.len - suffix.len, suffix.ptr, suffix.len) == 0;
+}
+
 int wisp_word_reference(const char *text, struct wisp_arena *arena, const char **ret_reference, struct wisp_err *err)
 {
     bool has_scheme = strncmp(text, "file://", 7) == 0;
@@ -76,7 +87,7 @@ int wisp_word_reference(const char *text, struct wisp_arena *arena, const char *
         return 0;
     }
     if (access(path, F_OK) < 0) {
-        if (!has_scheme) return 0;
+        if (!has_scheme && !can_only_be_path(text)) return 0;
         return wisp_err_os(err, errno, "`%s`", text);
     }
     char *real = realpath(path, NULL);

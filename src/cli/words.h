@@ -15,7 +15,8 @@ int wisp_word_check_config(const char *text, struct wisp_err *err) __attribute__
 int wisp_word_pairs(const struct wisp_arg_list *list, char separator, const char *what, json_t **ret_map,
                     struct wisp_err *err) __attribute__((warn_unused_result));
 json_t *wisp_word_list_json(const struct wisp_arg_list *list);
-/* A path becomes file:// with the real path; anything else stays as it is. The text belongs to the arena. */
+/* A path becomes file:// with the real path; anything else stays as it is, but what can only be a path is NOT_FOUND when
+ * it is not there. The text belongs to the arena. */
 int wisp_word_reference(const char *text, struct wisp_arena *arena, const char **ret_reference, struct wisp_err *err)
     __attribute__((warn_unused_result));
 /* "yes" on a terminal; USAGE, with what to write instead, when there is none to ask on. */

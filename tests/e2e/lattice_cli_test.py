@@ -159,6 +159,13 @@ class Reading(LatticeCase):
         self.assertIn("no host of lattice `default` runs it", error)
         self.fails(EXIT["not-found"], "inspect", "echo", "-o", "wit")
 
+    def test_files_that_are_not_there_are_no_references(self):
+        host = self.host()
+        for path in ("nosuch.wasm", "./nosuch", "../nosuch", "build/nosuch.wasm"):
+            self.assertIn(f"`{path}`", self.fails(EXIT["not-found"], "start", "component", path, "x"))
+        self.succeeds("start", "component", "ghcr.io/acme/nosuch.wasm", "x")
+        self.assertEqual(host.components["x"]["image_ref"], "ghcr.io/acme/nosuch.wasm")
+
     def test_hostile_names_control_no_terminal(self):
         host = self.host()
         host.name = "evil\x1b[2J\nname"
@@ -466,7 +473,7 @@ class Calling(LatticeCase):
         self.assertEqual(self.succeeds("call", "calc", "acme:other/tools.add", "2", "3"), "7\n")
         self.assertEqual(self.succeeds("call", "calc", "tools.add", "2", "3"), "7\n")
         self.succeeds_with({"result": 5}, "call", "calc", "acme:calc/math@1.2.0.add", "2", "3")
-        self.assertEqual(callee.headers[0], {b"source-id": b"wisp"})
+        self.assertEqual(callee.headers[0][b"source-id"], b"wisp")
         for name in ("acme:calc/math.add", "math.add"):
             error = self.fails(EXIT["usage"], "call", "calc", name, "2", "3")
             self.assertIn("any of: acme:calc/math@1.2.0.add, acme:calc/math@2.0.0.add", error)
