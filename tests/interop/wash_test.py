@@ -137,7 +137,8 @@ class WashTest(Case):
         def answer():
             try:
                 with wisp.Client(address) as client:
-                    return client.request().body
+                    response = client.request()
+                    return response.body if response.status == 200 else None
             except OSError:
                 return None
 
