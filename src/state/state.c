@@ -72,6 +72,7 @@ static void on_closed(uv_handle_t *handle)
 void wisp_state_close_handle(struct wisp_state *state, uv_handle_t *handle)
 {
     assert(handle->data == state);
+    (void)state;
     uv_close(handle, on_closed);
 }
 
