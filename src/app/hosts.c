@@ -371,6 +371,13 @@ static void tell_ended(struct wisp_app *app, struct wisp_app_known_host *host)
     }
 }
 
+static void note_lost(struct wisp_app *app, struct wisp_app_known_host *host, uint64_t silent_ms)
+{
+    wisp_app_log(app, WISP_LOG_WARN, "host %s was silent for %llu ms: what it ran is started elsewhere", host->id,
+                 (unsigned long long)silent_ms);
+    tell_ended(app, host);
+}
+
 /* When its state changes for lack of news. */
 static uint64_t look_at(struct wisp_app *app, struct wisp_app_known_host *host)
 {
@@ -378,9 +385,7 @@ static uint64_t look_at(struct wisp_app *app, struct wisp_app_known_host *host)
     uint64_t unknown = host->beat_ms ? BEATS_MISSED_MS : OTHERS_UNKNOWN_MS;
     uint64_t silent = app->now.now_ms - (host->beat_ms ? host->beat_ms : host->heard_ms);
     if (silent >= lease) {
-        wisp_app_log(app, WISP_LOG_WARN, "host %s was silent for %llu ms: what it ran is started elsewhere", host->id,
-                     (unsigned long long)silent);
-        if (app->lease.is_held) tell_ended(app, host);
+        if (app->lease.is_held) note_lost(app, host, silent);
         wisp_app_host_forget(app, host);
         return UINT64_MAX;
     }
