@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "capability/keyvalue/keyvalue.h"
+#include "capability/keyvalue/vault_wire.h"
 #include "capability/kinds.h"
 #include "nkeys/nkeys.h"
 #include "web/web.h"
@@ -94,51 +95,6 @@ static void ask(struct op *op, const char *method, on_done_fn *on_done)
     op->request = wisp_web_start(op->link->web, &ask);
 }
 
-/* {"errors": ["..."]} */
-static int error_of(long status, struct wisp_str body, struct wisp_err *err)
-{
-    WISP_CLEANUP_JSON json_t *answer = NULL;
-    (void)!wisp_json_parse(body, &answer, NULL);
-    const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
-    const char *text = json_is_string(first) ? json_string_value(first) : "";
-    enum wisp_err_kind kind = status == 403 ? WISP_ERR_DENIED : status >= 500 ? WISP_ERR_UNAVAILABLE : WISP_ERR_INVALID;
-    return wisp_err_set(err, kind, "Vault answered %ld%s%s", status, *text ? ": " : "", text);
-}
-
-/* Of version 1 it answers likewise, but keeps what is sent as it is, and knows nothing of versions. */
-static int wrong_version(const struct wisp_web_response *response, struct wisp_err *err)
-{
-    return wisp_err_set(err, WISP_ERR_INVALID, "Vault answered %ld: the mount is no KV version 2", response->status);
-}
-
-/* A 404 has texts when something else than the secret is missing. */
-static bool is_none(const struct wisp_web_response *response, const json_t *answer)
-{
-    return response->status == 404 && !json_array_size(json_object_get(answer, "errors"));
-}
-
-/* The secret's fields and version; an empty object when there is no such secret, or none any more. */
-static int read_secret(const struct wisp_web_response *response, struct wisp_str body, json_t **ret_fields,
-                       uint64_t *ret_version, struct wisp_err *err)
-{
-    WISP_CLEANUP_JSON json_t *answer = NULL;
-    *ret_fields = NULL;
-    *ret_version = 0;
-    if (response->status != 200 && response->status != 404) return error_of(response->status, body, err);
-    int r = wisp_json_parse(body, &answer, err);
-    if (r < 0) return wisp_err_wrap(err, "answer of Vault");
-    const json_t *data = json_object_get(answer, "data");
-    json_t *fields = json_object_get(data, "data");
-    if (response->status == 404 && !is_none(response, answer)) return error_of(response->status, body, err);
-    if (response->status == 200 && !json_is_object(data))
-        return wisp_err_set(err, WISP_ERR_INVALID, "answer of Vault is no secret");
-    if (response->status == 200 && !json_is_object(json_object_get(data, "metadata")))
-        return wrong_version(response, err);
-    *ret_version = wisp_json_u64(json_object_get(data, "metadata"), "version", 0);
-    *ret_fields = response->status == 200 && json_is_object(fields) ? json_incref(fields) : json_object();
-    return 0;
-}
-
 /* --- values --- */
 
 static void encode(struct wisp_bytes value, struct wisp_buf *out)
@@ -201,14 +157,14 @@ static void on_written(const struct wisp_web_response *response, const struct wi
     } else if (response->status == 200) {
         wisp_keyvalue_return_done(stop(op));
     } else if (response->status == 204) {
-        wrong_version(response, &err);
+        wisp_vault_wrong_version(response->status, &err);
         fail(op, &err);
     } else if (response->status == 400 && body.len && memmem(body.ptr, body.len, lost, strlen(lost)) &&
                op->n_swaps++ < SWAPS_MAX) {
         op->sent.len = 0;
         ask(op, "GET", on_read);
     } else {
-        error_of(response->status, body, &err);
+        wisp_vault_error(response->status, body, &err);
         fail(op, &err);
     }
 }
@@ -239,7 +195,7 @@ static void on_read(const struct wisp_web_response *response, const struct wisp_
     uint64_t version;
     op->request = NULL;
     if (failure) err = *failure;
-    if (failure || read_secret(response, wisp_buf_str(&op->received), &fields, &version, &err) < 0)
+    if (failure || wisp_vault_read(response->status, wisp_buf_str(&op->received), &fields, &version, &err) < 0)
         fail(op, &err);
     else if (op->verb == WISP_KEYVALUE_GET)
         return_value(op, fields);
@@ -251,27 +207,6 @@ static void on_read(const struct wisp_web_response *response, const struct wisp_
         write_fields(op, fields, version);
 }
 
-/* A bucket may have slashes: it is a path. But none that leads out of the mount. */
-static bool append_path(struct wisp_str bucket, struct wisp_buf *url)
-{
-    if (!bucket.len) bucket = WISP_STR("default");
-    for (size_t i = 0, start = 0; i <= bucket.len; i++) {
-        if (i < bucket.len && bucket.ptr[i] != '/') continue;
-        struct wisp_str segment = {bucket.ptr + start, i - start};
-        if (!segment.len || wisp_str_is(segment, ".") || wisp_str_is(segment, "..")) return false;
-        start = i + 1;
-    }
-    for (size_t i = 0; i < bucket.len; i++) {
-        unsigned char c = (unsigned char)bucket.ptr[i], lower = c | 0x20;
-        bool is_plain = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~/", c));
-        if (is_plain)
-            wisp_buf_append_char(url, (char)c);
-        else
-            wisp_buf_printf(url, "%%%02X", c);
-    }
-    return true;
-}
-
 static void run(struct wisp_provider_call *call, enum wisp_keyvalue_verb verb, const void *args)
 {
     struct link_state *link = call->link->state;
@@ -279,7 +214,7 @@ static void run(struct wisp_provider_call *call, enum wisp_keyvalue_verb verb, c
     WISP_CLEANUP_BUF struct wisp_buf url = {0};
     *op = (struct op){.link = link, .call = call, .verb = verb, .args = args};
     wisp_buf_printf(&url, "%s/v1/%s/data/", link->addr, link->mount);
-    if (!append_path(op->args->bucket, &url)) {
+    if (!wisp_vault_append_path(op->args->bucket.len ? op->args->bucket : WISP_STR("default"), &url)) {
         wisp_keyvalue_fail(call, WISP_KEYVALUE_NO_SUCH_STORE, "no path");
         return;
     }
@@ -301,7 +236,7 @@ static void on_renewed(const struct wisp_web_response *response, const struct wi
     if (failure)
         err = *failure;
     else if (response->status != 200)
-        error_of(response->status, WISP_STR(""), &err);
+        wisp_vault_error(response->status, WISP_STR(""), &err);
     if (err.kind != WISP_ERR_NONE)
         WISP_LOG(WARN, "keyvalue", "Vault's token was not renewed", WISP_BYTES("provider", link->provider->id),
                  WISP_TEXT("error", err.text));
@@ -353,14 +288,6 @@ static char *text_of(const struct wisp_settings *settings, const char *key, cons
     return wisp_mem_dup(value.len ? value : wisp_str_from(otherwise));
 }
 
-/* What goes into a URL or a header as it is. */
-static bool is_plain(const char *text)
-{
-    for (; *text; text++)
-        if (*text <= ' ' || *text > '~' || strchr("?#\"\\", *text)) return false;
-    return true;
-}
-
 static int read_settings(struct link_state *link, const struct wisp_settings *settings, struct wisp_err *err)
 {
     link->addr = text_of(settings, "addr", "http://127.0.0.1:8200");
@@ -371,7 +298,8 @@ static int read_settings(struct link_state *link, const struct wisp_settings *se
     if (strncmp(link->addr, "http://", 7) != 0 && strncmp(link->addr, "https://", 8) != 0)
         return wisp_err_set(err, WISP_ERR_INVALID, "`addr` is no URL of http or https");
     if (!*link->token) return wisp_err_set(err, WISP_ERR_INVALID, "`token` is missing");
-    if (!is_plain(link->addr) || !is_plain(link->mount) || !is_plain(link->token) || !is_plain(ttl))
+    if (!wisp_vault_is_plain(link->addr) || !wisp_vault_is_plain(link->mount) || !wisp_vault_is_plain(link->token) ||
+        !wisp_vault_is_plain(ttl))
         return wisp_err_set(err, WISP_ERR_INVALID,
                             "one of `addr`, `mount`, `token`, `token_increment_ttl` has characters that can't be");
     WISP_CLEANUP_BUF struct wisp_buf increment = {0};
