@@ -249,7 +249,10 @@ static const struct wisp_arg_option secrets_options[] = {
 };
 static const struct wisp_arg_operand secrets_operands[] = {
     {.name = "NAME", .help = "under which components and links refer to it", .is_required = true, FIELD(name)},
-    {.name = "BACKEND", .help = "the backend that has it: \"nats-kv\"", .is_required = true, FIELD(backend)},
+    {.name = "BACKEND",
+     .help = "the backend that has it: \"nats-kv\"; hosts' own: \"file\", \"env\", \"vault\"",
+     .is_required = true,
+     FIELD(backend)},
     {.name = "KEY", .help = "what the backend calls it", .is_required = true, FIELD(key)},
 };
 
@@ -257,7 +260,8 @@ static const struct wisp_verb verb_secrets_put = {
     .name = "secrets put",
     .aliases = "create",
     .summary = "refer to a secret of a backend",
-    .example = "wisp secrets put db-password nats-kv prod/db --field password",
+    .example = "wisp secrets put db-password nats-kv prod/db --field password\n"
+               "wisp secrets put api-key file api/key",
     WISP_VERB_TABLES(secrets_options, secrets_operands, defaults),
     .shared = &wisp_connection_options,
     .run = run_secrets_put,

@@ -263,6 +263,21 @@ static const struct wisp_arg_option options[] = {
     MILLISECONDS("policy-timeout-ms", NULL, policy_timeout_ms, "WASMCLOUD_POLICY_TIMEOUT", "for its answers [1000]"),
     TEXT("secrets-topic", "TOPIC", secrets_topic, "WASMCLOUD_SECRETS_TOPIC",
          "of secrets backends, for example wasmcloud.secrets [off]"),
+    {.name = "secrets-dir",
+     .kind = WISP_ARG_TEXT,
+     .value = "DIR",
+     FIELD(secrets_dir),
+     .env = "WISP_SECRETS_DIR",
+     .completion = WISP_COMPLETE_DIRS,
+     .help = "secrets backend `file`: the files of a directory [off]"},
+    TEXT("secrets-env-prefix", "PREFIX", secrets_env_prefix, "WISP_SECRETS_ENV_PREFIX",
+         "secrets backend `env`: variables that begin so, as APP_SECRET_ [off]"),
+    TEXT("secrets-vault", "URL", secrets_vault, "WISP_SECRETS_VAULT",
+         "secrets backend `vault`: a server of HashiCorp Vault's API, KV version 2 [off]"),
+    FILE_("secrets-vault-token-file", NULL, secrets_vault_token_file, "WISP_SECRETS_VAULT_TOKEN_FILE",
+          "its token, read at each request [variable VAULT_TOKEN]"),
+    TEXT("secrets-vault-mount", "MOUNT", secrets_vault_mount, "WISP_SECRETS_VAULT_MOUNT",
+         "where it has them [" WISP_SECRETS_MOUNT "]"),
 
     FLAG("allow-latest", allow_latest, "WASMCLOUD_OCI_ALLOW_LATEST", "allow images tagged `latest`"),
     TEXT("allowed-insecure", "A,B", allowed_insecure, "WASMCLOUD_OCI_ALLOWED_INSECURE",
@@ -273,7 +288,7 @@ static const struct wisp_arg_option options[] = {
     TEXT("oci-user", "USER", oci_user, "WASMCLOUD_OCI_USER OCI_REGISTRY_USER", "user there"),
     TEXT("oci-password", "PASSWORD", oci_password, "WASMCLOUD_OCI_PASSWORD OCI_REGISTRY_PASSWORD", "password there"),
     TEXT("tls-ca-path", "A,B", tls_ca_paths, "WASMCLOUD_TLS_CA_PATH",
-         "more CAs to trust, of registries and OpenTelemetry collectors"),
+         "more CAs to trust, of registries, OpenTelemetry collectors and Vault"),
 
     MILLISECONDS("max-execution-time-ms", "max-execution-time max-time-ms", execution_ms,
                  "WISP_TIMEOUT WASMCLOUD_MAX_EXECUTION_TIME_MS", "of one call [600000]"),
@@ -491,8 +506,28 @@ static int read_builtin_images(const struct wisp_host_values *values, bool *ret_
     return 0;
 }
 
+/* Such variables are taken out of the environment: those that set up the host can't be among them. */
+static int check_secrets(const struct wisp_host_values *values, struct wisp_err *err)
+{
+    struct wisp_str prefix = wisp_str_from(values->secrets_env_prefix);
+    if ((values->secrets_vault_token_file || values->secrets_vault_mount) && !values->secrets_vault)
+        return wisp_err_set(err, WISP_ERR_USAGE,
+                            "flags `--secrets-vault-token-file` and `--secrets-vault-mount` need --secrets-vault");
+    for (size_t i = 0; values->secrets_env_prefix && i < WISP_COUNT(options); i++)
+        for (struct wisp_str names = wisp_str_from(options[i].env), name; names.len;) {
+            if (!wisp_str_split(names, ' ', &name, &names)) name = names, names.len = 0;
+            if (wisp_str_starts_with(name, prefix))
+                return wisp_err_set(err, WISP_ERR_USAGE,
+                                    "flag `--secrets-env-prefix`: the host's own setting %.*s begins with `%s` too",
+                                    WISP_STR_ARG(name), values->secrets_env_prefix);
+        }
+    return 0;
+}
+
 static int check(const struct wisp_host_values *values, struct wisp_err *err)
 {
+    int r = check_secrets(values, err);
+    if (r < 0) return r;
     if (values->nats_jwt && !values->nats_seed)
         return wisp_err_set(err, WISP_ERR_USAGE, "flag `--nats-jwt` needs --nats-seed with it");
     if (values->nats_jwt && values->nats_creds)
@@ -527,6 +562,18 @@ static void fill_artifacts(const struct wisp_host_values *values, struct wisp_ar
     *credential = (struct wisp_oci_credential){values->oci_registry, values->oci_user, values->oci_password, NULL};
     artifacts->credentials = credential;
     artifacts->n_credentials = 1;
+}
+
+/* After fill_artifacts. */
+static void fill_secrets(const struct wisp_host_values *values, struct wisp_agent_options *agent)
+{
+    agent->secrets = (struct wisp_secrets_options){.dir = values->secrets_dir,
+                                                   .env_prefix = values->secrets_env_prefix,
+                                                   .vault_url = values->secrets_vault,
+                                                   .vault_token_file = values->secrets_vault_token_file,
+                                                   .vault_mount = values->secrets_vault_mount,
+                                                   .ca_paths = agent->artifacts.ca_paths,
+                                                   .n_ca_paths = agent->artifacts.n_ca_paths};
 }
 
 /* The same settings as wasmCloud's providers understand them. Headers are not among them. */
@@ -631,6 +678,7 @@ int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp
     };
     fill_connections(values, ret_options);
     fill_artifacts(values, arena, &ret_options->artifacts);
+    fill_secrets(values, ret_options);
     r = fill_telemetry(values, arena, ret_options, err);
     if (r < 0) return r;
     return collect_labels(values, arena, &ret_options->lattice, err);

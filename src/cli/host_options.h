@@ -27,6 +27,7 @@ struct wisp_host_values {
     uint32_t hung_after, failed_after;
     bool no_builtin_images, disable_wadm;
     const char *policy_topic, *policy_changes_topic, *secrets_topic;
+    const char *secrets_dir, *secrets_env_prefix, *secrets_vault, *secrets_vault_token_file, *secrets_vault_mount;
     bool config_service;
     int component_auction, provider_auction; /* 0: false, 1: true */
 

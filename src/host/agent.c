@@ -163,7 +163,8 @@ static int start(struct wisp_agent *agent, struct wisp_err *err)
 {
     struct wisp_oci_options artifacts = agent->options->artifacts;
     if (!artifacts.cache_dir) artifacts.cache_dir = agent->paths.cache;
-    int r = wisp_agent_telemetry_open(agent, err);
+    int r = wisp_secrets_new(&agent->secrets, &agent->loop, &agent->options->secrets, err);
+    if (r == 0) r = wisp_agent_telemetry_open(agent, err);
     if (r == 0) r = wisp_oci_client_new(&agent->artifacts, &agent->loop, &artifacts, err);
     if (r == 0) r = wisp_launcher_new(&agent->launcher, &agent->loop, err);
     const struct wisp_providers_options providers = {agent->options->provider_failed_after,
@@ -196,6 +197,7 @@ static void free_parts(struct wisp_agent *agent)
     wisp_fleet_free(agent->fleet);
     wisp_providers_free(agent->providers);
     wisp_oci_client_free(agent->artifacts);
+    wisp_secrets_free(agent->secrets);
     wisp_agent_pending_free(agent);
     wisp_agent_app_free(agent);
     wisp_lattice_free(agent->lattice);

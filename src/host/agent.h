@@ -9,6 +9,7 @@
 #include "app/app.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "host/secrets.h"
 #include "lattice/lattice.h"
 #include "oci/oci.h"
 #include "telemetry/settings.h"
@@ -51,6 +52,7 @@ struct wisp_agent_options {
     bool is_bus_tls_first;
 
     struct wisp_oci_options artifacts; /* cache_dir NULL: the user's */
+    struct wisp_secrets_options secrets;
 
     /* --- workers --- */
     uint32_t n_workers; /* 0: one per core */

@@ -266,6 +266,17 @@ static void fetch(struct wisp_agent *agent, const struct wisp_lattice_action *ac
                                            });
 }
 
+/* --- secrets --- */
+
+static void on_secret(struct wisp_str value, const struct wisp_err *err, void *env)
+{
+    struct pending *pending = env;
+    struct wisp_lattice_done outcome = {.secret = value};
+    if (err) outcome.err = *err;
+    done(pending->agent, pending->id, &outcome);
+    pending_free(pending);
+}
+
 static const char *text_or_null(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
@@ -335,6 +346,9 @@ static void perform(struct wisp_agent *agent, const struct wisp_lattice_action *
         break;
     case WISP_LATTICE_FETCH:
         fetch(agent, action);
+        break;
+    case WISP_LATTICE_SECRET:
+        wisp_secrets_get(agent->secrets, &action->secret, on_secret, pending_new(agent, action->id));
         break;
     case WISP_LATTICE_CREDENTIALS:
         set_credentials(agent, action->registries);
@@ -494,6 +508,7 @@ int wisp_agent_lattice_open(struct wisp_agent *agent, struct wisp_err *err)
     for (size_t i = 0; i < wisp_capability_n_kinds; i++) kinds[i] = wisp_capability_kinds[i]->name;
     options.builtin_kinds = kinds;
     options.n_builtin_kinds = wisp_capability_n_kinds;
+    options.secret_backends = wisp_secrets_backends(agent->secrets, &options.n_secret_backends);
     int r = wisp_lattice_new(&agent->lattice, &options, wisp_agent_now(agent), err);
     explicit_bzero(seed, sizeof seed);
     if (r < 0) return r;

@@ -52,6 +52,7 @@ struct wisp_agent {
     struct wisp_link pending;   /* of agent_actions.c: actions whose outcome is not there yet */
     struct wisp_agent_app *app; /* manager of applications, see agent_app.c; NULL before the lattice is there */
     struct wisp_oci_client *artifacts;
+    struct wisp_secrets *secrets;
     struct wisp_launcher *launcher;
     struct wisp_fleet *fleet;
     struct wisp_providers *providers;

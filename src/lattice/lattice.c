@@ -355,6 +355,9 @@ static void copy_options(struct wisp_lattice *lattice, const struct wisp_lattice
     lattice->builtin_kinds[lattice->n_builtin_kinds++] = dup_text("http-server", NULL);
     for (size_t i = 0; i < options->n_builtin_kinds; i++)
         lattice->builtin_kinds[lattice->n_builtin_kinds++] = dup_text(options->builtin_kinds[i], NULL);
+    lattice->secret_backends = wisp_mem_calloc(options->n_secret_backends + 1, sizeof *lattice->secret_backends);
+    for (size_t i = 0; i < options->n_secret_backends; i++)
+        lattice->secret_backends[lattice->n_secret_backends++] = dup_text(options->secret_backends[i], NULL);
     lattice->keys_from_seed = options->keys_from_seed;
 #define OR(field, value) lattice->field = options->field ? options->field : (value)
     OR(policy_timeout_ms, 1000);
@@ -487,6 +490,8 @@ void wisp_lattice_free(struct wisp_lattice *lattice)
     for (size_t i = 0; i < WISP_COUNT(texts); i++) free(texts[i]);
     for (size_t i = 0; i < lattice->n_builtin_kinds; i++) free(lattice->builtin_kinds[i]);
     free(lattice->builtin_kinds);
+    for (size_t i = 0; i < lattice->n_secret_backends; i++) free(lattice->secret_backends[i]);
+    free(lattice->secret_backends);
     wisp_nkey_wipe(&lattice->host_key);
     wisp_nkey_wipe(&lattice->xkey);
     json_decref(lattice->labels);

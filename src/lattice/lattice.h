@@ -62,6 +62,9 @@ struct wisp_lattice_options {
     /* Built-in provider kinds beside "http-server": `wisp://NAME` runs them in this host's workers. Copied. */
     const char *const *builtin_kinds;
     size_t n_builtin_kinds;
+    /* Secrets backends that this host has itself: asked by SECRET actions, those of any other name over the bus. */
+    const char *const *secret_backends;
+    size_t n_secret_backends;
     bool runs_real_images;       /* images of the original's providers are not replaced by the built-in kinds */
     uint64_t health_interval_ms; /* between two health checks of a provider process */
     uint32_t hung_after;         /* health checks in a row without an answer; then it is started again; 0: 3 */
@@ -123,6 +126,7 @@ struct wisp_lattice_done {
         json_t *claims; /* borrowed; NULL: unsigned. {token, issuer, subject, name, version, revision, call_alias, tags,
                          * vendor, config_schema, issued_at, expires_at, not_before}, absent ones left out */
     } artifact;
+    struct wisp_str secret; /* SECRET: bytes; to the component a text when they are UTF-8 */
 };
 void wisp_lattice_on_done(struct wisp_lattice *lattice, struct wisp_lattice_now now, uint64_t id,
                           const struct wisp_lattice_done *done);
@@ -170,6 +174,7 @@ enum wisp_lattice_action_kind {
     WISP_LATTICE_REQUEST,          /* id; subject, headers, payload, timeout_ms */
     WISP_LATTICE_STATE_WRITE,      /* id; bucket, key, value or none, expected */
     WISP_LATTICE_FETCH,            /* id; reference, is_provider */
+    WISP_LATTICE_SECRET,           /* id; secret: of one of options.secret_backends */
     WISP_LATTICE_CREDENTIALS,      /* registries: map of registry to {username, password, token} */
     WISP_LATTICE_COMPONENT_PUT,    /* id; component: runs it, or changes what runs: done when the new one serves */
     WISP_LATTICE_COMPONENT_REMOVE, /* id; component.id: done when it takes no more calls */
@@ -196,6 +201,11 @@ struct wisp_lattice_pair {
 struct wisp_lattice_secret {
     struct wisp_str name, value;
     bool is_bytes;
+};
+
+/* Where a secret is, as a reference says it; by anybody in the lattice. Empty: not said. */
+struct wisp_lattice_secret_place {
+    struct wisp_str backend, key, field, version;
 };
 
 /* One entry of a component's link table. */
@@ -260,6 +270,7 @@ struct wisp_lattice_action {
     int64_t expected;
     struct wisp_str reference;
     bool is_provider;
+    struct wisp_lattice_secret_place secret;
     json_t *registries; /* borrowed */
     struct wisp_lattice_component component;
     struct wisp_lattice_provider provider;

@@ -70,6 +70,7 @@ static void answer(struct host *host, bool is_success, struct wisp_str payload, 
     struct wisp_lattice_done done = {
         .reply = {.payload = payload, .headers = header, .n_headers = header != NULL},
         .revision = ++host->revision,
+        .secret = payload,
         .artifact = {.path = WISP_STR("/p"), .digest = payload, .plain_reference = WISP_STR("plain")}};
     WISP_CLEANUP_JSON json_t *claims = json_pack("{s:s,s:s}", "token", "t", "subject", "MSUB");
     done.artifact.claims = claims;
@@ -181,10 +182,12 @@ static void feed(struct host *host, char kind, struct wisp_str rest)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const kinds[] = {"keyvalue-redis", "messaging-nats"};
+    static const char *const kinds[] = {"keyvalue-redis", "messaging-nats"}, *const backends[] = {"file"};
     struct wisp_lattice_options options = {.seed = 1,
                                            .builtin_kinds = kinds,
                                            .n_builtin_kinds = WISP_COUNT(kinds),
+                                           .secret_backends = backends,
+                                           .n_secret_backends = WISP_COUNT(backends),
                                            .keys_from_seed = true,
                                            .friendly_name = "fuzz",
                                            .secrets_topic = "secrets",

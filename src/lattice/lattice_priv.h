@@ -302,6 +302,8 @@ struct wisp_lattice {
     size_t payload_max;
     char **builtin_kinds; /* "http-server" first */
     size_t n_builtin_kinds;
+    char **secret_backends; /* of this host itself */
+    size_t n_secret_backends;
     bool runs_real_images;
     uint64_t health_interval_ms;
     uint32_t hung_after;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For tests: a machine with a small world around it. State writes, fetches, components and processes succeed at once
- * unless their kind is held; requests wait for rig_reply. Everything that was asked for is kept until it is taken. */
+ * unless their kind is held; requests and secrets wait for the test. Everything that was asked for is kept until it is
+ * taken. */
 #pragma once
 
 #include "lattice/lattice.h"
@@ -65,6 +66,10 @@ static inline struct wisp_lattice_action *rig_copy(struct rig *rig, const struct
                                 &copy->value,
                                 &copy->reference,
                                 &copy->text,
+                                &copy->secret.backend,
+                                &copy->secret.key,
+                                &copy->secret.field,
+                                &copy->secret.version,
                                 &copy->provider.id,
                                 &copy->provider.reference,
                                 &copy->provider.plain_reference,
@@ -145,7 +150,9 @@ static inline void rig_done(struct rig *rig, const struct wisp_lattice_action *a
 static inline void rig_perform(struct rig *rig, const struct wisp_lattice_action *action)
 {
     struct wisp_lattice_done done = {0};
-    if (rig->is_held[action->kind] || !action->id || action->kind == WISP_LATTICE_REQUEST) return;
+    if (rig->is_held[action->kind] || !action->id || action->kind == WISP_LATTICE_REQUEST ||
+        action->kind == WISP_LATTICE_SECRET)
+        return;
     if (action->kind == WISP_LATTICE_STATE_WRITE) rig_write(rig, action, &done);
     if (action->kind == WISP_LATTICE_FETCH) {
         done.artifact.path = WISP_STR("/cache/artifact");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One secret from a secrets backend: its key (asked for once), then a sealed request and a sealed answer. */
+/* One secret: from a backend of this host itself, in the clear; or from one on the bus: its key (asked for once), then
+ * a sealed request and a sealed answer. */
 #include "lattice/lattice_priv.h"
 
 #include <sodium.h>
@@ -219,6 +220,50 @@ static void on_backend_key(struct wisp_lattice_call *call, const struct wisp_lat
     ask_secret(task, key);
 }
 
+/* --- backends of this host --- */
+
+static bool is_own(const struct wisp_lattice *lattice, struct wisp_str backend)
+{
+    for (size_t i = 0; i < lattice->n_secret_backends; i++)
+        if (wisp_str_is(backend, lattice->secret_backends[i])) return true;
+    return false;
+}
+
+static json_t *value_of(struct wisp_str secret)
+{
+    if (wisp_str_is_utf8(secret)) return json_pack("{s:s, s:o}", "kind", "String", "value", wisp_json_text(secret));
+    json_t *bytes = json_array();
+    for (size_t i = 0; i < secret.len; i++) json_array_append_new(bytes, json_integer((uint8_t)secret.ptr[i]));
+    return json_pack("{s:s, s:o}", "kind", "Bytes", "value", bytes);
+}
+
+static void on_own_secret(struct wisp_lattice_call *call, const struct wisp_lattice_done *done, void *env)
+{
+    (void)call;
+    struct wisp_lattice_secret_task *task = env;
+    struct wisp_err err = done->err;
+    struct wisp_str backend = wisp_json_str(task->reference, "backend"), key = wisp_json_str(task->reference, "key");
+    if (err.kind) wisp_err_wrap(&err, "key `%.*s` of backend `%.*s`", WISP_STR_ARG(key), WISP_STR_ARG(backend));
+    finish(task, err.kind ? NULL : value_of(done->secret), err.kind ? &err : NULL);
+}
+
+/* Without a token: whoever is told to run something here is trusted with what its owner has put there. */
+static void ask_own(struct wisp_lattice_secret_task *task)
+{
+    struct wisp_lattice *lattice = task->lattice;
+    const json_t *reference = task->reference;
+    struct wisp_lattice_action *action = wisp_lattice_emit(lattice, WISP_LATTICE_SECRET);
+    action->secret = (struct wisp_lattice_secret_place){
+        .backend = wisp_lattice_keep(lattice, wisp_json_str(reference, "backend")),
+        .key = wisp_lattice_keep(lattice, wisp_json_str(reference, "key")),
+        .field = wisp_lattice_keep(lattice, wisp_json_str(reference, "field")),
+        .version = wisp_lattice_keep(lattice, wisp_json_str(reference, "version")),
+    };
+    wisp_lattice_call_begin(lattice, &task->call, action, on_own_secret, task);
+}
+
+/* --- what may be asked --- */
+
 /* A token of a subject: nothing that could make another subject of it. */
 static bool is_backend_name(struct wisp_str name)
 {
@@ -240,7 +285,7 @@ static bool is_policy(struct wisp_str text)
 static const char *reason_against(const struct wisp_lattice_secret_task *task)
 {
     static const char *const required[] = {"name", "type", "backend", "key", "policy"};
-    if (!task->lattice->secrets_topic) return "this host has no secrets topic";
+    if (!task->lattice->secrets_topic) return "this host has no secrets topic, and itself no backend of that name";
     if (!wisp_json_str(task->claims, "token").len) return "only signed components and providers may have secrets";
     for (size_t i = 0; i < WISP_COUNT(required); i++)
         if (!wisp_json_str(task->reference, required[i]).len)
@@ -253,12 +298,17 @@ static const char *reason_against(const struct wisp_lattice_secret_task *task)
 
 void wisp_lattice_secret_begin(struct wisp_lattice_secret_task *task)
 {
+    struct wisp_str name = wisp_json_str(task->reference, "backend");
+    if (is_own(task->lattice, name) && wisp_json_str(task->reference, "name").len) {
+        ask_own(task);
+        return;
+    }
     const char *reason = reason_against(task);
     if (reason) {
         fail(task, WISP_ERR_DENIED, reason);
         return;
     }
-    const struct backend *backend = wisp_table_get(&task->lattice->backends, wisp_json_str(task->reference, "backend"));
+    const struct backend *backend = wisp_table_get(&task->lattice->backends, name);
     if (backend)
         ask_secret(task, backend->key);
     else

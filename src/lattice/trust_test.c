@@ -246,6 +246,99 @@ TEST(builtin_secrets)
     CHECK_INT(rig_count(rig, WISP_LATTICE_REQUEST), 0); /* asked once */
 }
 
+/* --- backends of the host itself --- */
+
+static const char *const own_backends[] = {"file", "env"};
+
+static void own_new(struct rig *rig, const char *claims_token)
+{
+    rig_new(rig, &(struct wisp_lattice_options){.secret_backends = own_backends, .n_secret_backends = 2, .seed = 11});
+    if (claims_token) rig->claims = json_pack("{s:s,s:s}", "token", claims_token, "subject", "MSUB");
+    rig_tell(rig, 1, "SECRET_a",
+             "{\"name\":\"a\",\"backend\":\"file\",\"key\":\"prod/db\",\"field\":\"password\",\"version\":\"7\"}", 1);
+}
+
+static void give(struct rig *rig, const struct wisp_lattice_action *action, struct wisp_str secret)
+{
+    rig_done(rig, action, &(struct wisp_lattice_done){.secret = secret});
+    rig_run(rig);
+}
+
+/* Nobody has signed the component, and there is no bus topic. */
+TEST(own_backend)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    own_new(&rig, NULL);
+    rig_send(&rig, "component.scale.{H}", SCALE);
+    struct wisp_lattice_action *asked = rig_take(&rig, WISP_LATTICE_SECRET, NULL);
+    CHECK_STR(asked->secret.backend, "file");
+    CHECK_STR(asked->secret.key, "prod/db");
+    CHECK_STR(asked->secret.field, "password");
+    CHECK_STR(asked->secret.version, "7");
+    give(&rig, asked, WISP_STR("s3cret\n"));
+    struct wisp_lattice_action *put = rig_take(&rig, WISP_LATTICE_COMPONENT_PUT, NULL);
+    CHECK_INT(put->component.n_secrets, 1);
+    CHECK_STR(put->component.secrets[0].name, "a");
+    CHECK_STR(put->component.secrets[0].value, "s3cret\n");
+    CHECK(!put->component.secrets[0].is_bytes);
+    for (size_t i = 0; i < rig.n_actions; i++) { /* nowhere else */
+        CHECK(!memmem(rig.actions[i]->payload.ptr, rig.actions[i]->payload.len, "s3cret", 6));
+        CHECK(!memmem(rig.actions[i]->text.ptr, rig.actions[i]->text.len, "s3cret", 6));
+    }
+    rig_clear(&rig);
+    /* another reference: read anew, and what is no text is bytes */
+    rig_tell(&rig, 1, "SECRET_a", "{\"name\":\"b\",\"backend\":\"env\",\"key\":\"K\"}", 2);
+    rig_run(&rig);
+    asked = rig_take(&rig, WISP_LATTICE_SECRET, NULL);
+    CHECK_STR(asked->secret.backend, "env");
+    CHECK_STR(asked->secret.field, "");
+    give(&rig, asked, (struct wisp_str){"\xff\0b", 3});
+    put = rig_take(&rig, WISP_LATTICE_COMPONENT_PUT, NULL);
+    CHECK_STR(put->component.secrets[0].name, "b");
+    CHECK(put->component.secrets[0].is_bytes);
+    CHECK_INT(put->component.secrets[0].value.len, 3);
+    CHECK(memcmp(put->component.secrets[0].value.ptr, "\xff\0b", 3) == 0);
+}
+
+TEST(own_backend_refuses)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    own_new(&rig, NULL);
+    rig_send(&rig, "component.scale.{H}", SCALE);
+    rig_fail(&rig, rig_take(&rig, WISP_LATTICE_SECRET, NULL), WISP_ERR_NOT_FOUND, "there is no such file");
+    CHECK_TEXT(failure(&rig), "secret `a`: key `prod/db` of backend `file`: there is no such file");
+    /* a name that this host has no backend of is one on the bus */
+    rig_tell(&rig, 1, "SECRET_a", "{\"name\":\"a\",\"backend\":\"vault\",\"key\":\"k\"}", 2);
+    rig_send(&rig, "component.scale.{H}", SCALE);
+    CHECK_HAS(failure(&rig), "no secrets topic");
+    rig_tell(&rig, 1, "SECRET_a", "{\"backend\":\"file\",\"key\":\"k\"}", 3);
+    rig_send(&rig, "component.scale.{H}", SCALE);
+    CHECK_HAS(failure(&rig), "no secrets topic");
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_SECRET), 0);
+}
+
+TEST(own_backend_for_a_provider)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    own_new(&rig, "t");
+    rig_send(&rig, "provider.start.{H}", "{'provider_ref':'x/kv:1','provider_id':'kv','config':['SECRET_a']}");
+    give(&rig, rig_take(&rig, WISP_LATTICE_SECRET, NULL), WISP_STR("one"));
+    WISP_CLEANUP_JSON json_t *data = rig_parse(rig_take(&rig, WISP_LATTICE_PROVIDER_START, NULL)->provider.host_data);
+    CHECK_JSON(&rig, json_object_get(data, "secrets"), "{'a':{'kind':'String','value':'one'}}");
+    /* its process ends: read anew, tried until it can be had */
+    const struct wisp_lattice_provider_report report = {.has_run = true, .signal_number = 9, .failures = 1};
+    wisp_lattice_on_provider(rig.lattice, rig.now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_EXITED, &report);
+    wisp_lattice_on_provider(rig.lattice, rig.now, WISP_STR("kv"), WISP_LATTICE_PROVIDER_DUE, NULL);
+    rig_run(&rig);
+    rig_fail(&rig, rig_take(&rig, WISP_LATTICE_SECRET, NULL), WISP_ERR_NOT_FOUND, "no");
+    CHECK_INT(rig_count(&rig, WISP_LATTICE_PROVIDER_RESTART_READY), 0);
+    rig_wait(&rig, 30000);
+    give(&rig, rig_take(&rig, WISP_LATTICE_SECRET, NULL), WISP_STR("two"));
+    WISP_CLEANUP_JSON json_t *again =
+        rig_parse(rig_take(&rig, WISP_LATTICE_PROVIDER_RESTART_READY, NULL)->provider.host_data);
+    CHECK_JSON(&rig, json_object_get(again, "secrets"), "{'a':{'kind':'String','value':'two'}}");
+}
+
 /* --- policy --- */
 
 static void policy_new(struct rig *rig)

@@ -101,9 +101,9 @@ class SecretsTest(wisp.Case):
         with open(wisp.guest("front-rust"), "rb") as file, open(cls.component, "wb") as copy:
             copy.write(signed(file.read()))
 
-    def start_host(self, *args):
+    def start_host(self, *args, env=None):
         self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host("--log-level", "debug", *args)
+        self.host = self.lattice.host("--log-level", "debug", *args, env=env)
         self.bus = self.lattice.bus()
         self.events = hosts.Events(self.bus)
         self.messages = []
@@ -248,22 +248,8 @@ class SecretsTest(wisp.Case):
     def test_components(self):
         self.start()
         text, binary = self.secret("text"), self.secret("bin", MARK.encode() + b"\x00\xff")
-        address = wisp.free_address()
-        self.ok("config.put.http", {"address": address})
         self.ok("config.put.plain", {"plain": "text"})
-        self.start_provider(archive="", provider_id="http", provider_ref="wisp://http-server")
-        self.link(source="http", target="front", package="wasi:http", interface="incoming-handler", source_config=["http"])
-        self.scale("SECRET_text", "SECRET_bin", "plain")
-        self.events.wait_for("component_scaled", component_id="front")
-
-        def get(path):
-            try:
-                with wisp.Client(address) as client:
-                    answer = client.request("GET", path, [("connection", "close")])
-                    return answer.status, answer.body.decode().strip()
-            except (OSError, wisp.Broken):
-                return None
-
+        get = self.serve_front("SECRET_text", "SECRET_bin", "plain")
         wisp.wait_for(lambda: get("/secret?name=text") == (200, text), f"the secret, not {get('/secret?name=text')}")
         self.assertEqual(get("/secret?name=bin"), (200, str(list(binary))))
         self.assertEqual(get("/secret?name=own")[0], 404)
@@ -275,6 +261,120 @@ class SecretsTest(wisp.Case):
         wisp.wait_for(lambda: get("/secret?name=text") == (200, text), "the secret in another worker")
         self.check_nothing_is_known()
         self.host.stop()
+
+    def serve_front(self, *config, component=None):
+        """What asks the component, when it runs."""
+        address = wisp.free_address()
+        self.ok("config.put.http", {"address": address})
+        self.start_provider(archive="", provider_id="http", provider_ref="wisp://http-server")
+        self.link(source="http", target="front", package="wasi:http", interface="incoming-handler", source_config=["http"])
+        self.scale(*config, component=component)
+        self.events.wait_for("component_scaled", component_id="front")
+
+        def get(path):
+            try:
+                with wisp.Client(address) as client:
+                    answer = client.request("GET", path, [("connection", "close")])
+                    return answer.status, answer.body.decode().strip()
+            except (OSError, wisp.Broken):
+                return None
+
+        return get
+
+    # --- backends of the host itself, for what nobody has signed ---
+
+    def start_with_own(self):
+        """A directory beside all that is looked through for values, and variables."""
+        self.secrets = tempfile.mkdtemp(prefix="wisp-secrets-")
+        self.addCleanup(shutil.rmtree, self.secrets)
+        self.keep("db/password", MARK + "of a file")
+        self.keep("api.json", json.dumps({"key": MARK + "of a field", "port": 1}))
+        self.keep("bin", MARK.encode() + b"\x00\xff")
+        self.start_host("--secrets-dir", self.secrets, "--secrets-env-prefix", "APP_SECRET_",
+                        env={"APP_SECRET_TOKEN": MARK + "of a variable", "APP_OTHER": "not given"})
+
+    def keep(self, name, value):
+        path = os.path.join(self.secrets, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(value if isinstance(value, bytes) else value.encode())
+
+    def put(self, *args):
+        done = self.lattice.wisp("secrets", "put", *args)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_files_and_variables_for_components(self):
+        self.start_with_own()
+        self.put("password", "file", "db/password")
+        self.put("key", "file", "api.json", "--field", "key")
+        self.put("bin", "file", "bin")
+        self.put("token", "env", "TOKEN")
+        get = self.serve_front("SECRET_password", "SECRET_key", "SECRET_bin", "SECRET_token",
+                               component=os.path.abspath(wisp.guest("front-rust")))
+        wisp.wait_for(lambda: get("/secret?name=password") == (200, MARK + "of a file"), "the secret")
+        self.assertEqual(get("/secret?name=key"), (200, MARK + "of a field"))
+        self.assertEqual(get("/secret?name=bin"), (200, str(list(MARK.encode() + b"\x00\xff"))))
+        self.assertEqual(get("/secret?name=token"), (200, MARK + "of a variable"))
+        for worker in self.host.workers():
+            os.kill(worker, signal.SIGKILL)
+        wisp.wait_for(lambda: get("/secret?name=token") == (200, MARK + "of a variable"), "the secret in another worker")
+        self.check_nothing_is_known()
+        self.assertEqual(self.vault.asked, [])
+        self.host.stop()
+
+    def test_files_and_variables_for_providers(self):
+        self.start_with_own()
+        program = self.path("program")
+        shutil.copy(self.program, program)
+        self.put("password", "file", "db/password")
+        self.put("token", "env", "TOKEN")
+        self.ok("config.put.confine", {"wisp.confine.env": "APP_*"})
+        self.link("SECRET_token")
+        self.start_provider("SECRET_password", "confine", archive=program)
+        self.wait_until_told((MARK + "of a file", True), "password")
+        self.assertEqual(self.told("token"), (MARK + "of a variable", True))
+        # Others' variables are handed on, secrets never.
+        (pid,) = self.provider_pids()
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read()
+        self.assertIn(b"APP_OTHER=not given", environment)
+        self.assertNotIn(b"APP_SECRET_", environment)
+        self.check_nothing_is_known()
+        # Read anew at each start.
+        self.keep("db/password", MARK + "changed")
+        os.kill(pid, signal.SIGKILL)
+        self.wait_until_told((MARK + "changed", True), "password")
+        self.check_nothing_is_known()
+        self.host.stop()
+
+    def test_files_and_variables_that_can_not_be_had(self):
+        self.start_with_own()
+        os.symlink("/etc/passwd", os.path.join(self.secrets, "link"))
+        for key, field, words in (("../wisp", None, "leads out of the directory"), ("link", None, "leads out"),
+                                  ("/etc/passwd", None, "leads out"), ("none", None, "No such file"),
+                                  ("db", None, "it is no file"), ("api.json", "port", "`port` is no text"),
+                                  ("api.json", "none", "no field `none`"), ("db/password", "x", "no JSON object")):
+            with self.subTest(key=key, field=field):
+                self.put("odd", "file", key, *(["--field", field] if field else []))
+                self.refused(f"secret `odd`: key `{key}` of backend `file`: .*{words}", "SECRET_odd")
+        self.put("odd", "env", "NOTHING")
+        self.refused("secret `odd`: key `NOTHING` of backend `env`: ", "SECRET_odd")
+        self.put("odd", "vault", "db")
+        self.refused("secret `odd`: this host has no secrets topic, and itself no backend of that name", "SECRET_odd")
+        self.check_nothing_is_known()
+        self.host.stop()
+
+    def test_settings_of_backends_that_can_not_be(self):
+        lattice = hosts.Lattice(self)
+        for flags, words in ((["--secrets-dir", "/nowhere"], "--secrets-dir.*/nowhere"),
+                             (["--secrets-env-prefix", "WISP_"], "the host's own setting WISP_[A-Z_]* begins with"),
+                             (["--secrets-env-prefix="], "--secrets-env-prefix"),
+                             (["--secrets-vault-mount", "kv"], "need --secrets-vault"),
+                             (["--secrets-vault", "https://x"], "VAULT_TOKEN")):
+            with self.subTest(flags=flags):
+                host = lattice.host(*flags, wait=False)
+                self.assertEqual(host.process.wait(wisp.PATIENCE) != 0, True)
+                self.assertRegex(host.log, words)
 
     def scale(self, *config, component=None):
         self.ok(f"component.scale.{self.host.id}", {
