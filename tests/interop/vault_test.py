@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""wisp://keyvalue-vault against a real server: OpenBao, whose API is Vault's.
+"""wisp://keyvalue-vault, and secrets of hosts, against a real server: OpenBao, whose API is Vault's.
 
     OPENBAO  its program, of tests/interop/install openbao
 """
@@ -39,6 +39,7 @@ cluster_addr = "http://%(cluster)s"
 POLICY = """
 path "secret/data/default" { capabilities = ["create", "read", "update"] }
 path "secret/data/mine/*" { capabilities = ["create", "read", "update"] }
+path "secret/data/apps/*" { capabilities = ["read"] }
 path "one/*" { capabilities = ["create", "read", "update"] }
 path "nowhere/*" { capabilities = ["create", "read", "update"] }
 """
@@ -292,6 +293,98 @@ class VaultTest(wisp.Case):
             self.assertEqual(status, 200)
             # What failed may have been done all the same, once: never what came before what was acknowledged.
             self.assertGreaterEqual(int(text), acknowledged[number])
+        self.host.stop()
+
+
+class HostSecretsTest(wisp.Case):
+    """The host's own backend `vault`, for a component that reads secrets."""
+
+    def setUp(self):
+        super().setUp()
+        if not os.environ.get("OPENBAO"):
+            raise unittest.SkipTest("OPENBAO is not set: tests/interop/with openbao -- ...")
+        self.vault = Server(self)
+        self.token_file = self.path("token")
+        self.put_token(self.vault.new_token())
+        self.vault.ask("secret/data/apps/db", {"data": {"value": "s3cret-1", "password": "s3cret-2", "port": 5432}})
+        self.lattice = hosts.Lattice(self)
+        self.host = self.lattice.host("--secrets-vault", f"http://{self.vault.address}", "--secrets-vault-token-file",
+                                      self.token_file)
+        self.events = hosts.Events(self.lattice.bus())
+        self.http = wisp.free_address()
+        self.ok("config", "put", "http", f"address={self.http}")
+        self.ok("start", "provider", "wisp://http-server", "http")
+        self.ok("link", "put", "http", "front", "wasi", "http", "--interface", "incoming-handler", "--source-config", "http")
+
+    def put_token(self, token):
+        with open(self.token_file, "w") as file:
+            file.write(token + "\n")
+
+    def ok(self, *args):
+        done = self.lattice.wisp(*args)
+        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+
+    def start(self, *names):
+        self.ok("config", "put", "plain", "a=1")
+        flags = [word for name in names for word in ("--config", "SECRET_" + name)] + ["--config", "plain"]
+        return self.lattice.wisp("start", "component", "file://" + os.path.abspath(wisp.guest("front-rust")), "front", *flags)
+
+    def read(self, name):
+        try:
+            with wisp.Client(self.http) as client:
+                answer = client.request("GET", "/secret?name=" + name, [("connection", "close")])
+                return answer.status, answer.body.decode().strip()
+        except (OSError, wisp.Broken):
+            return None
+
+    def refused(self, words):
+        done = self.start("odd")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, "secret `odd`: key `[^`]*` of backend `vault`: .*" + words)
+
+    def check_nothing_is_known(self):
+        self.assertNotIn("s3cret", self.host.log)
+        self.assertNotIn("s3cret", json.dumps(self.events.all))
+
+    def test_fields_and_versions(self):
+        self.vault.ask("secret/data/apps/db", {"data": {"value": "s3cret-3", "password": "s3cret-4"}})
+        self.ok("secrets", "put", "value", "vault", "apps/db")
+        self.ok("secrets", "put", "old", "vault", "apps/db", "--field", "password", "--version", "1")
+        self.assertEqual(self.start("value", "old").returncode, 0)
+        wisp.wait_for(lambda: self.read("value") == (200, "s3cret-3"), "the secret")
+        self.assertEqual(self.read("old"), (200, "s3cret-2"))
+        # It has changed, and the token too: read anew when something else changes.
+        self.vault.ask("secret/data/apps/db", {"data": {"value": "s3cret-5"}})
+        self.put_token(self.vault.new_token())
+        self.ok("config", "put", "plain", "a=2")
+        wisp.wait_for(lambda: self.read("value") == (200, "s3cret-5"), "the new one")
+        self.check_nothing_is_known()
+        self.host.stop()
+
+    def test_what_can_not_be_had(self):
+        self.vault.ask("secret/data/others", {"data": {"value": "s3cret-6"}})
+        for place, words in ((["others"], "Vault answered 403: .*permission denied"),
+                             (["apps/none"], "Vault has no such secret"),
+                             (["apps/../others"], "no path of a secret"),
+                             (["apps/db", "--field", "port"], "`port` is no text"),
+                             (["apps/db", "--field", "none"], "no field `none`"),
+                             (["apps/db", "--version", "9"], "Vault has no such secret"),
+                             (["apps/db", "--version", "x"], "version is no number")):
+            with self.subTest(place=place):
+                self.ok("secrets", "put", "odd", "vault", *place)
+                self.refused(words)
+        self.ok("secrets", "put", "odd", "vault", "apps/db")
+        self.put_token("s.nobodys")
+        self.refused("Vault answered 403")
+        os.unlink(self.token_file)
+        self.refused("token of Vault")
+        self.put_token(self.vault.new_token())
+        self.vault.ask("sys/seal", {})
+        self.refused("sealed")
+        self.vault.kill()
+        self.refused("127.0.0.1")
+        self.assertNotIn("s.nobodys", self.host.log)
+        self.check_nothing_is_known()
         self.host.stop()
 
 

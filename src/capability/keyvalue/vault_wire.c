@@ -10,7 +10,11 @@ int wisp_vault_error(long status, struct wisp_str body, struct wisp_err *err)
     WISP_CLEANUP_JSON json_t *answer = NULL;
     (void)!wisp_json_parse(body, &answer, NULL);
     const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
-    const char *text = json_is_string(first) ? json_string_value(first) : "";
+    WISP_CLEANUP_FREE char *text = wisp_mem_dup(wisp_str_from(json_string_value(first)));
+    for (size_t n = strlen(text); n; n--) { /* of several lines */
+        if ((unsigned char)text[n - 1] < ' ') text[n - 1] = ' ';
+        if (text[n - 1] == ' ' && !text[n]) text[n - 1] = '\0';
+    }
     enum wisp_err_kind kind = status == 403 ? WISP_ERR_DENIED : status >= 500 ? WISP_ERR_UNAVAILABLE : WISP_ERR_INVALID;
     return wisp_err_set(err, kind, "Vault answered %ld%s%s", status, *text ? ": " : "", text);
 }
