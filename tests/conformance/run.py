@@ -6,7 +6,7 @@
 
 CHECKER is the program component_check. The scripts are found through $WISP_CONFORMANCE (a folder with *.wast in
 sub-folders) and turned into binaries by `wasm-tools json-from-wast` ($WASM_TOOLS, or from PATH). WORDs restrict the run
-to scripts whose path contains one of them. Without scripts or wasm-tools the run is skipped (exit code 77).
+to scripts whose path contains one of them. Without the variable or wasm-tools the run is skipped (exit code 77).
 
 A module that the script holds valid must load or be UNSUPPORTED; one that is malformed or invalid must be refused. A
 refusal as UNSUPPORTED or LIMIT of an invalid one is a pass, too: it is not accepted.
@@ -39,6 +39,8 @@ def scripts(words):
     if not root or not pathlib.Path(root).is_dir():
         skip("WISP_CONFORMANCE does not name the folder of the Component Model's test scripts")
     found = [p for folder in FOLDERS for p in sorted((pathlib.Path(root) / folder).glob("*.wast"))]
+    if not found:
+        sys.exit(f"WISP_CONFORMANCE: {root} has no *.wast in {', '.join(FOLDERS)}")
     return pathlib.Path(root), [p for p in found if not words or any(w in str(p) for w in words)]
 
 
