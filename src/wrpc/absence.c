@@ -253,7 +253,10 @@ void wisp_wrpc_session_on_due(struct wisp_wrpc_session *session)
     if (session->again_ms <= now) {
         session->again_ms = UINT64_MAX;
         wisp_wrpc_watch(session->wrpc, session);
-        send_again(session);
+        if (session->is_caller)
+            send_again(session);
+        else
+            wisp_wrpc_session_accept_again(session);
     } else if (session->probe_ms <= now && session->is_caller && !session->peer) {
         lose(session);
     } else if (session->probe_ms <= now) {

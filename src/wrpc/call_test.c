@@ -359,6 +359,11 @@ TEST(subjects)
 
 /* --- our callee, a caller by hand --- */
 
+static void say_params(struct rig *rig, const char *hex)
+{
+    say(rig, wisp_arena_printf(&rig->arena, "%s.params", heard_reply(rig)), "", hex);
+}
+
 TEST(the_callees_part_of_the_handshake)
 {
     SETUP(rig);
@@ -367,10 +372,12 @@ TEST(the_callees_part_of_the_handshake)
     listen_by_hand(&rig, "C.>");
     listen_by_hand(&rig, "C");
 
-    /* All in the first message: nothing is waited for. */
+    /* All in the first message: what is waited for is that the caller hears. */
     say(&rig, SUBJECT, "C", "03 \"bob\"");
-    AWAIT(&rig.loop, rig.n_heard == 3);
+    AWAIT(&rig.loop, rig.n_heard >= 1);
     CHECK_HAS(heard(&rig), "C reply:_INBOX.");
+    say_params(&rig, "");
+    AWAIT(&rig.loop, heard_on(&rig, "C.results") == 2);
     CHECK_HAS(heard(&rig), "C.results 0968656c6c6f20626f62\nC.results \n");
     forget(&rig);
 
@@ -391,6 +398,41 @@ TEST(the_callees_part_of_the_handshake)
     CHECK_HAS(heard(&rig), "C.results 0968656c6c6f20626f62\nC.results \n");
     CHECK_INT(greeter.n_calls, 2);
     wisp_wrpc_service_free(greeter.service);
+    rig_deinit(&rig);
+}
+
+TEST(a_caller_that_says_nothing_gets_a_second_accept_before_its_answer)
+{
+    SETUP(rig);
+    struct greeter greeter;
+    greeter_init(&greeter, &rig, "(string) -> string");
+    listen_by_hand(&rig, "C.>");
+    listen_by_hand(&rig, "C");
+    say(&rig, SUBJECT, "C", "03 \"bob\"");
+    AWAIT(&rig.loop, heard_on(&rig, "C.results") == 2);
+    CHECK_INT(heard_on(&rig, "C"), 2);
+    const char *first = strstr(heard(&rig), "C reply:_INBOX."), *second = strstr(first + 1, "C reply:_INBOX.");
+    CHECK(strstr(second, "\nC.results 0968656c6c6f20626f62\nC.results \n"));
+    CHECK(strncmp(first, second, (size_t)(second - first)) == 0);
+    say_params(&rig, "");
+    settle(&rig, &rig.hand);
+    settle(&rig, &rig.callee.bus);
+    CHECK_INT(greeter.n_calls, 1);
+    wisp_wrpc_service_free(greeter.service);
+    rig_deinit(&rig);
+}
+
+TEST(a_call_that_nobody_has_yet_ends_with_the_service)
+{
+    SETUP(rig);
+    struct greeter greeter;
+    greeter_init(&greeter, &rig, "(string) -> string");
+    listen_by_hand(&rig, "C");
+    listen_by_hand(&rig, "C.results");
+    say(&rig, SUBJECT, "C", "03 \"bob\"");
+    AWAIT(&rig.loop, rig.n_heard >= 1);
+    wisp_wrpc_service_free(greeter.service);
+    AWAIT(&rig.loop, heard_on(&rig, "C.results") > 0);
     rig_deinit(&rig);
 }
 

@@ -31,6 +31,7 @@ TEST(the_originals_get)
     say(&rig.base, SUBJECT, "C", "00 00 00 01 01 2f 01 00 01 09 6c 6f 63 61 6c 68 6f 73 74 00");
     AWAIT(&rig.base.loop, rig.base.n_heard >= 3);
     CHECK_TEXT(rig.log, "GET http://localhost/;");
+    CHECK_INT(heard_on(&rig.base, "C"), 2); /* it did not say that it heard the first accept */
     CHECK_HAS(heard(&rig.base), "\nC.results 000000c80100\nC.results \n");
     /* Body and trailers, with the ends that mean nothing between them. */
     say(&rig.base, below(&rig, "params"), "", "");
@@ -52,7 +53,7 @@ TEST(pieces_of_a_body_do_not_matter)
     listen_for_results(&rig);
     /* POST /, the head in two messages, the body's begin before the second. */
     say(&rig.base, SUBJECT, "C", "00 00 02 01");
-    AWAIT(&rig.base.loop, rig.base.n_heard == 1);
+    AWAIT(&rig.base.loop, rig.base.n_heard >= 1);
     const char *body = below(&rig, "params.0.0");
     say(&rig.base, body, "", "03 \"a\"");
     say(&rig.base, below(&rig, "params"), "", "01 \"/\" 00 00 00");
@@ -118,7 +119,8 @@ TEST(bodies_that_are_wrong)
         forget(&rig.base);
         rig.log[0] = '\0';
         say(&rig.base, SUBJECT, "C", "00 00 02 00 00 00 00");
-        AWAIT(&rig.base.loop, rig.base.n_heard == 1);
+        AWAIT(&rig.base.loop, rig.base.n_heard >= 1);
+        say(&rig.base, below(&rig, "params"), "", "");
         say(&rig.base, below(&rig, cases[i].path), "", cases[i].hex);
         AWAIT(&rig.base.loop, heard_on(&rig.base, "C.results") == 2);
         CHECK_HAS(rig.log, cases[i].outcome);
@@ -150,8 +152,7 @@ TEST(a_body_that_nobody_reads_is_bounded)
     memcpy(piece, "\xfd\xff\x3f", 3); /* a chunk that fills the message */
     listen_for_results(&rig);
     say(&rig.base, SUBJECT, "C", "00 00 02 00 00 00 00");
-    AWAIT(&rig.base.loop, rig.exchange);
-    AWAIT(&rig.base.loop, rig.base.n_heard == 1);
+    AWAIT(&rig.base.loop, rig.exchange && rig.base.n_heard >= 1);
     const char *body = below(&rig, "params.0.0");
     for (int i = 0; i < 5; i++)
         CHECK_OK(wisp_bus_publish(rig.base.hand.client, wisp_str_from(body), WISP_STR(""), NULL, 0,

@@ -24,7 +24,8 @@ struct http_call {
     struct wisp_wrpc_collector head;
     struct wisp_wrpc_http_in in;
     uint64_t body_bytes_max;
-    bool is_begun; /* the handler has it */
+    struct wisp_wrpc_request *held; /* until the caller hears of what becomes of it; NULL: it isn't here, or begun */
+    bool is_begun;                  /* the handler has it */
     bool is_body_wanted, is_drain_wanted, is_aborted;
 
     enum { RESPONSE_NONE, RESPONSE_OPEN, RESPONSE_ENDED } state;
@@ -475,14 +476,20 @@ static void refuse(struct http_call *call, const struct wisp_err *err)
     call_free(call);
 }
 
+static void on_heard(struct wisp_wrpc_session *session)
+{
+    struct http_call *call = of_session(session);
+    if (call->held) begin(call, WISP_TAKE(call->held));
+}
+
 static void take_head(struct http_call *call, struct wisp_str bytes, bool is_end)
 {
-    struct wisp_wrpc_request request;
+    struct wisp_wrpc_request *request = WISP_NEW(&call->incoming.arena, struct wisp_wrpc_request);
     struct wisp_err err = {0};
     int r = wisp_wrpc_collect(&call->head, bytes, call->incoming.session.wrpc->value_bytes_max, &err);
     if (r == 0) {
         if (!wisp_wrpc_collector_is_worth_a_try(&call->head, is_end)) return;
-        r = wisp_wrpc_request_decode(types_of(call), wisp_buf_str(&call->head.bytes), &call->incoming.arena, &request,
+        r = wisp_wrpc_request_decode(types_of(call), wisp_buf_str(&call->head.bytes), &call->incoming.arena, request,
                                      &err);
         if (r == WISP_WRPC_MORE && !is_end) return;
         if (r == WISP_WRPC_MORE) r = wisp_err_set(&err, WISP_ERR_INVALID, "it ended in the middle");
@@ -491,7 +498,8 @@ static void take_head(struct http_call *call, struct wisp_str bytes, bool is_end
         wisp_err_wrap(&err, "the request can't be understood");
         refuse(call, &err);
     } else {
-        begin(call, &request);
+        call->held = request;
+        if (wisp_wrpc_session_is_heard(&call->incoming.session)) on_heard(&call->incoming.session);
     }
 }
 
@@ -510,7 +518,10 @@ static void on_bytes(struct wisp_wrpc_session *session, struct wisp_str path, st
     struct wisp_err err = {0};
     if (!call->is_begun || call->is_body_wanted) wisp_wrpc_session_set_timeout(session, session->wrpc->idle_timeout_ms);
     if (path.len == 0) {
-        if (!call->is_begun) take_head(call, bytes, bytes.len == 0);
+        if (call->held)
+            on_heard(session);
+        else if (!call->is_begun)
+            take_head(call, bytes, bytes.len == 0);
         return;
     }
     if (wisp_wrpc_http_in_feed(&call->in, types_of(call), path, bytes, session->wrpc->stream_bytes_max,
@@ -537,7 +548,7 @@ static void on_failed(struct wisp_wrpc_session *session, const struct wisp_err *
 }
 
 static const struct wisp_wrpc_session_ops session_ops = {
-    .on_bytes = on_bytes, .on_room = on_room, .on_timeout = on_timeout, .on_failed = on_failed};
+    .on_bytes = on_bytes, .on_heard = on_heard, .on_room = on_room, .on_timeout = on_timeout, .on_failed = on_failed};
 
 /* --- the endpoint --- */
 

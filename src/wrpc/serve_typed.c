@@ -19,7 +19,9 @@ struct typed_call {
     struct wisp_wrpc_carrier carrier; /* in use when the function has streams */
     struct typed function;
     struct wisp_wrpc_collector collector; /* the native arguments point into it */
-    void *args;                           /* NULL: they are not complete */
+    struct wisp_wrpc_slots slots;         /* of `held` */
+    void *held;                           /* arguments, until the caller hears of what becomes of them */
+    void *args;                           /* NULL: nobody has them yet */
     bool is_finished;                     /* and goes on for its streams */
 };
 
@@ -108,18 +110,32 @@ static int try_to_decode(struct typed_call *call, bool is_end, struct wisp_err *
 {
     const struct wisp_func_type *type = call->function.type;
     struct wisp_str bytes = wisp_buf_str(&call->collector.bytes);
-    struct wisp_wrpc_slots slots = {.arena = &call->incoming.arena};
     size_t used;
     void *args = wisp_arena_alloc(&call->incoming.arena, type->native_params_size);
-    int r = wisp_wrpc_params_decode(type, bytes, &call->incoming.arena, args, &slots, &used, err);
+    call->slots = (struct wisp_wrpc_slots){.arena = &call->incoming.arena};
+    int r = wisp_wrpc_params_decode(type, bytes, &call->incoming.arena, args, &call->slots, &used, err);
     if (r < 0) return wisp_err_wrap(err, "its parameters can't be understood");
     if (r == WISP_WRPC_MORE)
         return is_end ? wisp_err_set(err, WISP_ERR_INVALID, "its parameters ended in the middle") : WISP_WRPC_MORE;
     if (used < bytes.len)
         return wisp_err_set(err, WISP_ERR_INVALID, "%zu bytes follow the end of its parameters", bytes.len - used);
-    if (call->carrier.session) wisp_wrpc_carrier_receive(&call->carrier, &slots);
-    call->args = args;
+    call->held = args;
     return 0;
+}
+
+static void hand_over(struct typed_call *call)
+{
+    struct wisp_wrpc_session *session = &call->incoming.session;
+    call->args = WISP_TAKE(call->held);
+    if (call->carrier.session) wisp_wrpc_carrier_receive(&call->carrier, &call->slots);
+    call->carrier.is_timed = call->carrier.n_ins > 0;
+    wisp_wrpc_session_set_timeout(session, call->carrier.is_timed ? session->wrpc->idle_timeout_ms : 0);
+    call->function.on_call(&call->incoming, call->args, call->function.env);
+}
+
+static void on_heard(struct wisp_wrpc_session *session)
+{
+    if (typed_of(session)->held) hand_over(typed_of(session));
 }
 
 static void take_params(struct typed_call *call, struct wisp_str bytes, bool is_end)
@@ -130,16 +146,14 @@ static void take_params(struct typed_call *call, struct wisp_str bytes, bool is_
     if (r == 0) {
         bool is_worth_it = wisp_wrpc_collector_is_worth_a_try(&call->collector, is_end);
         r = is_worth_it ? try_to_decode(call, is_end, &err) : WISP_WRPC_MORE;
-        if (r == WISP_WRPC_MORE) r = wisp_wrpc_session_accept_now(session, &err);
-        if (r == 0 && !call->args) return;
+        bool is_held = r == 0 && !wisp_wrpc_session_is_heard(session);
+        if (r == WISP_WRPC_MORE || is_held) r = wisp_wrpc_session_accept_now(session, &err);
+        if (r == 0 && (!call->held || is_held)) return;
     }
-    if (r < 0) {
+    if (r < 0)
         refuse(call, &err);
-        return;
-    }
-    call->carrier.is_timed = call->carrier.n_ins > 0;
-    wisp_wrpc_session_set_timeout(session, call->carrier.is_timed ? session->wrpc->idle_timeout_ms : 0);
-    call->function.on_call(&call->incoming, call->args, call->function.env);
+    else
+        hand_over(call);
 }
 
 static void on_bytes(struct wisp_wrpc_session *session, struct wisp_str path, struct wisp_str bytes)
@@ -147,6 +161,10 @@ static void on_bytes(struct wisp_wrpc_session *session, struct wisp_str path, st
     struct typed_call *call = typed_of(session);
     if (path.len > 0) {
         if (call->carrier.session) wisp_wrpc_carrier_on_bytes(&call->carrier, path, bytes);
+        return;
+    }
+    if (call->held) {
+        hand_over(call);
         return;
     }
     if (call->args) return;
@@ -197,8 +215,12 @@ static void on_service_gone(struct wisp_wrpc_incoming *incoming)
     if (!typed_of(&incoming->session)->args) wisp_wrpc_incoming_fail(incoming);
 }
 
-static const struct wisp_wrpc_session_ops ops = {
-    .on_bytes = on_bytes, .on_room = on_room, .on_credit = on_credit, .on_timeout = on_timeout, .on_failed = on_failed};
+static const struct wisp_wrpc_session_ops ops = {.on_bytes = on_bytes,
+                                                 .on_heard = on_heard,
+                                                 .on_room = on_room,
+                                                 .on_credit = on_credit,
+                                                 .on_timeout = on_timeout,
+                                                 .on_failed = on_failed};
 
 static void on_invoke(struct wisp_wrpc_endpoint *endpoint, const struct wisp_bus_message *message)
 {

@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STATUS_TIMEOUT = 408, SUBJECT_SPARE = 256 /* for ".results." and a path behind a peer's inbox */ };
+enum {
+    STATUS_TIMEOUT = 408,
+    SUBJECT_SPARE = 256, /* for ".results." and a path behind a peer's inbox */
+    HEARD_AFTER_MS = 100,
+};
 
 #define WINDOW_HEADER "wisp-window"
 /* Of a call that is complete: an answer that comes soon needs neither accept nor end. */
@@ -258,6 +262,13 @@ static bool take_word(struct wisp_str *path, struct wisp_str word)
     return true;
 }
 
+/* Who sends parameters has got the accept. */
+static void hear(struct wisp_wrpc_session *session)
+{
+    session->is_heard = true;
+    session->again_ms = UINT64_MAX;
+}
+
 static void on_message(const struct wisp_bus_message *message, void *env)
 {
     struct wisp_wrpc_session *session = env;
@@ -278,6 +289,7 @@ static void on_message(const struct wisp_bus_message *message, void *env)
     }
     if (wisp_str_is(path, ".probe")) wisp_wrpc_absence_answer(session, message);
     if (!take_word(&path, what)) return;
+    if (!session->is_caller && !path.len) hear(session);
     if (session->is_caller && !path.len && !message->payload.len &&
         wisp_bus_header_get(message, WISP_WRPC_FAILED_HEADER).len) {
         struct wisp_err err = {0};
@@ -405,23 +417,42 @@ int wisp_wrpc_session_accept(struct wisp_wrpc_session *session, const struct wis
     session->peer = wisp_mem_dup(message->reply);
     session->has_headers = message->n_headers > 0;
     session->is_direct = session->has_headers && wisp_bus_header_get(message, DIRECT_HEADER).len > 0;
-    if (take_window(session, message)) use_window(session);
+    bool has_window = take_window(session, message);
+    if (has_window) use_window(session);
+    session->is_heard = has_window || session->is_direct; /* one of our own */
     wisp_wrpc_accept_later(session);
     return 0;
 }
 
-int wisp_wrpc_session_accept_now(struct wisp_wrpc_session *session, struct wisp_err *err)
+static int send_accept(struct wisp_wrpc_session *session, struct wisp_err *err)
 {
     char window[24];
     struct wisp_bus_header headers[2] = {{WISP_STR(WISP_WRPC_PROBE_HEADER), WISP_STR("1")}};
     /* Callers that send no headers are not shown any. */
     size_t n_headers = session->has_headers;
-    if (!wisp_ring_is_member(&session->unaccepted)) return 0;
-    wisp_ring_remove(&session->unaccepted);
     if (session->window) {
         int size = snprintf(window, sizeof window, "%llu", (unsigned long long)session->window);
         headers[n_headers++] = (struct wisp_bus_header){WISP_STR(WINDOW_HEADER), {window, (size_t)size}};
     }
     return wisp_bus_publish(session->wrpc->bus, wisp_str_from(session->peer), wisp_bus_inbox_subject(session->inbox),
                             headers, n_headers, WISP_STR(""), err);
+}
+
+int wisp_wrpc_session_accept_now(struct wisp_wrpc_session *session, struct wisp_err *err)
+{
+    if (!wisp_ring_is_member(&session->unaccepted)) return 0;
+    wisp_ring_remove(&session->unaccepted);
+    if (!session->is_heard) {
+        session->again_ms = uv_now(session->wrpc->loop) + HEARD_AFTER_MS;
+        wisp_wrpc_watch(session->wrpc, session);
+    }
+    return send_accept(session, err);
+}
+
+void wisp_wrpc_session_accept_again(struct wisp_wrpc_session *session)
+{
+    struct wisp_err ignored; /* whatever is sent next will have it, too */
+    (void)!send_accept(session, &ignored);
+    hear(session);
+    if (session->ops->on_heard) session->ops->on_heard(session);
 }

@@ -18,6 +18,8 @@ struct wisp_wrpc_session_ops {
     /* Of a session with streams by path: `payload` says how much of this one may be sent in all, or that nobody wants
      * it (empty). May be NULL: then all streams have one credit. */
     void (*on_credit)(struct wisp_wrpc_session *session, struct wisp_str path, struct wisp_str payload);
+    /* As wisp_wrpc_session_is_heard; the caller has said nothing. The called side only; may be NULL. */
+    void (*on_heard)(struct wisp_wrpc_session *session);
     /* There is room again, after wisp_wrpc_session_room said 0. May be NULL. */
     void (*on_room)(struct wisp_wrpc_session *session);
     /* The time that was set is over, the session still open. NULL: it fails. */
@@ -43,11 +45,12 @@ struct wisp_wrpc_session {
     struct wisp_link unaccepted;     /* of a callee: the accept is still to be sent */
     uint64_t accept_ms;              /* when, if there is no answer before */
     bool has_headers;                /* of a callee: the caller has sent some */
+    bool is_heard;                   /* of a callee: what is sent reaches the caller */
     bool is_direct;                  /* the caller has said all with the call, and needs the result only */
     char *target;                    /* of a caller: the id that is called */
     struct wisp_wrpc_again *again;   /* what to send while nobody takes it; NULL: it is not sent again */
     struct wisp_bus_request *probe;  /* whether the other side is still there; NULL: not being asked */
-    uint64_t again_ms, probe_ms;     /* when to send it again, when to ask; UINT64_MAX: not now */
+    uint64_t again_ms, probe_ms;     /* when to send that, or the accept, again, when to ask; UINT64_MAX: not now */
     uint64_t sent, sent_max;         /* bytes of streams; UINT64_MAX: the other side does not say */
     uint64_t window, granted;        /* what we allow ahead of reading, and in all; window 0: unlimited */
     bool is_short_of_credit;
@@ -69,6 +72,14 @@ int wisp_wrpc_session_accept_now(struct wisp_wrpc_session *session, struct wisp_
     __attribute__((warn_unused_result));
 /* No callback comes any more, nothing can be sent. Harmless on a closed one. */
 void wisp_wrpc_session_close(struct wisp_wrpc_session *session);
+/* Whether what is sent now reaches the caller. That of the original's crates (wrpc-transport-nats 0.27.1) may look at
+ * what comes before it has put itself down for its inbox: then it loses the first messages of an answer that is fast,
+ * be it the accept, and waits for ever. So nothing but the accept goes to others than our own until they have sent
+ * parameters, at least their end, or for a while, after which they are sent another accept.
+ * False: on_bytes for the empty path, or on_heard, follows once the accept was sent. The called side only. */
+static inline bool wisp_wrpc_session_is_heard(const struct wisp_wrpc_session *session) { return session->is_heard; }
+/* That while is over. */
+void wisp_wrpc_session_accept_again(struct wisp_wrpc_session *session);
 /* Asks the bus whether the other side still exists; if not, the session fails with UNAVAILABLE. Before the call was
  * accepted: whether it is on its way to somebody. */
 void wisp_wrpc_session_probe(struct wisp_wrpc_session *session);
