@@ -73,10 +73,13 @@ class RustTest(Case):
     def test_their_caller_our_callee(self):
         self.assertEqual(self.peer("serve", "echo"), "serving")
         expected = ('mirror ok\nunserved true\n/whole 200 Some("5")\n[b"whole"]\n/nothing 204 None\n[]\n')
+        output = self.output(TOOLS[self.tool], "call", str(self.port), "echo")
         for size in (0, 5, 3000000):
+            # An answer that is whole before its head leaves says how long it is.
+            output = output.replace(f"header content-length {size}\n", "")
             expected += ("status 200\nheader x-method PUT\nheader x-target /p?q=1\nheader x-authority example.com:81\n"
                          f'body {size} true\ntrailers Some("{size}")\n')
-        self.assertEqual(self.output(TOOLS[self.tool], "call", str(self.port), "echo"), expected)
+        self.assertEqual(output, expected)
 
     def rust_serves(self):
         self.assertEqual(self.start([TOOLS[self.tool], "serve", str(self.port), "rust"]).stdout.readline(), "serving\n")
