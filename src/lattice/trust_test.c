@@ -252,7 +252,12 @@ static const char *const own_backends[] = {"file", "env"};
 
 static void own_new(struct rig *rig, const char *claims_token)
 {
-    rig_new(rig, &(struct wisp_lattice_options){.secret_backends = own_backends, .n_secret_backends = 2, .seed = 11});
+    static const char *const kinds[] = {"keyvalue-redis"};
+    rig_new(rig, &(struct wisp_lattice_options){.secret_backends = own_backends,
+                                                .n_secret_backends = WISP_COUNT(own_backends),
+                                                .builtin_kinds = kinds,
+                                                .n_builtin_kinds = WISP_COUNT(kinds),
+                                                .seed = 11});
     if (claims_token) rig->claims = json_pack("{s:s,s:s}", "token", claims_token, "subject", "MSUB");
     rig_tell(rig, 1, "SECRET_a",
              "{\"name\":\"a\",\"backend\":\"file\",\"key\":\"prod/db\",\"field\":\"password\",\"version\":\"7\"}", 1);
@@ -337,6 +342,28 @@ TEST(own_backend_for_a_provider)
     WISP_CLEANUP_JSON json_t *again =
         rig_parse(rig_take(&rig, WISP_LATTICE_PROVIDER_RESTART_READY, NULL)->provider.host_data);
     CHECK_JSON(&rig, json_object_get(again, "secrets"), "{'a':{'kind':'String','value':'two'}}");
+}
+
+TEST(own_backend_for_a_builtin)
+{
+    WISP_CLEANUP_RIG struct rig rig;
+    own_new(&rig, NULL);
+    rig_tell(
+        &rig, 0, "COMPONENT_comp",
+        "{\"url\":\"\",\"links\":[{\"source_id\":\"comp\",\"target\":\"kv\",\"name\":\"default\",\"wit_namespace\":"
+        "\"wasi\",\"wit_package\":\"keyvalue\",\"interfaces\":[\"store\"],\"target_config\":[\"SECRET_a\"]}]}",
+        2);
+    rig_send(&rig, "provider.start.{H}",
+             "{'provider_ref':'wisp://keyvalue-redis','provider_id':'kv','config':['SECRET_a']}");
+    give(&rig, rig_take(&rig, WISP_LATTICE_SECRET, NULL), WISP_STR("own"));
+    give(&rig, rig_take(&rig, WISP_LATTICE_SECRET, NULL), (struct wisp_str){"\0\xff\7", 3});
+    struct wisp_lattice_action *put = rig_take(&rig, WISP_LATTICE_BUILTIN_PUT, NULL);
+    CHECK_JSON(&rig, put->builtin.secrets, "{'a':'own'}");
+    CHECK_JSON(&rig, json_object_get(json_array_get(put->builtin.links, 0), "target_secrets"),
+               "{'a':{'bytes':'AP8H'}}");
+    json_decref(put->builtin.config);
+    json_decref(put->builtin.secrets);
+    json_decref(put->builtin.links);
 }
 
 /* --- policy --- */

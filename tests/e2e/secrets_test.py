@@ -270,7 +270,10 @@ class SecretsTest(wisp.Case):
         self.link(source="http", target="front", package="wasi:http", interface="incoming-handler", source_config=["http"])
         self.scale(*config, component=component)
         self.events.wait_for("component_scaled", component_id="front")
+        return self.asker(address)
 
+    @staticmethod
+    def asker(address):
         def get(path):
             try:
                 with wisp.Client(address) as client:
@@ -320,6 +323,35 @@ class SecretsTest(wisp.Case):
         wisp.wait_for(lambda: get("/secret?name=token") == (200, MARK + "of a variable"), "the secret in another worker")
         self.check_nothing_is_known()
         self.assertEqual(self.vault.asked, [])
+        self.host.stop()
+
+    def test_files_and_variables_for_an_application(self):
+        self.start_with_own()
+        address = wisp.free_address()
+        kind = "policy.secret.wasmcloud.dev/v1alpha1"
+        manifest = {
+            "apiVersion": "core.oam.dev/v1beta1", "kind": "Application",
+            "metadata": {"name": "shop", "annotations": {"version": "v1"}},
+            "spec": {"policies": [{"name": "files", "type": kind, "properties": {"backend": "file"}},
+                                  {"name": "variables", "type": kind, "properties": {"backend": "env"}}],
+                     "components": [
+                {"name": "front", "type": "component", "properties": {
+                    "image": "file://" + os.path.abspath(wisp.guest("front-rust")),
+                    "secrets": [{"name": "key", "properties": {"policy": "files", "key": "api.json", "field": "key"}},
+                                {"name": "token", "properties": {"policy": "variables", "key": "TOKEN"}}]},
+                 "traits": [{"type": "spreadscaler", "properties": {"instances": 1}}]},
+                {"name": "http", "type": "capability", "properties": {"image": "wisp://http-server"}, "traits": [
+                    {"type": "link", "properties": {
+                        "target": "front", "namespace": "wasi", "package": "http", "interfaces": ["incoming-handler"],
+                        "source": {"config": [{"name": "address", "properties": {"address": address}}]}}}]}]}}
+        with open(self.path("shop.json"), "w") as file:
+            json.dump(manifest, file)
+        done = self.lattice.wisp("app", "deploy", self.path("shop.json"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        get = self.asker(address)
+        wisp.wait_for(lambda: get("/secret?name=key") == (200, MARK + "of a field"), "the secret")
+        self.assertEqual(get("/secret?name=token"), (200, MARK + "of a variable"))
+        self.check_nothing_is_known()
         self.host.stop()
 
     def test_files_and_variables_for_providers(self):
