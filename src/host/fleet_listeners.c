@@ -17,7 +17,8 @@
 
 enum {
     RETRY_MS = 5000,
-    TAKE_TIMEOUT_MS = 1000,
+    TAKE_TIMEOUT_MS = 10 * 1000, /* for all old workers: a busy machine lets one stand still for a while */
+    TAKE_TIMEOUT_MIN_MS = 1000,  /* for each */
     PATIENCE_MS = 20 * 1000,
     OLD_MAX = 4 * WISP_SHARED_WORKERS_MAX,
 };
@@ -233,8 +234,15 @@ void wisp_fleet_check_old(struct wisp_fleet *fleet)
 
 void wisp_fleet_on_worker_ready(struct wisp_seat *seat) { wisp_fleet_check_old(seat->fleet); }
 
+static uint32_t until_ms(uint64_t deadline_ms)
+{
+    uint64_t now_ms = uv_hrtime() / 1000000;
+    return now_ms + TAKE_TIMEOUT_MIN_MS < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : TAKE_TIMEOUT_MIN_MS;
+}
+
 void wisp_fleet_take_over(struct wisp_fleet *fleet)
 {
+    uint64_t deadline_ms = uv_hrtime() / 1000000 + TAKE_TIMEOUT_MS;
     DIR *directory = opendir(fleet->options.paths->host);
     struct dirent *entry;
     while (directory && (entry = readdir(directory)) && fleet->n_old < OLD_MAX) {
@@ -244,7 +252,7 @@ void wisp_fleet_take_over(struct wisp_fleet *fleet)
         if (!wisp_str_starts_with(name, WISP_STR("worker-")) || !wisp_str_ends_with(name, WISP_STR(".sock"))) continue;
         snprintf(path, sizeof path, "%s/%s", fleet->options.paths->host, entry->d_name);
         fleet->old = wisp_mem_realloc(fleet->old, (fleet->n_old + 1) * sizeof *fleet->old);
-        if (wisp_handover_take(&fleet->old[fleet->n_old], path, TAKE_TIMEOUT_MS, &err) == 0)
+        if (wisp_handover_take(&fleet->old[fleet->n_old], path, until_ms(deadline_ms), &err) == 0)
             fleet->n_old++;
         else if (err.kind == WISP_ERR_UNAVAILABLE)
             unlink(path);

@@ -120,6 +120,26 @@ class FaultsTest(wisp.Case):
         again.stop()
         self.assertEqual(self.lattice.left_behind(), [])
 
+    def test_workers_that_stand_still_for_a_while_are_replaced_too(self):
+        host = self.begin()
+        load = self.load()
+        old = host.workers()
+        host.kill_control()
+        load.wait_for(1)
+        for pid in old:
+            os.kill(pid, signal.SIGSTOP)
+        go_on = threading.Timer(2, lambda: [os.kill(pid, signal.SIGCONT) for pid in old])
+        go_on.start()
+        self.addCleanup(go_on.join)
+        again = self.lattice.host()
+        wisp.wait_for(lambda: not any(wisp.is_alive(pid) for pid in old), "the old workers to end")
+        load.wait_for(50)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        again.stop()
+        # Then there would be a time at which nobody listens.
+        self.assertNotIn("can't be taken over", again.log)
+
     def test_workers_end_after_the_grace_period(self):
         host = self.begin("--grace-ms", "1500")
         old = host.workers()
