@@ -58,8 +58,14 @@ static const char *const producer_settings[][2] = {
     {"queue.buffering.max.kbytes", "65536"},
 };
 static const char *const consumer_settings[][2] = {
-    {"enable.auto.offset.store", "false"}, {"auto.offset.reset", "latest"},         {"enable.partition.eof", "true"},
-    {"session.timeout.ms", "10000"},       {"queued.max.messages.kbytes", "16384"},
+    {"enable.auto.offset.store", "false"},
+    {"auto.offset.reset", "latest"},
+    {"enable.partition.eof", "true"},
+    {"session.timeout.ms", "10000"},
+    {"queued.max.messages.kbytes", "16384"},
+    /* What a group has not committed when it loses its brokers, it is given again; one that has committed nothing begins
+     * at the new end, and what came meanwhile is left out. */
+    {"auto.commit.interval.ms", "500"},
 };
 
 /* A record that a component has, or has not yet. In the order of arrival. */
