@@ -444,8 +444,11 @@ int wisp_remote_start(struct wisp_worker *worker, struct wisp_err *err)
     };
     int r = wisp_bus_client_new(&remote->bus, &worker->loop, &client, err);
     if (r < 0) return r;
-    const struct wisp_wrpc_options wrpc = {
-        .loop = &worker->loop, .bus = remote->bus, .lattice = host->lattice ? host->lattice : "default"};
+    const struct wisp_wrpc_options wrpc = {.loop = &worker->loop,
+                                           .bus = remote->bus,
+                                           .lattice = host->lattice ? host->lattice : "default",
+                                           .seen = wisp_shared_board(worker->shared)};
+    static_assert(sizeof *wrpc.seen <= WISP_SHARED_BOARD_SIZE, "it fits");
     r = wisp_wrpc_new(&remote->wrpc, &wrpc, err);
     return r == 0 && host->policy.topic ? wisp_policy_start(worker, remote->bus, err) : r;
 }

@@ -52,7 +52,7 @@ static struct wisp_shared *make(uint32_t n_workers, uint32_t n_components)
     shared->n_components = n_components;
     shared->words_size = (n_workers * sizeof(word) + LINE - 1) / LINE * LINE;
     shared->place_size = shared->words_size + n_workers * counters_size;
-    shared->size = n_components * shared->place_size;
+    shared->size = n_components * shared->place_size + WISP_SHARED_BOARD_SIZE;
     for (size_t i = 0; i < WISP_COUNT(shared->fds); i++) shared->fds[i] = -1;
     return shared;
 }
@@ -130,13 +130,14 @@ int wisp_shared_open(struct wisp_shared **ret_shared, const int *fds, uint32_t n
     struct stat status;
     int r = 0;
     if (fstat(fds[0], &status) < 0) r = wisp_err_os(err, errno, "look at the shared memory");
-    uint64_t n_components = r == 0 ? (uint64_t)status.st_size / shared->place_size : 0;
+    uint64_t size = r == 0 && status.st_size > WISP_SHARED_BOARD_SIZE ? (uint64_t)status.st_size : 0;
+    uint64_t n_components = size ? (size - WISP_SHARED_BOARD_SIZE) / shared->place_size : 0;
     if (r == 0 && (n_components == 0 || n_components > WISP_SHARED_COMPONENTS_MAX ||
-                   n_components * shared->place_size != (uint64_t)status.st_size))
+                   n_components * shared->place_size + WISP_SHARED_BOARD_SIZE != size))
         r = wisp_err_set(err, WISP_ERR_INVALID, "shared memory of %lld bytes is not for %u workers",
                          (long long)status.st_size, n_fds - 1);
     shared->n_components = (uint32_t)n_components;
-    shared->size = n_components * shared->place_size;
+    shared->size = size;
     if (r == 0) r = map(shared, err);
     if (r < 0) {
         wisp_shared_free(shared);
@@ -154,6 +155,8 @@ struct wisp_shared *wisp_shared_new_private(uint32_t n_components)
 }
 
 int wisp_shared_wake_fd(const struct wisp_shared *shared) { return shared->fds[1 + shared->worker]; }
+
+void *wisp_shared_board(struct wisp_shared *shared) { return shared->memory + shared->size - WISP_SHARED_BOARD_SIZE; }
 
 struct wisp_shared_counters *wisp_shared_mine(struct wisp_shared *shared, uint32_t component)
 {

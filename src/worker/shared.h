@@ -2,7 +2,7 @@
 /* Memory that the workers of a host and its control process share: how many invocations of each component run in all
  * workers together, and what each worker counted.
  *
- *     head │ place of component 0: word of worker 0, 1, ...; counters of worker 0, 1, ... │ place of component 1 │ ...
+ *     place of component 0: word of worker 0, 1, ...; counters of worker 0, 1, ... │ place of component 1 │ ... │ board
  *
  * A worker's word for a component says how many places it holds, and whether calls wait in it for one more. Only sums
  * are compared with the limit, so a worker that dies takes nothing with it once its words are zeroed. A place that
@@ -22,6 +22,7 @@ enum {
     WISP_SHARED_WORKERS_MAX = 256,
     WISP_SHARED_COMPONENTS_MAX = 100000,
     WISP_SHARED_BUCKETS = 32,
+    WISP_SHARED_BOARD_SIZE = 4096,
 };
 
 /* Of one component in one worker (or summed over workers), since the host's start. */
@@ -91,6 +92,9 @@ struct wisp_shared *wisp_shared_new_private(uint32_t n_components);
 uint32_t wisp_shared_n_components(const struct wisp_shared *shared);
 /* Becomes readable when another worker gave this one a place. -1: private. */
 int wisp_shared_wake_fd(const struct wisp_shared *shared);
+
+/* WISP_SHARED_BOARD_SIZE bytes for what workers tell each other, zeroed at first. */
+void *wisp_shared_board(struct wisp_shared *shared);
 
 /* What this worker counts for a component; written by nobody else. */
 struct wisp_shared_counters *wisp_shared_mine(struct wisp_shared *shared, uint32_t component);

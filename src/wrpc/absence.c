@@ -2,6 +2,7 @@
 /* Calls while the other side is not there yet, or not there any more. */
 #include "wrpc/wrpc_priv.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,16 +40,17 @@ void wisp_wrpc_absence_served(struct wisp_wrpc_session *session)
 {
     uint64_t hash = wisp_str_hash(wisp_str_from(session->target));
     struct wisp_wrpc *wrpc = session->wrpc;
-    wrpc->seen[hash % WISP_WRPC_SEEN_MAX].hash = hash;
-    wrpc->seen[hash % WISP_WRPC_SEEN_MAX].at_ms = uv_now(wrpc->loop);
+    atomic_store_explicit(&wrpc->seen->of[hash % WISP_WRPC_SEEN_MAX].hash, hash, memory_order_relaxed);
+    atomic_store_explicit(&wrpc->seen->of[hash % WISP_WRPC_SEEN_MAX].at_ms, uv_now(wrpc->loop), memory_order_relaxed);
 }
 
 static bool was_seen(const struct wisp_wrpc_session *session)
 {
     uint64_t hash = wisp_str_hash(wisp_str_from(session->target));
     const struct wisp_wrpc *wrpc = session->wrpc;
-    return wrpc->seen[hash % WISP_WRPC_SEEN_MAX].hash == hash &&
-           uv_now(wrpc->loop) - wrpc->seen[hash % WISP_WRPC_SEEN_MAX].at_ms < SEEN_MS;
+    uint64_t at_ms = atomic_load_explicit(&wrpc->seen->of[hash % WISP_WRPC_SEEN_MAX].at_ms, memory_order_relaxed);
+    return atomic_load_explicit(&wrpc->seen->of[hash % WISP_WRPC_SEEN_MAX].hash, memory_order_relaxed) == hash &&
+           uv_now(wrpc->loop) < at_ms + SEEN_MS;
 }
 
 static void set_known(struct wisp_wrpc_again *again)

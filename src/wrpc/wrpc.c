@@ -252,6 +252,7 @@ int wisp_wrpc_new(struct wisp_wrpc **ret_wrpc, const struct wisp_wrpc_options *o
     wrpc->value_bytes_max = options->value_bytes_max ? options->value_bytes_max : WISP_WRPC_VALUE_BYTES_MAX;
     wrpc->stream_bytes_max = options->stream_bytes_max ? options->stream_bytes_max : WISP_WRPC_STREAM_BYTES_MAX;
     wrpc->idle_timeout_ms = options->idle_timeout_ms ? options->idle_timeout_ms : WISP_WRPC_IDLE_TIMEOUT_MS;
+    wrpc->seen = options->seen ? options->seen : &wrpc->own_seen;
     wrpc->armed_at_ms = UINT64_MAX;
     struct wisp_buf subject = {0};
     wisp_buf_printf(&subject, "%s.wrpc.0.0.1.nobody", options->lattice);

@@ -25,15 +25,25 @@
  * this may be done at any time; C.probe is for the other direction.
  *
  * Nor does a short answer need all this: a call whose own message holds all of its parameters, none of them a stream,
- * carries the header `wisp-direct`. Whoever knows it and has the result soon, in one message, sends that and nothing else
- * (a result of no bytes is the empty message); a failure is `wisp-failed` alone. Otherwise the accept comes late, and the
- * caller says nothing more. To all others the accept goes out with the answer, or first when that takes longer.
+ * carries the header `wisp-direct`. Whoever knows it and has the result soon, in one message, sends that and nothing
+ * else (a result of no bytes is the empty message); a failure is `wisp-failed` alone. Otherwise the accept comes late,
+ * and the caller says nothing more. To all others the accept goes out with the answer, or first when that takes longer.
  *
  * value.h has the encoding, call.h calls, serve.h serves, http.h puts HTTP exchanges on top, session.h is below all of
  * them. One loop, one thread; callbacks come from the loop only. */
 #pragma once
 
 #include "bus/client.h"
+
+/* Who has served something lately, by the hash of the target; zeroed at first. It may lie in memory that processes of
+ * one machine share, so that one knows what another has heard. Two that write a slot at once may mix it up: then a call
+ * waits too long, or too short, once. */
+enum { WISP_WRPC_SEEN_MAX = 256 }; /* a power of two */
+struct wisp_wrpc_seen {
+    struct {
+        _Atomic uint64_t hash, at_ms; /* of the loops' clock, which all processes have in common */
+    } of[WISP_WRPC_SEEN_MAX];
+};
 
 /* A lattice as reached through one bus client. */
 struct wisp_wrpc;
@@ -47,6 +57,7 @@ struct wisp_wrpc_options {
     /* A callee gives up on a caller whose parameters stop coming, an exchange on the other side's body, a reader on its
      * stream; 0: 30 s. */
     uint64_t idle_timeout_ms;
+    struct wisp_wrpc_seen *seen; /* borrowed; NULL: its own */
 };
 
 /* INVALID when the lattice can't be part of a subject. */

@@ -21,8 +21,6 @@ struct wisp_wrpc_task {
 
 struct wisp_wrpc_http_types;
 
-enum { WISP_WRPC_SEEN_MAX = 256 }; /* a power of two */
-
 struct wisp_wrpc {
     uv_loop_t *loop;
     struct wisp_bus_client *bus;
@@ -48,12 +46,9 @@ struct wisp_wrpc {
     struct wisp_link tails; /* sessions that go on by themselves */
     uv_timer_t accept_timer;
     struct wisp_link unaccepted; /* sessions, in the order of their times */
-    struct wisp_link calls; /* sessions of callers */
+    struct wisp_link calls;      /* sessions of callers */
 
-    /* Who has served something lately, in the slot of its hash. */
-    struct {
-        uint64_t hash, at_ms;
-    } seen[WISP_WRPC_SEEN_MAX];
+    struct wisp_wrpc_seen *seen, own_seen;
 
     struct wisp_buf scratch; /* for encoding; nobody keeps it across a callback */
     struct wisp_arena arena;

@@ -84,9 +84,12 @@ class CallsTest(wisp.Case):
         other = self.lattice.host()
         self.run_component(other, "calc", "calc-rust")
         self.wait_for_answer(address, "/add?a=1&b=2", b"3\n")
-        for pid in [other.process.pid, *wisp.children(other.process.pid)]:
+        killed = [other.process.pid, *wisp.children(other.process.pid)]
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
         other.process.wait()
+        wisp.wait_for(lambda: not any(map(wisp.is_alive, killed)), "all of it to be gone")
+        time.sleep(0.2)  # until the bus knows: what is delivered to a process that dies is lost
         answers = []
         asking = threading.Thread(target=lambda: answers.append(self.get(address, "/add?a=20&b=22")))
         asking.start()
