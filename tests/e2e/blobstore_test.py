@@ -19,21 +19,9 @@ import wisp
 LARGE = 32 << 20
 
 
-class BlobstoreTest(wisp.Case):
+class BlobstoreTest(hosts.ByVerbs):
     def start(self):
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("blobstore-rust")), "files",
-                "--max-instances", "20")
-        self.address = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.address}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "files", "wasi", "http", "--interface", "incoming-handler", "--source-config",
-                "http")
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+        self.start_served("blobstore-rust", "files", 20)
 
     def link(self, kind, *flags):
         self.ok("start", "provider", f"wisp://{kind}", "store")

@@ -69,12 +69,7 @@ class Changes:
             self.ended.set()
 
 
-class ChangesTest(wisp.Case):
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
-
+class ChangesTest(hosts.ByControl):
     def links(self):
         return {link["name"]: link["interfaces"] for link in self.ok("link.get") if link["wit_namespace"] == "a"}
 

@@ -261,3 +261,44 @@ class Events:
             return wisp.wait_for(found, "")[-1]
         except AssertionError:
             raise AssertionError(f"no event {name} {fields} in {self.all}") from None
+
+
+class ByVerbs(wisp.Case):
+    """Drives `self.lattice` by wisp's verbs; `self.host` is its first host, whose log failures show."""
+
+    def ok(self, *args):
+        done = self.lattice.wisp(*args)
+        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+
+    def start_served(self, guest, component, max_instances=20):
+        """A lattice of one host, and in it the component behind its HTTP server."""
+        self.lattice = Lattice(self)
+        self.host = self.lattice.host()
+        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest(guest)), component, "--max-instances",
+                str(max_instances))
+        self.serve_http(component)
+
+    def serve_http(self, component):
+        self.address = wisp.free_address()
+        self.ok("config", "put", "http", f"address={self.address}")
+        self.ok("start", "provider", "wisp://http-server", "http")
+        self.ok("link", "put", "http", component, "wasi", "http", "--interface", "incoming-handler", "--source-config",
+                "http")
+
+    def ask_text(self, path, method="GET", body=b""):
+        """Status and text of an answer; 0 when there is none."""
+        try:
+            with wisp.Client(self.address) as client:
+                response = client.request(method, path, [("connection", "close")], body)
+        except (OSError, wisp.Broken):
+            return 0, ""
+        return response.status, response.body.decode().rstrip("\n")
+
+
+class ByControl(wisp.Case):
+    """Drives `self.lattice` by control requests of `self.bus`."""
+
+    def ok(self, subject, payload=None):
+        answer = self.lattice.ctl(self.bus, subject, payload)
+        self.assertTrue(answer and answer["success"], (subject, answer))
+        return answer.get("response")

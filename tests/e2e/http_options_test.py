@@ -9,7 +9,7 @@ import hosts
 import wisp
 
 
-class Options(wisp.Case):
+class Options(hosts.ByVerbs):
     def setUp(self):
         super().setUp()
         self.lattice = hosts.Lattice(self)
@@ -20,10 +20,6 @@ class Options(wisp.Case):
 
     def tearDown(self):
         self.host.stop()
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
 
     def link(self, *settings, address=None):
         """A link with these settings; its address."""

@@ -38,21 +38,9 @@ class RedisServer:
         self.process.wait()
 
 
-class StoreCase(wisp.Case):
+class StoreCase(hosts.ByVerbs):
     def start(self):
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("keyvalue-rust")), "counter",
-                "--max-instances", "20")
-        self.address = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.address}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "counter", "wasi", "http", "--interface", "incoming-handler",
-                "--source-config", "http")
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
+        self.start_served("keyvalue-rust", "counter", 20)
 
     def link(self, provider, *flags):
         self.ok("link", "put", "counter", provider, "wasi", "keyvalue", "--interface", "store", "--interface", "atomics",
@@ -264,12 +252,8 @@ class ChangesTest(StoreCase):
         self.host.stop()
 
 
-class WatcherTest(wisp.Case):
+class WatcherTest(hosts.ByVerbs):
     """A component is told of changes of keys, with a bucket as an object."""
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
 
     def start(self, *where):
         self.redis = RedisServer(self)

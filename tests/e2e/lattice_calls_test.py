@@ -12,17 +12,12 @@ import hosts
 import wisp
 
 
-class CallsTest(wisp.Case):
+class CallsTest(hosts.ByControl):
     def start(self, *flags):
         self.lattice = hosts.Lattice(self)
         self.host = self.lattice.host(*flags)
         self.bus = self.lattice.bus()
         self.events = hosts.Events(self.bus)
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def run_component(self, host, component_id, guest, count=20, **fields):
         self.ok(f"component.scale.{host.id}", {"component_ref": "file://" + os.path.abspath(wisp.guest(guest)),

@@ -66,7 +66,7 @@ class Load(threading.Thread):
         self.join(wisp.PATIENCE)
 
 
-class FaultsTest(wisp.Case):
+class FaultsTest(hosts.ByControl):
     wrapper = ()
 
     def begin(self, *flags, port=None, before=None):
@@ -85,11 +85,6 @@ class FaultsTest(wisp.Case):
                              "target_config": []})
         wisp.wait_for(self.is_served, "the first answer", wisp.START_PATIENCE)
         return host
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def is_served(self):
         try:

@@ -8,7 +8,7 @@ import hosts
 import wisp
 
 
-class LimitsTest(wisp.Case):
+class LimitsTest(hosts.ByControl):
     def begin(self, component, limits, count=10):
         binary = self.path(component + ".wasm")
         subprocess.run([wisp.wasm_tools(), "parse", self.http_component(component), "-o", binary], check=True)
@@ -29,10 +29,6 @@ class LimitsTest(wisp.Case):
                              "wit_package": "http", "interfaces": ["incoming-handler"], "source_config": ["front"],
                              "target_config": []})
         wisp.wait_for(lambda: self.status("/ok") == 200, "the first answer", wisp.START_PATIENCE)
-
-    def ok(self, subject, payload):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
 
     def get(self, path):
         with wisp.Client(self.address) as client:

@@ -37,12 +37,7 @@ bus.thread.join()
 """
 
 
-class ProviderTest(wisp.Case):
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
-
+class ProviderTest(hosts.ByControl):
     def ready(self):
         """Process ids of providers that have subscribed."""
         return [int(name[6:]) for name in os.listdir(self.folder) if name.startswith("ready-")]

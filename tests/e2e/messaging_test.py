@@ -12,17 +12,9 @@ import lattice
 import wisp
 
 
-class MessagingTest(wisp.Case):
+class MessagingTest(hosts.ByVerbs):
     def start(self, *settings):
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("messaging-rust")), "talker",
-                "--max-instances", "20")
-        self.address = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.address}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "talker", "wasi", "http", "--interface", "incoming-handler",
-                "--source-config", "http")
+        self.start_served("messaging-rust", "talker", 20)
         self.ok("config", "put", "talk", "subscriptions=talk.>", *settings)
         self.ok("config", "put", "server", "kind=nats", *settings)
         self.ok("start", "provider", "wisp://messaging-nats", "messages")
@@ -30,20 +22,8 @@ class MessagingTest(wisp.Case):
                 "--target-config", "server")
         self.ok("link", "put", "messages", "talker", "wasmcloud", "messaging", "--interface", "handler",
                 "--source-config", "talk")
-        wisp.wait_for(lambda: self.get("/talk.first?hello") == (200, "HELLO"),
+        wisp.wait_for(lambda: self.ask_text("/talk.first?hello") == (200, "HELLO"),
                       f"the component to answer itself; log: {self.host.log[-3000:]}")
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
-
-    def get(self, path):
-        try:
-            with wisp.Client(self.address) as client:
-                response = client.request("GET", path, [("connection", "close")])
-        except (OSError, wisp.Broken):
-            return 0, ""
-        return response.status, response.body.decode().rstrip("\n")
 
     def check(self, bus):
         self.assertEqual(bus.request("talk.to.me", b"hi"), b"HI")
@@ -59,13 +39,13 @@ class MessagingTest(wisp.Case):
         told = []
         bus.subscribe("elsewhere", lambda subject, reply, head, data: told.append(data))
         bus.flush()
-        self.assertEqual(self.get("/publish/elsewhere?news"), (200, "published"))
+        self.assertEqual(self.ask_text("/publish/elsewhere?news"), (200, "published"))
         wisp.wait_for(lambda: told, "what was published")
         self.assertEqual(told, [b"news"])
-        status, text = self.get("/nobody.listens?x")
+        status, text = self.ask_text("/nobody.listens?x")
         self.assertEqual(status, 502)
         self.assertIn("nobody answers", text)
-        self.assertEqual(self.get("/publish/not..valid?x")[0], 502)
+        self.assertEqual(self.ask_text("/publish/not..valid?x")[0], 502)
         bus.publish("talk.badly", "fail")
         self.host.wait_for_log("did not handle a message.*that is no message")
 
@@ -94,7 +74,7 @@ class MessagingTest(wisp.Case):
         server.kill()
         server.wait()
         start_server()
-        wisp.wait_for(lambda: self.get("/talk.again?hello") == (200, "HELLO"), "the server to be back")
+        wisp.wait_for(lambda: self.ask_text("/talk.again?hello") == (200, "HELLO"), "the server to be back")
         self.host.stop()
 
 
@@ -115,8 +95,8 @@ class MessagingTest(wisp.Case):
             listen()
 
         listen()
-        publishing = hosts.Load(lambda name: self.get(f"/publish/count?{name}") == (200, "published"))
-        asking = hosts.Load(lambda name: self.get(f"/talk.load?n{name}") == (200, f"N{name}"), 2)
+        publishing = hosts.Load(lambda name: self.ask_text(f"/publish/count?{name}") == (200, "published"))
+        asking = hosts.Load(lambda name: self.ask_text(f"/talk.load?n{name}") == (200, f"N{name}"), 2)
         try:
             publishing.survives(restart)
         finally:
@@ -128,12 +108,8 @@ class MessagingTest(wisp.Case):
         self.host.stop()
 
 
-class ObjectsTest(wisp.Case):
+class ObjectsTest(hosts.ByVerbs):
     """A component of 0.3.0, to which messages are objects: its incoming-handler answers for 0.2.0's handler."""
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
 
     def start(self, *where):
         self.ok("start", "component", "file://" + self.embedded("messaging-objects", "objects"), "talker",

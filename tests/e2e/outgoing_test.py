@@ -207,17 +207,11 @@ class Run(Outgoing, wisp.Case):
         self.server.stop()
 
 
-class Linked(Outgoing, wisp.Case):
+class Linked(Outgoing, hosts.ByVerbs):
     def setUp(self):
         super().setUp()
         self.far = FarServer(self)
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("http-proxy-rust")), "proxy", "--max-instances", "50")
-        self.address = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.address}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "proxy", "wasi", "http", "--interface", "incoming-handler", "--source-config", "http")
+        self.start_served("http-proxy-rust", "proxy", 50)
         self.start_client()
         self.ok("link", "put", "proxy", "client", "wasi", "http", "--interface", "outgoing-handler")
         wisp.wait_for(self.is_up, f"the proxy; log: {self.host.log[-3000:]}")
@@ -231,10 +225,6 @@ class Linked(Outgoing, wisp.Case):
             return self.ask("/hello").status == 200
         except (OSError, wisp.Broken):
             return False
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
 
     def tearDown(self):
         self.host.stop()

@@ -48,18 +48,9 @@ class Server:
         self.process.wait()
 
 
-class PostgresTest(wisp.Case):
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
-
+class PostgresTest(hosts.ByVerbs):
     def post(self, path, sql):
-        try:
-            with wisp.Client(self.address) as client:
-                response = client.request("POST", path, [("connection", "close")], sql.encode())
-        except (OSError, wisp.Broken):
-            return 0, ""
-        return response.status, response.body.decode().rstrip("\n")
+        return self.ask_text(path, "POST", sql.encode())
 
     def rows(self, path, sql):
         status, text = self.post(path, sql)
@@ -68,15 +59,7 @@ class PostgresTest(wisp.Case):
 
     def test_sql(self):
         server = Server(self)
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("postgres-rust")), "sql",
-                "--max-instances", "50")
-        self.address = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.address}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "sql", "wasi", "http", "--interface", "incoming-handler", "--source-config",
-                "http")
+        self.start_served("postgres-rust", "sql", 50)
         self.ok("start", "provider", "wisp://sqldb-postgres", "db")
         self.ok("config", "put", "db", "POSTGRES_HOST=127.0.0.1", f"POSTGRES_PORT={server.port}",
                 "POSTGRES_USERNAME=tester", "POSTGRES_DATABASE=postgres", f"POSTGRES_PASSWORD={PASSWORD}")

@@ -121,17 +121,12 @@ class Backend:
         self.bus.publish(reply, sealed, headers={"Server-Response-Xkey": self.public})
 
 
-class FaultsTest(wisp.Case):
+class FaultsTest(hosts.ByControl):
     def start_host(self, *args, **options):
         self.lattice = hosts.Lattice(self)
         self.host = self.lattice.host("--provider-shutdown-delay-ms", "300", *args, **options)
         self.bus = self.lattice.bus()
         self.events = hosts.Events(self.bus)
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def program(self, mode):
         path = self.write(mode, PROVIDER.format(python=sys.executable, here=wisp.HERE, folder=self.folder))

@@ -15,7 +15,7 @@ import wisp
 PROGRAM = os.path.join(wisp.BUILD, "providers", "wisp-http-server")
 
 
-class ProviderHttpTest(wisp.Case):
+class ProviderHttpTest(hosts.ByControl):
     def start(self, **config):
         self.lattice = hosts.Lattice(self)
         self.host = self.lattice.host()
@@ -26,11 +26,6 @@ class ProviderHttpTest(wisp.Case):
         self.ok(f"provider.start.{self.host.id}", {"provider_id": "http", "provider_ref": "file://" + PROGRAM,
                                                    "config": ["server"], "host_id": self.host.id})
         self.events.wait_for("health_check_passed", provider_id="http")
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def run_component(self, component_id, guest):
         self.ok(f"component.scale.{self.host.id}", {"component_id": component_id, "count": 20, "host_id": self.host.id,

@@ -26,11 +26,7 @@ def free_port():
         return server.getsockname()[1]
 
 
-class ProviderKillTest(wisp.Case):
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-
+class ProviderKillTest(hosts.ByControl):
     def link(self, source, target, package, interfaces, source_config=()):
         namespace, package = package.split(":")
         self.ok("link.put", {"source_id": source, "target": target, "name": "default", "wit_namespace": namespace,

@@ -23,7 +23,7 @@ def install_sdk(folder):
     return {**os.environ, "PKG_CONFIG_PATH": os.path.join(folder, "lib", "pkgconfig")}
 
 
-class ProviderSdkTest(wisp.Case):
+class ProviderSdkTest(hosts.ByControl):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -36,11 +36,6 @@ class ProviderSdkTest(wisp.Case):
         cls.program = os.path.join(cls.built, "hello", "hello")
 
     # --- under a host ---
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def link(self, source, target, package, interface, **config):
         namespace, package = package.split(":")

@@ -78,7 +78,7 @@ def threads_of(pid):
 
 
 @unittest.skipUnless(shutil.which("nats-server"), "nats-server is not installed")
-class RandomFaultsTest(wisp.Case):
+class RandomFaultsTest(hosts.ByControl):
     # --- what there is ---
 
     def start(self):
@@ -130,10 +130,6 @@ class RandomFaultsTest(wisp.Case):
                                  env={"WISP_STATE": self.states[name]}, wait=False)
         self.controls.append(host.pid)
         return host
-
-    def ok(self, subject, payload):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
 
     def component(self, name, component, guest):
         self.ok(f"component.scale.{self.ids[name]}", {

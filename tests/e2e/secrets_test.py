@@ -80,7 +80,7 @@ def signed(component):
     return component + b"\x00" + bytes([len(section) & 127 | 128, len(section) >> 7]) + section
 
 
-class SecretsTest(wisp.Case):
+class SecretsTest(hosts.ByControl):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -112,11 +112,6 @@ class SecretsTest(wisp.Case):
 
     def start(self):
         self.start_host("--secrets-topic", "wasmcloud.secrets")
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def secret(self, name, text=None, mood="good", **fields):
         """A secret of the backend's and a configuration SECRET_... that refers to it."""

@@ -16,7 +16,7 @@ SERVER, CLIENT, INTERNAL, ERROR = 2, 3, 1, 2
 HTTP_OPERATION = "wrpc:http/incoming-handler@0.1.0/handle"
 
 
-class TelemetryTest(wisp.Case):
+class TelemetryTest(hosts.ByControl):
     def start(self, *flags, url=None, verb="host", **env):
         self.collector = collector.Collector(self)
         self.lattice = hosts.Lattice(self)
@@ -24,11 +24,6 @@ class TelemetryTest(wisp.Case):
         self.host = self.lattice.host(*(flags or ["--enable-observability"]), env=self.variables, verb=verb)
         self.bus = self.lattice.bus()
         self.events = hosts.Events(self.bus)
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def run_component(self, host, component_id, guest):
         self.ok(f"component.scale.{host.id}", {"component_ref": "file://" + os.path.abspath(wisp.guest(guest)),

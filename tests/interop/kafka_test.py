@@ -89,7 +89,7 @@ class Broker:
         self.process.wait()
 
 
-class KafkaTest(wisp.Case):
+class KafkaTest(hosts.ByVerbs):
     def setUp(self):
         super().setUp()
         for name in "KAFKA", "KAFKA_PEER":
@@ -98,23 +98,11 @@ class KafkaTest(wisp.Case):
         if not shutil.which("java") or not glob.glob(os.environ["KAFKA"] + "/kafka_*.jar"):
             raise unittest.SkipTest("there is no Java, or no Kafka: tests/interop/install kafka")
 
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
-
     def start(self, *settings, hosts_are=None):
         self.broker = Broker(self)
         self.broker.create("talk", 4)
         self.broker.create("talk.reply", 2)
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("messaging-rust")), "talker",
-                "--max-instances", "50")
-        self.http = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.http}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "talker", "wasi", "http", "--interface", "incoming-handler",
-                "--source-config", "http")
+        self.start_served("messaging-rust", "talker", 50)
         self.link(*settings, hosts_are=hosts_are)
 
     def link(self, *settings, hosts_are=None):
@@ -122,14 +110,6 @@ class KafkaTest(wisp.Case):
         self.ok("start", "provider", "wisp://messaging-kafka", "messages")
         self.ok("link", "put", "talker", "messages", "wasmcloud", "messaging", "--interface", "consumer",
                 "--interface", "handler", "--target-config", "talk")
-
-    def get(self, path):
-        try:
-            with wisp.Client(self.http) as client:
-                response = client.request("GET", path, [("connection", "close")])
-        except (OSError, wisp.Broken):
-            return 0, ""
-        return response.status, response.body.decode().rstrip("\n")
 
     def wait_until_heard(self):
         """New groups begin at the end: so one tells until one is heard."""
@@ -174,18 +154,18 @@ class KafkaTest(wisp.Case):
         self.broker.produce("talk", texts)
         self.check_all_heard(texts)
         self.wait_until_committed()
-        self.assertEqual(self.get("/publish/talk.reply?published"), (200, "published"))
+        self.assertEqual(self.ask_text("/publish/talk.reply?published"), (200, "published"))
         self.assertEqual(self.replies()["published"], 1)
-        status, text = self.get("/talk?is+there+an+answer")
+        status, text = self.ask_text("/talk?is+there+an+answer")
         self.assertEqual(status, 502)
         self.assertIn("Kafka has no requests", text)
         self.wait_until_refused()
         began = time.monotonic()
-        status, text = self.get("/publish/unknown?x")
+        status, text = self.ask_text("/publish/unknown?x")
         self.assertEqual(status, 502)
         self.assertIn("Unknown topic", text)
         self.assertLess(time.monotonic() - began, 20)
-        self.assertEqual(self.get("/publish/not%20a%20topic?x")[0], 502)
+        self.assertEqual(self.ask_text("/publish/not%20a%20topic?x")[0], 502)
         self.host.stop()
 
     def test_a_group_goes_on_where_it_was(self):
@@ -218,7 +198,7 @@ class KafkaTest(wisp.Case):
         self.start("consumer_partitions=1, 3", "producer_partitions=0,1")
         self.wait_until_heard()
         before = self.broker.partitions("talk.reply", 2)
-        self.assertEqual(self.get("/publish/talk.reply?both"), (200, "published"))
+        self.assertEqual(self.ask_text("/publish/talk.reply?both"), (200, "published"))
         self.assertEqual(self.replies()["both"], 2)
         self.assertEqual(set(before), {"0", "1"})
         self.host.stop()
@@ -239,15 +219,15 @@ class KafkaTest(wisp.Case):
 
     def test_nobody_there(self):
         self.start("consumer_group=shop", hosts_are=wisp.free_address())
-        wisp.wait_for(lambda: "brokers" in self.get("/publish/talk?x")[1], "an answer of the link")
+        wisp.wait_for(lambda: "brokers" in self.ask_text("/publish/talk?x")[1], "an answer of the link")
         began = time.monotonic()
-        status, text = self.get("/publish/talk.reply?x")
+        status, text = self.ask_text("/publish/talk.reply?x")
         self.assertEqual(status, 502)
         self.assertIn("brokers", text)
         self.assertLess(time.monotonic() - began, 20)
         # A link with the right ones, and all is well.
         self.ok("config", "put", "talk", f"hosts={self.broker.address}", "topic=talk", "consumer_group=shop")
-        wisp.wait_for(lambda: self.get("/publish/talk.reply?now")[0] == 200, "a record")
+        wisp.wait_for(lambda: self.ask_text("/publish/talk.reply?now")[0] == 200, "a record")
         self.host.stop()
 
     def test_broker_killed_under_load(self):
@@ -260,7 +240,7 @@ class KafkaTest(wisp.Case):
             n = 0
             while not stop.is_set():
                 text, began = f"{number}-{n}", time.monotonic()
-                status, answer = self.get(f"/publish/load?{text}")
+                status, answer = self.ask_text(f"/publish/load?{text}")
                 slow[0] = max(slow[0], time.monotonic() - began)
                 {200: acknowledged, 502: failed}.get(status, others).append(text if status in (200, 502) else answer)
                 n += 1

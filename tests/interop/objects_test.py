@@ -24,29 +24,17 @@ import wisp
 SIZE = (3 << 20) + 5
 
 
-class ObjectsTest(wisp.Case):
+class ObjectsTest(hosts.ByVerbs):
     def setUp(self):
         super().setUp()
         for name in "NATS_PY", "NATS_CLI":
             if not os.environ.get(name):
                 raise unittest.SkipTest(f"{name} is not set: tests/interop/with nats-py nats-cli -- ...")
 
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
-
     def start(self):
         nats = lattice.NatsServer(self, "-js", "-sd", self.path("jetstream"))
         self.url = f"nats://127.0.0.1:{nats.port}"
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("blobstore-rust")), "files",
-                "--max-instances", "20")
-        self.address = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.address}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "files", "wasi", "http", "--interface", "incoming-handler", "--source-config",
-                "http")
+        self.start_served("blobstore-rust", "files", 20)
         self.ok("config", "put", "nats", f"cluster_uri={self.url}")
         self.ok("start", "provider", "wisp://blobstore-nats", "store")
         self.ok("link", "put", "files", "store", "wasi", "blobstore", "--interface", "blobstore", "--target-config",

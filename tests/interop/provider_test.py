@@ -25,18 +25,13 @@ def free_port():
         return server.getsockname()[1]
 
 
-class ProviderTest(wisp.Case):
+class ProviderTest(hosts.ByControl):
     def setUp(self):
         super().setUp()
         if not os.environ.get("PROVIDER_RUST"):
             raise unittest.SkipTest("PROVIDER_RUST is not set")
         self.lattice = hosts.Lattice(self)
         self.port = free_port()
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def get(self, path="/", **options):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", **options)

@@ -20,7 +20,7 @@ import wisp
 from provider_sdk_test import ROOT, install_sdk
 
 
-class ReferenceTest(wisp.Case):
+class ReferenceTest(hosts.ByControl):
     def setUp(self):
         super().setUp()
         if not os.environ.get("REFERENCE_HOST"):
@@ -53,11 +53,6 @@ class ReferenceTest(wisp.Case):
         answers = [json.loads(data)["response"] for data in self.bus.gather("wasmbus.ctl.v1.default.host.ping")]
         others = [answer["id"] for answer in answers if answer["id"] != self.host.id]
         return others[0] if others else None
-
-    def ok(self, subject, payload=None):
-        answer = self.lattice.ctl(self.bus, subject, payload)
-        self.assertTrue(answer and answer["success"], (subject, answer))
-        return answer.get("response")
 
     def run_component(self, host_id, component_id, guest):
         self.ok(f"component.scale.{host_id}", {"component_ref": "file://" + os.path.abspath(wisp.guest(guest)),

@@ -103,44 +103,24 @@ class Server:
         self.process.wait()
 
 
-class VaultTest(wisp.Case):
+class VaultTest(hosts.ByVerbs):
     def setUp(self):
         super().setUp()
         if not os.environ.get("OPENBAO"):
             raise unittest.SkipTest("OPENBAO is not set: tests/interop/with openbao -- ...")
 
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
-
     def start(self):
         self.vault = Server(self)
-        self.lattice = hosts.Lattice(self)
-        self.host = self.lattice.host()
-        self.ok("start", "component", "file://" + os.path.abspath(wisp.guest("keyvalue-rust")), "counter",
-                "--max-instances", "20")
-        self.http = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.http}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "counter", "wasi", "http", "--interface", "incoming-handler",
-                "--source-config", "http")
+        self.start_served("keyvalue-rust", "counter", 20)
         self.ok("start", "provider", "wisp://keyvalue-vault", "kv")
 
     def link(self, token, *settings):
         self.ok("config", "put", "vault", f"addr=http://{self.vault.address}", f"token={token}", *settings)
         self.ok("link", "put", "counter", "kv", "wasi", "keyvalue", "--interface", "store", "--target-config", "vault")
 
-    def ask(self, path):
-        try:
-            with wisp.Client(self.http) as client:
-                response = client.request("GET", path, [("connection", "close")])
-        except (OSError, wisp.Broken):
-            return 0, ""
-        return response.status, response.body.decode().rstrip("\n")
-
     def wait_for(self, path, status, text=""):
         def answers():
-            self.last = self.ask(path)
+            self.last = self.ask_text(path)
             return self.last[0] == status and text in self.last[1]
 
         try:
@@ -152,32 +132,32 @@ class VaultTest(wisp.Case):
         self.start()
         self.link(self.vault.new_token())
         self.wait_for("/get?key=a", 404)
-        self.assertEqual(self.ask("/set?key=a&value=ab"), (200, "done"))
-        self.assertEqual(self.ask("/set?key=b&value="), (200, "done"))
-        self.assertEqual(self.ask("/get?key=a"), (200, "ab"))
-        self.assertEqual(self.ask("/get?key=b"), (200, ""))
-        self.assertEqual(self.ask("/exists?key=b"), (200, "true"))
-        self.assertEqual(self.ask("/keys"), (200, "a\nb"))
-        self.assertEqual(self.ask("/set?bucket=mine/of/all&key=k&value=v"), (200, "done"))
-        self.assertEqual(self.ask("/get?bucket=mine/of/all&key=k"), (200, "v"))
-        self.assertEqual(self.ask("/get?bucket=mine/other&key=k")[0], 404)
+        self.assertEqual(self.ask_text("/set?key=a&value=ab"), (200, "done"))
+        self.assertEqual(self.ask_text("/set?key=b&value="), (200, "done"))
+        self.assertEqual(self.ask_text("/get?key=a"), (200, "ab"))
+        self.assertEqual(self.ask_text("/get?key=b"), (200, ""))
+        self.assertEqual(self.ask_text("/exists?key=b"), (200, "true"))
+        self.assertEqual(self.ask_text("/keys"), (200, "a\nb"))
+        self.assertEqual(self.ask_text("/set?bucket=mine/of/all&key=k&value=v"), (200, "done"))
+        self.assertEqual(self.ask_text("/get?bucket=mine/of/all&key=k"), (200, "v"))
+        self.assertEqual(self.ask_text("/get?bucket=mine/other&key=k")[0], 404)
         # As the original keeps it: base64 without padding; it reads what others write.
         secret = self.vault.ask("secret/data/default")["data"]
         self.assertEqual((secret["data"], secret["metadata"]["version"]), ({"a": "YWI", "b": ""}, 2))
         self.vault.ask("secret/data/default", {"data": {"theirs": "eHl6", "plain": "no base64!"}})
-        self.assertEqual(self.ask("/get?key=theirs"), (200, "xyz"))
-        self.assertEqual(self.ask("/get?key=plain")[0], 502)
-        self.assertEqual(self.ask("/delete?key=plain"), (200, "done"))
-        self.assertEqual(self.ask("/keys"), (200, "theirs"))
+        self.assertEqual(self.ask_text("/get?key=theirs"), (200, "xyz"))
+        self.assertEqual(self.ask_text("/get?key=plain")[0], 502)
+        self.assertEqual(self.ask_text("/delete?key=plain"), (200, "done"))
+        self.assertEqual(self.ask_text("/keys"), (200, "theirs"))
         # A deleted secret has a version all the same.
         request = urllib.request.Request(f"http://{self.vault.address}/v1/secret/data/default", method="DELETE",
                                          headers={"X-Vault-Token": self.vault.token})
         urllib.request.urlopen(request, timeout=60).close()
-        self.assertEqual(self.ask("/keys"), (200, ""))
-        self.assertEqual(self.ask("/set?key=new&value=1"), (200, "done"))
-        self.assertEqual(self.ask("/keys"), (200, "new"))
+        self.assertEqual(self.ask_text("/keys"), (200, ""))
+        self.assertEqual(self.ask_text("/set?key=new&value=1"), (200, "done"))
+        self.assertEqual(self.ask_text("/keys"), (200, "new"))
         # Nothing but the store.
-        self.assertEqual(self.ask("/increment?key=n")[0], 502)
+        self.assertEqual(self.ask_text("/increment?key=n")[0], 502)
         self.host.stop()
 
     def test_writers_of_one_secret(self):
@@ -185,9 +165,9 @@ class VaultTest(wisp.Case):
         self.link(self.vault.new_token())
         self.wait_for("/get?key=a", 404)
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            done = list(pool.map(lambda n: self.ask(f"/set?key=k{n}&value={n}"), range(40)))
+            done = list(pool.map(lambda n: self.ask_text(f"/set?key=k{n}&value={n}"), range(40)))
         self.assertEqual(set(done), {(200, "done")})
-        self.assertEqual(self.ask("/keys")[1].split(), sorted(f"k{n}" for n in range(40)))
+        self.assertEqual(self.ask_text("/keys")[1].split(), sorted(f"k{n}" for n in range(40)))
         self.host.stop()
 
     def test_what_a_token_may_not(self):
@@ -196,9 +176,9 @@ class VaultTest(wisp.Case):
         self.wait_for("/get?key=a", 502, "access denied")
         self.link(self.vault.new_token())
         self.wait_for("/get?key=a", 404)
-        self.assertEqual(self.ask("/get?bucket=others&key=a"), (502, "access denied"))
-        self.assertEqual(self.ask("/set?bucket=others&key=a&value=1"), (502, "access denied"))
-        self.assertEqual(self.ask("/get?bucket=mine/../others&key=a"), (502, "no such store"))
+        self.assertEqual(self.ask_text("/get?bucket=others&key=a"), (502, "access denied"))
+        self.assertEqual(self.ask_text("/set?bucket=others&key=a&value=1"), (502, "access denied"))
+        self.assertEqual(self.ask_text("/get?bucket=mine/../others&key=a"), (502, "no such store"))
         self.host.wait_for_log("permission denied")
         self.assertNotIn("s.nobodys", self.host.log)
         self.host.stop()
@@ -209,13 +189,13 @@ class VaultTest(wisp.Case):
         token = self.vault.new_token()
         self.link(token, "mount=nowhere")
         self.wait_for("/get?key=a", 502, "no handler for route")
-        self.assertEqual(self.ask("/set?key=a&value=1")[0], 502)
+        self.assertEqual(self.ask_text("/set?key=a&value=1")[0], 502)
         self.vault.ask("one/data/old", {"some": "thing"})
         self.link(token, "mount=one")
         self.wait_for("/get?bucket=old&key=a", 502, "version 2")
-        self.assertEqual(self.ask("/set?bucket=old&key=a&value=1")[0], 502)
+        self.assertEqual(self.ask_text("/set?bucket=old&key=a&value=1")[0], 502)
         self.assertEqual(self.vault.ask("one/data/old")["data"], {"some": "thing"})
-        status, text = self.ask("/set?bucket=new&key=a&value=1")
+        status, text = self.ask_text("/set?bucket=new&key=a&value=1")
         self.assertEqual(status, 502)
         self.assertIn("version 2", text)
         self.host.stop()
@@ -228,7 +208,7 @@ class VaultTest(wisp.Case):
         began = time.monotonic()
         self.wait_for("/get?key=a", 404)
         while time.monotonic() < began + 8:
-            self.assertEqual(self.ask("/get?key=a")[0], 404)
+            self.assertEqual(self.ask_text("/get?key=a")[0], 404)
             time.sleep(0.2)
         # One that nobody renews in time ends, and the component is told.
         self.link(self.vault.new_token(ttl="2s", renewable=False), "token_refresh_interval=1")
@@ -260,7 +240,7 @@ class VaultTest(wisp.Case):
             n = 0
             while not stop.is_set():
                 began = time.monotonic()
-                status, text = self.ask(f"/set?bucket=mine/{number}&key=n&value={n}")
+                status, text = self.ask_text(f"/set?bucket=mine/{number}&key=n&value={n}")
                 slow[0] = max(slow[0], time.monotonic() - began)
                 if status == 200:
                     acknowledged[number] = n
@@ -289,14 +269,14 @@ class VaultTest(wisp.Case):
         self.assertEqual(others, [])
         self.assertLess(slow[0], 30)
         for number in range(4):
-            status, text = self.ask(f"/get?bucket=mine/{number}&key=n")
+            status, text = self.ask_text(f"/get?bucket=mine/{number}&key=n")
             self.assertEqual(status, 200)
             # What failed may have been done all the same, once: never what came before what was acknowledged.
             self.assertGreaterEqual(int(text), acknowledged[number])
         self.host.stop()
 
 
-class HostSecretsTest(wisp.Case):
+class HostSecretsTest(hosts.ByVerbs):
     """The host's own backend `vault`, for a component that reads secrets."""
 
     def setUp(self):
@@ -311,18 +291,11 @@ class HostSecretsTest(wisp.Case):
         self.host = self.lattice.host("--secrets-vault", f"http://{self.vault.address}", "--secrets-vault-token-file",
                                       self.token_file)
         self.events = hosts.Events(self.lattice.bus())
-        self.http = wisp.free_address()
-        self.ok("config", "put", "http", f"address={self.http}")
-        self.ok("start", "provider", "wisp://http-server", "http")
-        self.ok("link", "put", "http", "front", "wasi", "http", "--interface", "incoming-handler", "--source-config", "http")
+        self.serve_http("front")
 
     def put_token(self, token):
         with open(self.token_file, "w") as file:
             file.write(token + "\n")
-
-    def ok(self, *args):
-        done = self.lattice.wisp(*args)
-        self.assertEqual(done.returncode, 0, (args, done.stdout, done.stderr, self.host.log[-2000:]))
 
     def start(self, *names):
         self.ok("config", "put", "plain", "a=1")
@@ -331,7 +304,7 @@ class HostSecretsTest(wisp.Case):
 
     def read(self, name):
         try:
-            with wisp.Client(self.http) as client:
+            with wisp.Client(self.address) as client:
                 answer = client.request("GET", "/secret?name=" + name, [("connection", "close")])
                 return answer.status, answer.body.decode().strip()
         except (OSError, wisp.Broken):
