@@ -363,11 +363,6 @@ int wisp_blobstore_fs_copy(const struct wisp_blobstore_fs *fs, struct wisp_blobs
 
 /* --- lists --- */
 
-struct names {
-    struct wisp_str *ptr;
-    size_t n, n_allocated;
-};
-
 static bool is_object(int directory, const struct dirent *entry)
 {
     struct stat st;
@@ -375,52 +370,31 @@ static bool is_object(int directory, const struct dirent *entry)
     return fstatat(directory, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
-static void add_name(struct names *names, struct wisp_arena *arena, struct wisp_str name)
-{
-    if (names->n == names->n_allocated) {
-        names->n_allocated = names->n_allocated ? 2 * names->n_allocated : 64;
-        names->ptr = wisp_mem_realloc(names->ptr, names->n_allocated * sizeof *names->ptr);
-    }
-    names->ptr[names->n++] = wisp_arena_str(arena, name);
-}
-
-static int collect(DIR *dir, struct names *names, struct wisp_arena *arena, struct wisp_err *err)
+static int collect(DIR *dir, struct wisp_blobstore_listing *listing, struct wisp_err *err)
 {
     for (struct dirent *entry; (errno = 0, entry = readdir(dir));) {
         struct wisp_str name = wisp_str_from(entry->d_name);
         if (!is_object(dirfd(dir), entry) || !wisp_str_is_utf8(name)) continue;
-        if (names->n == LIST_MAX) return wisp_err_set(err, WISP_ERR_LIMIT, "more than %d objects", LIST_MAX);
-        add_name(names, arena, name);
+        if (listing->n == LIST_MAX) return wisp_err_set(err, WISP_ERR_LIMIT, "more than %d objects", LIST_MAX);
+        wisp_blobstore_listing_add(listing, name);
     }
     return errno ? wisp_err_os(err, errno, "reading the container") : 0;
 }
 
-static int by_name(const void *a, const void *b)
+int wisp_blobstore_fs_list(const struct wisp_blobstore_fs *fs, struct wisp_str container,
+                           struct wisp_blobstore_listing *listing, struct wisp_err *err)
 {
-    return wisp_str_compare(*(const struct wisp_str *)a, *(const struct wisp_str *)b);
-}
-
-int wisp_blobstore_fs_list(const struct wisp_blobstore_fs *fs, const struct wisp_blobstore_op *op,
-                           struct wisp_arena *arena, struct wisp_blobstore_names *ret_names, struct wisp_err *err)
-{
-    struct names names = {0};
     int fd;
-    int r = wisp_blobstore_fs_open_container(fs, op->id.container, &fd, err);
+    int r = wisp_blobstore_fs_open_container(fs, container, &fd, err);
     if (r < 0) return r;
     DIR *dir = fdopendir(fd);
     if (!dir) {
         close(fd);
-        return container_failed(err, op->id.container, ENOENT);
+        return container_failed(err, container, ENOENT);
     }
-    r = collect(dir, &names, arena, err);
+    r = collect(dir, listing, err);
     closedir(dir);
-    if (names.n) qsort(names.ptr, names.n, sizeof *names.ptr, by_name);
-    size_t start = op->start < names.n ? (size_t)op->start : names.n;
-    size_t end = op->end < names.n ? (size_t)op->end : names.n;
-    struct wisp_str *list = WISP_NEW_ARRAY(arena, struct wisp_str, end - start);
-    if (end > start) memcpy(list, names.ptr + start, (end - start) * sizeof *list);
-    *ret_names = (struct wisp_blobstore_names){list, end - start};
-    free(names.ptr);
+    wisp_blobstore_listing_sort(listing);
     return r;
 }
 

@@ -2,7 +2,7 @@
 /* Containers as directories, objects as files beneath them. What touches the disk runs in libuv's threads. */
 #pragma once
 
-#include "capability/blobstore/store.h"
+#include "capability/blobstore/listing.h"
 
 #include <uv.h>
 
@@ -48,9 +48,9 @@ wisp_blobstore_fs_op wisp_blobstore_fs_clear, wisp_blobstore_fs_container_exists
     wisp_blobstore_fs_delete_object, wisp_blobstore_fs_delete_objects, wisp_blobstore_fs_object_info,
     wisp_blobstore_fs_has_object, wisp_blobstore_fs_move;
 
-/* The sorted names of objects, those of the range op->start to op->end; in the arena. LIMIT when there are too many. */
-int wisp_blobstore_fs_list(const struct wisp_blobstore_fs *fs, const struct wisp_blobstore_op *op,
-                           struct wisp_arena *arena, struct wisp_blobstore_names *ret_names, struct wisp_err *err)
+/* The names of a container's objects, sorted. LIMIT when there are too many. */
+int wisp_blobstore_fs_list(const struct wisp_blobstore_fs *fs, struct wisp_str container,
+                           struct wisp_blobstore_listing *listing, struct wisp_err *err)
     __attribute__((warn_unused_result));
 /* Uploads that a process left behind when it died. */
 void wisp_blobstore_fs_sweep(const struct wisp_blobstore_fs *fs);

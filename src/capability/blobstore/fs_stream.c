@@ -17,56 +17,25 @@ static struct wisp_blobstore_fs *fs_of(const struct wisp_blobstore_op *op)
 
 struct list {
     struct wisp_blobstore_fs_job job;
-    struct wisp_blobstore_op *op; /* until there is a download */
-    struct wisp_blobstore_download *download;
-    struct wisp_arena arena;
-    struct wisp_blobstore_names names;
-    size_t next;
+    struct wisp_blobstore_op *op;
+    struct wisp_blobstore_listing listing;
 };
-
-static void list_free(struct list *list)
-{
-    wisp_arena_deinit(&list->arena);
-    free(list);
-}
-
-static void list_abort(struct wisp_blobstore_download *download) { list_free(download->user); }
-
-static void list_pump(struct wisp_blobstore_download *download)
-{
-    struct list *list = download->user;
-    bool is_unwanted = wisp_blobstore_download_is_unwanted(download);
-    while (!is_unwanted && list->next < list->names.len) {
-        if (wisp_blobstore_download_room(download) == 0) return;
-        if (wisp_blobstore_download_put(download, list->names.ptr[list->next++]) < 0) {
-            list_free(list);
-            return;
-        }
-    }
-    wisp_blobstore_download_end(download, NULL);
-    list_free(list);
-}
 
 static void list_run(struct wisp_blobstore_fs_job *job)
 {
     struct list *list = (struct list *)job;
-    job->r = wisp_blobstore_fs_list(job->fs, list->op, &list->arena, &list->names, &job->err);
+    job->r = wisp_blobstore_fs_list(job->fs, list->op->id.container, &list->listing, &job->err);
 }
 
-static void list_begin(struct wisp_blobstore_fs_job *job)
+static void list_end(struct wisp_blobstore_fs_job *job)
 {
     struct list *list = (struct list *)job;
-    if (job->r < 0) {
+    if (job->r < 0)
         wisp_blobstore_done(list->op, &job->err);
-        list_free(list);
-        return;
-    }
-    list->download = wisp_blobstore_download_new(WISP_TAKE(list->op));
-    list->download->user = list;
-    list->download->on_room = list_pump;
-    list->download->on_abort = list_abort;
-    wisp_blobstore_download_start(list->download);
-    list_pump(list->download);
+    else
+        wisp_blobstore_listing_answer(&list->listing, list->op);
+    wisp_blobstore_listing_deinit(&list->listing);
+    free(list);
 }
 
 void wisp_blobstore_fs_run_list(struct wisp_blobstore_op *op)
@@ -74,7 +43,7 @@ void wisp_blobstore_fs_run_list(struct wisp_blobstore_op *op)
     struct list *list = wisp_mem_calloc(1, sizeof *list);
     list->op = op;
     list->job.run = list_run;
-    list->job.end = list_begin;
+    list->job.end = list_end;
     wisp_blobstore_fs_start(&list->job, fs_of(op));
 }
 

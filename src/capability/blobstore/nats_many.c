@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is known of objects: of one, and of all of a container; and removing them. */
+#include "capability/blobstore/listing.h"
 #include "capability/blobstore/nats_priv.h"
 
 #include <stdio.h>
@@ -127,38 +128,12 @@ void wisp_objects_run_delete_many(struct wisp_blobstore_op *op) { start_removal(
 /* --- lists --- */
 
 struct list {
-    struct wisp_blobstore_op *op; /* until there is a download */
-    struct wisp_blobstore_download *download;
+    struct wisp_blobstore_op *op;
     struct wisp_objects_walk *walk;
-    struct wisp_arena arena;
-    struct wisp_str *names;
-    size_t n, capacity, bytes;
-    uint64_t next, end;
+    struct wisp_blobstore_listing listing;
+    size_t bytes;
+    bool is_too_long;
 };
-
-static void list_free(struct list *list)
-{
-    wisp_objects_walk_free(list->walk);
-    wisp_arena_deinit(&list->arena);
-    free(list->names);
-    free(list);
-}
-
-static void list_abort(struct wisp_blobstore_download *download) { list_free(download->user); }
-
-static void list_pump(struct wisp_blobstore_download *download)
-{
-    struct list *list = download->user;
-    while (!wisp_blobstore_download_is_unwanted(download) && list->next < list->end) {
-        if (!wisp_blobstore_download_room(download)) return;
-        if (wisp_blobstore_download_put(download, list->names[list->next++]) < 0) {
-            list_free(list);
-            return;
-        }
-    }
-    wisp_blobstore_download_end(download, NULL);
-    list_free(list);
-}
 
 static void list_on_message(struct wisp_str payload, void *env)
 {
@@ -166,46 +141,30 @@ static void list_on_message(struct wisp_str payload, void *env)
     WISP_CLEANUP_JSON json_t *info = NULL;
     if (wisp_json_parse(payload, &info, NULL) < 0 || wisp_json_bool(info, "deleted", false)) return;
     struct wisp_str name = wisp_json_str(info, "name");
+    if (!name.len) return;
     list->bytes += name.len;
-    if (!name.len || list->n >= NAMES_MAX || list->bytes > NAMES_BYTES_MAX) {
-        list->n += list->n == NAMES_MAX; /* too many */
-        return;
-    }
-    if (list->n == list->capacity) {
-        list->capacity = list->capacity ? 2 * list->capacity : 64;
-        list->names = wisp_mem_realloc(list->names, list->capacity * sizeof *list->names);
-    }
-    list->names[list->n++] = wisp_arena_str(&list->arena, name);
+    list->is_too_long |= list->listing.n >= NAMES_MAX || list->bytes > NAMES_BYTES_MAX;
+    if (!list->is_too_long) wisp_blobstore_listing_add(&list->listing, name);
 }
 
 static void list_on_batch(void *env) { wisp_objects_walk_pull(((struct list *)env)->walk); }
-
-static int compare(const void *a, const void *b)
-{
-    return wisp_str_compare(*(const struct wisp_str *)a, *(const struct wisp_str *)b);
-}
 
 static void list_on_end(const struct wisp_err *failure, void *env)
 {
     struct list *list = env;
     struct wisp_err err = {0};
     if (failure) err = *failure;
-    if (!failure && (list->n > NAMES_MAX || list->bytes > NAMES_BYTES_MAX))
+    if (!failure && list->is_too_long)
         wisp_err_set(&err, WISP_ERR_LIMIT, "the container has too many objects to list them");
     if (err.kind != WISP_ERR_NONE) {
         wisp_blobstore_done(list->op, &err);
-        list_free(list);
-        return;
+    } else {
+        wisp_blobstore_listing_sort(&list->listing);
+        wisp_blobstore_listing_answer(&list->listing, list->op);
     }
-    if (list->n) qsort(list->names, list->n, sizeof *list->names, compare);
-    list->end = list->op->end < list->n ? list->op->end : list->n;
-    list->next = list->op->start < list->end ? list->op->start : list->end;
-    list->download = wisp_blobstore_download_new(WISP_TAKE(list->op));
-    list->download->user = list;
-    list->download->on_room = list_pump;
-    list->download->on_abort = list_abort;
-    wisp_blobstore_download_start(list->download);
-    list_pump(list->download);
+    wisp_objects_walk_free(list->walk);
+    wisp_blobstore_listing_deinit(&list->listing);
+    free(list);
 }
 
 void wisp_objects_run_list(struct wisp_blobstore_op *op)
@@ -217,7 +176,7 @@ void wisp_objects_run_list(struct wisp_blobstore_op *op)
         return;
     }
     struct list *list = wisp_mem_calloc(1, sizeof *list);
-    const char *bucket = wisp_arena_cstr(&list->arena, op->id.container);
+    const char *bucket = wisp_arena_cstr(&list->listing.arena, op->id.container);
     snprintf(subject, sizeof subject, "$O.%s.M.>", bucket);
     const struct wisp_objects_walk_options options = {.bucket = bucket,
                                                       .subject = subject,
