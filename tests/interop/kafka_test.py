@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
@@ -233,39 +232,30 @@ class KafkaTest(hosts.ByVerbs):
     def test_broker_killed_under_load(self):
         self.start("consumer_group=shop")
         self.wait_until_heard()
-        stop, acknowledged, failed, others, slow = threading.Event(), [], [], [], [0.0]
+        others, rounds = [], iter(range(3))
         self.broker.create("load")
 
-        def load(number):
-            n = 0
-            while not stop.is_set():
-                text, began = f"{number}-{n}", time.monotonic()
-                status, answer = self.ask_text(f"/publish/load?{text}")
-                slow[0] = max(slow[0], time.monotonic() - began)
-                {200: acknowledged, 502: failed}.get(status, others).append(text if status in (200, 502) else answer)
-                n += 1
+        def publish(text):
+            status, answer = self.ask_text(f"/publish/load?{text}")
+            if status not in (200, 502):
+                others.append(answer)
+            return status == 200
 
-        threads = [threading.Thread(target=load, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
-            for n in range(3):
-                before = len(acknowledged)
-                wisp.wait_for(lambda: len(acknowledged) > before + 50, "publications")
-                self.broker.produce("talk", [f"before {n} {i}" for i in range(20)])
-                self.broker.kill()
-                self.broker.start()
-                self.broker.produce("talk", [f"after {n} {i}" for i in range(20)])
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
+        def restart():
+            n = next(rounds)
+            self.broker.produce("talk", [f"before {n} {i}" for i in range(20)])
+            self.broker.kill()
+            self.broker.start()
+            self.broker.produce("talk", [f"after {n} {i}" for i in range(20)])
+
+        load = hosts.Load(publish)
+        load.survives(restart)
         self.assertEqual(others, [])
-        self.assertLess(slow[0], 30)
+        self.assertLess(load.slowest, 30)
         have = self.broker.records("load")
-        print(f"{len(acknowledged)} acknowledged, {len(failed)} failed, the slowest took {slow[0]:.1f} s", file=sys.stderr)
-        self.assertEqual([text for text in acknowledged if have[text] != 1], [])
-        self.assertEqual([text for text in failed if have[text] > 1], [])
+        print(f"{len(load.done)} acknowledged, {len(load.failed)} failed, the slowest took {load.slowest:.1f} s", file=sys.stderr)
+        self.assertEqual([text for text in load.done if have[text] != 1], [])
+        self.assertEqual([text for text in load.failed if have[text] > 1], [])
         # A component that can't answer has had its record all the same; every other one is answered.
         self.wait_until_committed()
         replies = self.replies()
