@@ -86,27 +86,30 @@ static void on_delivery(const struct wisp_bus_message *message, void *env)
     tell(watch, message);
 }
 
-static bool failed(struct wisp_nats_watch *watch, int r, const struct wisp_err *err)
+/* NULL: it failed, and is tried again later. */
+static json_t *take_answer(struct wisp_nats_watch *watch, const struct wisp_bus_message *message,
+                           const struct wisp_err *failure)
 {
-    if (r == 0) return false;
+    struct wisp_err err = {0};
+    json_t *answer = NULL;
+    watch->request = NULL;
+    if (failure) err = *failure;
+    int r = failure ? -(int)failure->kind : wisp_state_js_parse(message->payload, &answer, &err);
+    if (r == 0) return answer;
     leave(watch);
     if (r == -WISP_ERR_NOT_FOUND) watch->next = 1; /* all that the bucket has when it is there */
     if (!watch->is_told_missing)
         WISP_LOG(WARN, "keyvalue", "keys can't be watched yet", WISP_BYTES("provider", watch->provider->id),
-                 WISP_TEXT("bucket", watch->bucket), WISP_TEXT("error", err->text));
+                 WISP_TEXT("bucket", watch->bucket), WISP_TEXT("error", err.text));
     watch->is_told_missing = true;
-    return true;
+    return NULL;
 }
 
 static void on_consumer(const struct wisp_bus_message *message, const struct wisp_err *failure, void *env)
 {
     struct wisp_nats_watch *watch = env;
-    struct wisp_err err = {0};
-    WISP_CLEANUP_JSON json_t *answer = NULL;
-    watch->request = NULL;
-    if (failure) err = *failure;
-    int r = failure ? -(int)failure->kind : wisp_state_js_parse(message->payload, &answer, &err);
-    if (failed(watch, r, &err)) return;
+    WISP_CLEANUP_JSON json_t *answer = take_answer(watch, message, failure);
+    if (!answer) return;
     if (watch->is_told_missing)
         WISP_LOG(INFO, "keyvalue", "keys are watched", WISP_BYTES("provider", watch->provider->id),
                  WISP_TEXT("bucket", watch->bucket));
@@ -138,12 +141,8 @@ static void make_consumer(struct wisp_nats_watch *watch)
 static void on_info(const struct wisp_bus_message *message, const struct wisp_err *failure, void *env)
 {
     struct wisp_nats_watch *watch = env;
-    struct wisp_err err = {0};
-    WISP_CLEANUP_JSON json_t *answer = NULL;
-    watch->request = NULL;
-    if (failure) err = *failure;
-    int r = failure ? -(int)failure->kind : wisp_state_js_parse(message->payload, &answer, &err);
-    if (failed(watch, r, &err)) return;
+    WISP_CLEANUP_JSON json_t *answer = take_answer(watch, message, failure);
+    if (!answer) return;
     uint64_t last = wisp_json_u64(json_object_get(answer, "state"), "last_seq", 0);
     if (!watch->next) watch->next = last + 1;
     if (watch->next > last + 1) watch->next = 1; /* another bucket of the same name */
