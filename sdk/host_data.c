@@ -7,15 +7,6 @@
 
 /* --- the line --- */
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-static struct wisp_str trim(struct wisp_str text)
-{
-    while (text.len > 0 && is_space(text.ptr[text.len - 1])) text.len--;
-    while (text.len > 0 && is_space(*text.ptr)) text.ptr++, text.len--;
-    return text;
-}
-
 int wisp_host_data_read(int fd, struct wisp_buf *ret_line, struct wisp_err *err)
 {
     for (;;) {
@@ -30,7 +21,7 @@ int wisp_host_data_read(int fd, struct wisp_buf *ret_line, struct wisp_err *err)
                                 WISP_HOST_DATA_LINE_MAX);
         if (end || n == 0) break;
     }
-    if (trim(wisp_buf_str(ret_line)).len > 0) return 0;
+    if (wisp_str_trim(wisp_buf_str(ret_line)).len > 0) return 0;
     return wisp_err_set(err, WISP_ERR_INVALID, "there is no host data on standard input");
 }
 
@@ -102,11 +93,10 @@ static enum wisp_log_level level_of(struct wisp_str text)
 
 static int decode(struct wisp_str line, json_t **ret_json, struct wisp_err *err)
 {
-    WISP_CLEANUP_BUF struct wisp_buf text = {0};
-    int r = wisp_base64_decode(trim(line), &text, NULL);
+    WISP_CLEANUP_WIPE struct wisp_buf text = {0};
+    int r = wisp_base64_decode(wisp_str_trim(line), &text, NULL);
     if (r < 0) return wisp_err_set(err, WISP_ERR_INVALID, "host data is no base64");
     r = wisp_json_parse(wisp_buf_str(&text), ret_json, err);
-    if (text.len > 0) explicit_bzero(text.data, text.len);
     if (r < 0) {
         wisp_err_wrap(err, "host data");
         return r;
@@ -169,14 +159,14 @@ static int take_bytes(const json_t *numbers, struct wisp_buf *out, struct wisp_e
 static int open_secrets(const struct wisp_host_data *data, const json_t *numbers, json_t **ret_secrets,
                         struct wisp_err *err)
 {
-    WISP_CLEANUP_BUF struct wisp_buf sealed = {0}, text = {0};
+    WISP_CLEANUP_BUF struct wisp_buf sealed = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf text = {0};
     if (!data->has_xkeys) return wisp_err_set(err, WISP_ERR_INVALID, "sealed secrets, but host data had no keys");
     int r = take_bytes(numbers, &sealed, err);
     if (r == 0) r = wisp_xkey_open(&data->xkey, data->host_xkey, wisp_buf_str(&sealed), &text, err);
     if (r < 0) return r;
     /* Not the parser's words: they may show a piece of the text. */
     r = wisp_json_parse(wisp_buf_str(&text), ret_secrets, NULL);
-    if (text.len > 0) explicit_bzero(text.data, text.len);
     return r < 0 ? wisp_err_set(err, WISP_ERR_INVALID, "sealed secrets are no JSON") : 0;
 }
 

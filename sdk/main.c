@@ -54,7 +54,7 @@ int wisp_provider_main(const struct wisp_provider_kind *kind, int argc, char **a
     struct wisp_err err = {0};
     int r = wisp_host_data_read(STDIN_FILENO, &line, &err);
     if (r == 0) r = wisp_host_data_parse(wisp_buf_str(&line), &data, &err);
-    if (line.len > 0) explicit_bzero(line.data, line.len);
+    wisp_buf_wipe(&line);
     if (r < 0) return refuse(kind, &err);
     wisp_log_configure(data.log_level, data.is_log_structured ? WISP_LOG_JSON : WISP_LOG_AUTO);
     return wisp_sdk_run(kind, &data);

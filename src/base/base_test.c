@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 TEST(err_carries_context_in_front)
 {
@@ -32,6 +33,54 @@ TEST(err_cuts_what_does_not_fit)
     CHECK_INT(wisp_err_wrap(&err, "short"), -WISP_ERR_INVALID);
     CHECK_HAS(err.text, "short: aaa");
     CHECK(strlen(err.text) < WISP_ERR_TEXT_MAX);
+}
+
+TEST(blanks_and_line_ends_around_a_text_go)
+{
+    CHECK(wisp_str_is(wisp_str_trim(WISP_STR(" \t\r\n a b\tc \r\n")), "a b\tc"));
+    CHECK(wisp_str_is(wisp_str_trim(WISP_STR("x")), "x"));
+    CHECK_INT(wisp_str_trim(WISP_STR(" \n")).len, 0);
+    CHECK_INT(wisp_str_trim((struct wisp_str){0}).len, 0);
+    CHECK_INT(wisp_str_trim((struct wisp_str){"\0a\0", 3}).len, 3);
+}
+
+/* What is left in memory that was freed, past the bytes that allocators write there. */
+static void read_freed(uintptr_t place, char *out, size_t size)
+{
+    FILE *memory = fopen("/proc/self/mem", "rb");
+    CHECK(memory);
+    CHECK_INT(fseeko(memory, (off_t)place, SEEK_SET), 0);
+    CHECK_INT(fread(out, 1, size, memory), size);
+    fclose(memory);
+}
+
+TEST(what_was_secret_is_overwritten)
+{
+    enum { BEFORE = 64, SIZE = 16 };
+    char left[SIZE], none[SIZE] = {0}, filler[BEFORE + SIZE + 1] = {0};
+    memset(filler, 's', sizeof filler - 1);
+
+    struct wisp_buf buf = {0};
+    wisp_buf_append(&buf, filler, sizeof filler - 1);
+    uintptr_t place = (uintptr_t)buf.data + BEFORE;
+    wisp_buf_wipe(&buf);
+    CHECK(!buf.data && buf.len == 0 && buf.capacity == 0);
+    read_freed(place, left, SIZE);
+    CHECK(memcmp(left, none, SIZE) == 0);
+
+    char *text = wisp_mem_dup(wisp_str_from(filler));
+    place = (uintptr_t)text + BEFORE;
+    wisp_mem_wipe(text);
+    read_freed(place, left, SIZE);
+    CHECK(memcmp(left, none, SIZE) == 0);
+    wisp_mem_wipe(NULL);
+
+    /* What is only freed can still be read: the checks above can fail. */
+    text = wisp_mem_dup(wisp_str_from(filler));
+    place = (uintptr_t)text + BEFORE;
+    free(text);
+    read_freed(place, left, SIZE);
+    CHECK(memcmp(left, filler, SIZE) == 0);
 }
 
 TEST(arena_pieces_are_aligned_and_apart)

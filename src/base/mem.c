@@ -42,6 +42,12 @@ char *wisp_mem_dup(struct wisp_str s)
     return copy;
 }
 
+void wisp_mem_wipe(char *text)
+{
+    if (text) explicit_bzero(text, strlen(text));
+    free(text);
+}
+
 void wisp_mem_freep(void *pointer_to_pointer)
 {
     void *p;
@@ -59,6 +65,12 @@ void wisp_buf_deinit(struct wisp_buf *buf)
 {
     free(buf->data);
     *buf = (struct wisp_buf){0};
+}
+
+void wisp_buf_wipe(struct wisp_buf *buf)
+{
+    if (buf->data) explicit_bzero(buf->data, buf->capacity);
+    wisp_buf_deinit(buf);
 }
 
 char *wisp_buf_reserve(struct wisp_buf *buf, size_t size)

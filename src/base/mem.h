@@ -12,6 +12,8 @@ void *wisp_mem_calloc(size_t count, size_t size) __attribute__((returns_nonnull,
 void *wisp_mem_realloc(void *p, size_t size) __attribute__((returns_nonnull));
 char *wisp_mem_dup(struct wisp_str s) __attribute__((returns_nonnull, malloc)); /* NUL-terminated */
 void wisp_mem_out(size_t size) __attribute__((noreturn));
+/* Overwrites a text that is a secret, and frees it. NULL is fine. */
+void wisp_mem_wipe(char *text);
 
 void wisp_mem_freep(void *pointer_to_pointer);
 /* Frees a pointer from these functions or malloc at the end of the scope. */
@@ -43,6 +45,9 @@ struct wisp_buf {
 
 void wisp_buf_deinit(struct wisp_buf *buf);
 #define WISP_CLEANUP_BUF __attribute__((cleanup(wisp_buf_deinit)))
+/* The same for one that had a secret in it: all of it is overwritten first. Not what it left behind when it grew. */
+void wisp_buf_wipe(struct wisp_buf *buf);
+#define WISP_CLEANUP_WIPE __attribute__((cleanup(wisp_buf_wipe)))
 /* Room for `size` more bytes; returns where they go. The caller adds to len what it wrote. */
 char *wisp_buf_reserve(struct wisp_buf *buf, size_t size) __attribute__((returns_nonnull));
 void wisp_buf_append(struct wisp_buf *buf, const void *bytes, size_t size);

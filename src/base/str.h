@@ -41,6 +41,14 @@ static inline bool wisp_str_ends_with(struct wisp_str s, struct wisp_str suffix)
     return s.len >= suffix.len && (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
 }
 
+/* Without the blanks and line ends around it. */
+static inline struct wisp_str wisp_str_trim(struct wisp_str s)
+{
+    while (s.len && memchr(" \t\r\n", s.ptr[s.len - 1], 4)) s.len--;
+    while (s.len && memchr(" \t\r\n", s.ptr[0], 4)) s = (struct wisp_str){s.ptr + 1, s.len - 1};
+    return s;
+}
+
 /* The part before the first `c` goes to *ret_head, the part after it to *ret_tail; false when there is no `c`. */
 static inline bool wisp_str_split(struct wisp_str s, char c, struct wisp_str *ret_head, struct wisp_str *ret_tail)
 {

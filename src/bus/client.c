@@ -388,12 +388,6 @@ static void copy_options(struct wisp_bus_client *client, const struct wisp_bus_c
     client->payload_bytes_max = WISP_BUS_PAYLOAD_MAX;
 }
 
-static void free_secret(char *text)
-{
-    if (text) explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 static void deinit(struct wisp_bus_client *client)
 {
     for (uint32_t place = 1; place < client->n_slots; place++) free(client->slots[place].subscription);
@@ -406,15 +400,14 @@ static void deinit(struct wisp_bus_client *client)
     wisp_bus_servers_deinit(&client->servers);
     json_decref(client->info);
     wisp_buf_deinit(&client->out);
-    if (client->hello.data) explicit_bzero(client->hello.data, client->hello.capacity);
-    wisp_buf_deinit(&client->hello);
+    wisp_buf_wipe(&client->hello);
     wisp_buf_deinit(&client->header_block);
     free(client->name);
-    free_secret(client->token);
+    wisp_mem_wipe(client->token);
     free(client->user);
-    free_secret(client->password);
+    wisp_mem_wipe(client->password);
     free(client->jwt);
-    free_secret(client->seed);
+    wisp_mem_wipe(client->seed);
     free(client->creds_path);
     free(client->tls.ca_path);
     free(client->tls.cert_path);

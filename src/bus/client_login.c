@@ -15,12 +15,6 @@ static void put(json_t *object, const char *key, const char *value)
     if (value) json_object_set_new(object, key, wisp_json_text(wisp_str_from(value)));
 }
 
-static void wipe(struct wisp_buf *secret)
-{
-    if (secret->data) explicit_bzero(secret->data, secret->capacity);
-    wisp_buf_deinit(secret);
-}
-
 /* JWT or public key, and the nonce signed. A server that sent no nonce asks for no proof. */
 static int put_proof(json_t *object, struct wisp_str jwt, struct wisp_str seed, struct wisp_str nonce,
                      struct wisp_err *err)
@@ -58,13 +52,12 @@ static int read_creds(const char *path, struct wisp_buf *out, struct wisp_err *e
 
 static int put_creds(json_t *object, const char *path, struct wisp_str nonce, struct wisp_err *err)
 {
-    struct wisp_buf text = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf text = {0};
     struct wisp_str jwt, seed;
     int r = read_creds(path, &text, err);
     if (r == 0 && (r = wisp_creds_parse(wisp_buf_str(&text), &jwt, &seed, err)) < 0)
         r = wisp_err_wrap(err, "credentials `%s`", path);
     if (r == 0) r = put_proof(object, jwt, seed, nonce, err);
-    wipe(&text);
     return r;
 }
 

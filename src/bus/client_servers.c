@@ -12,10 +12,8 @@ static void server_deinit(struct wisp_bus_server_url *server)
     free(server->path);
     free(server->tls_name);
     free(server->user);
-    if (server->password) explicit_bzero(server->password, strlen(server->password));
-    free(server->password);
-    if (server->token) explicit_bzero(server->token, strlen(server->token));
-    free(server->token);
+    wisp_mem_wipe(server->password);
+    wisp_mem_wipe(server->token);
     free(server->shown);
 }
 

@@ -210,7 +210,7 @@ static void log_in(struct wisp_bus_client *client)
     struct wisp_err err = {0};
     struct wisp_bus_credentials credentials = {client->token, client->user, client->password,
                                                client->jwt,   client->seed, client->creds_path};
-    WISP_CLEANUP_BUF struct wisp_buf json = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf json = {0};
     int r = wisp_bus_login_encode(&credentials, current_server(client), client->name,
                                   wisp_json_str(client->info, "nonce"), client->link->tls != NULL, &json, &err);
     if (r < 0) {
@@ -219,7 +219,6 @@ static void log_in(struct wisp_bus_client *client)
     }
     client->phase = WISP_BUS_CLIENT_LOGIN;
     wisp_bus_encode_connect(&client->hello, wisp_buf_str(&json));
-    explicit_bzero(json.data, json.len);
     wisp_bus_client_ping(client, &client->hello);
     wisp_bus_client_wake(client);
 }

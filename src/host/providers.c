@@ -75,12 +75,7 @@ int wisp_providers_new(struct wisp_providers **ret_providers, uv_loop_t *loop, s
 }
 
 /* Holds secrets. */
-static void forget_host_data(struct provider *provider)
-{
-    if (provider->host_data) explicit_bzero(provider->host_data, strlen(provider->host_data));
-    free(provider->host_data);
-    provider->host_data = NULL;
-}
+static void forget_host_data(struct provider *provider) { wisp_mem_wipe(WISP_TAKE(provider->host_data)); }
 
 static void on_closed(uv_handle_t *handle) { free(handle->data); }
 
@@ -152,12 +147,11 @@ static int prepare(struct wisp_child *child, struct wisp_process_spec *spec, voi
         *err = provider->confine_err;
         return -(int)err->kind;
     }
-    WISP_CLEANUP_BUF struct wisp_buf line = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf line = {0};
     wisp_base64_encode(wisp_str_from(provider->host_data), &line);
     wisp_buf_append(&line, "\r\n", 2);
     wisp_fd_closep(&provider->stdin_fd.fd);
     int r = wisp_memory_file_new("host data", wisp_buf_str(&line), &provider->stdin_fd.fd, err);
-    explicit_bzero(line.data, line.len);
     if (r < 0) return r;
     lseek(provider->stdin_fd.fd, 0, SEEK_SET);
     make_env(provider);

@@ -11,19 +11,6 @@
 
 extern char **environ;
 
-void wisp_secrets_wipe(struct wisp_buf *bytes)
-{
-    if (bytes->data) explicit_bzero(bytes->data, bytes->capacity);
-    wisp_buf_deinit(bytes);
-}
-#define CLEANUP_SECRET __attribute__((cleanup(wisp_secrets_wipe)))
-
-static void free_secret(char *text)
-{
-    if (text) explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 /* --- files --- */
 
 static int too_large(struct wisp_err *err)
@@ -86,7 +73,7 @@ int wisp_secrets_pick(const json_t *fields, struct wisp_str field, struct wisp_b
 static void hand_over(struct wisp_str secret, const struct wisp_lattice_secret_place *place,
                       wisp_secrets_on_done *on_done, void *env)
 {
-    CLEANUP_SECRET struct wisp_buf value = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf value = {0};
     WISP_CLEANUP_JSON json_t *fields = NULL;
     struct wisp_err err = {0};
     if (!place->field.len) {
@@ -106,7 +93,7 @@ static void fail(wisp_secrets_on_done *on_done, void *env, const struct wisp_err
 static void get_file(struct wisp_secrets *secrets, const struct wisp_lattice_secret_place *place,
                      wisp_secrets_on_done *on_done, void *env)
 {
-    CLEANUP_SECRET struct wisp_buf bytes = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf bytes = {0};
     struct wisp_err err = {0};
     if (read_beneath(secrets->dir, place->key, &bytes, &err) < 0)
         fail(on_done, env, &err);
@@ -208,7 +195,7 @@ void wisp_secrets_free(struct wisp_secrets *secrets)
     wisp_secrets_vault_close(secrets);
     for (size_t i = 0; i < secrets->n_variables; i++) {
         free(secrets->variables[i].name);
-        free_secret(secrets->variables[i].value);
+        wisp_mem_wipe(secrets->variables[i].value);
     }
     free(secrets->variables);
     free(secrets->dir);
@@ -216,7 +203,7 @@ void wisp_secrets_free(struct wisp_secrets *secrets)
     free(secrets->vault_url);
     free(secrets->vault_token_file);
     free(secrets->vault_mount);
-    free_secret(secrets->vault_token);
+    wisp_mem_wipe(secrets->vault_token);
     free(secrets);
 }
 

@@ -29,7 +29,6 @@ int wisp_secrets_read_file(int dir_fd, const char *path, struct wisp_buf *bytes,
 /* Appends the text that a field has. */
 int wisp_secrets_pick(const json_t *fields, struct wisp_str field, struct wisp_buf *value, struct wisp_err *err)
     __attribute__((warn_unused_result));
-void wisp_secrets_wipe(struct wisp_buf *bytes);
 
 /* secrets_vault.c */
 int wisp_secrets_vault_open(struct wisp_secrets *secrets, const struct wisp_secrets_options *options,

@@ -24,7 +24,7 @@ struct ask {
 static void free_ask(struct ask *ask)
 {
     wisp_ring_remove(&ask->all);
-    wisp_secrets_wipe(&ask->received);
+    wisp_buf_wipe(&ask->received);
     free(ask->field);
     free(ask);
 }
@@ -53,36 +53,27 @@ static int read_answer(const struct ask *ask, long status, struct wisp_buf *valu
 static void on_answer(const struct wisp_web_response *response, const struct wisp_err *failure, void *env)
 {
     struct ask *ask = env;
-    struct wisp_buf value = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf value = {0};
     struct wisp_err err = {0};
     if (failure)
         err = *failure;
     else
         (void)!read_answer(ask, response->status, &value, &err);
     ask->on_done(wisp_buf_str(&value), err.kind ? &err : NULL, ask->env);
-    wisp_secrets_wipe(&value);
     free_ask(ask);
-}
-
-static struct wisp_str trim(struct wisp_str text)
-{
-    while (text.len && strchr(" \t\r\n", text.ptr[text.len - 1])) text.len--;
-    while (text.len && strchr(" \t\r\n", text.ptr[0])) text = (struct wisp_str){text.ptr + 1, text.len - 1};
-    return text;
 }
 
 /* The file's, each time: whoever renews tokens puts new ones there. With a NUL at its end. */
 static int read_token(const struct wisp_secrets *secrets, struct wisp_buf *token, struct wisp_err *err)
 {
-    struct wisp_buf bytes = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf bytes = {0};
     int r = 0;
     if (secrets->vault_token)
-        wisp_buf_append_str(token, trim(wisp_str_from(secrets->vault_token)));
+        wisp_buf_append_str(token, wisp_str_trim(wisp_str_from(secrets->vault_token)));
     else if ((r = wisp_secrets_read_file(AT_FDCWD, secrets->vault_token_file, &bytes, err)) < 0)
         r = wisp_err_wrap(err, "token of Vault, `%s`", secrets->vault_token_file);
     else
-        wisp_buf_append_str(token, trim(wisp_buf_str(&bytes)));
-    wisp_secrets_wipe(&bytes);
+        wisp_buf_append_str(token, wisp_str_trim(wisp_buf_str(&bytes)));
     wisp_buf_append_char(token, '\0');
     if (r == 0 && (token->len == 1 || strlen(token->data) + 1 != token->len || !wisp_vault_is_plain(token->data)))
         r = wisp_err_set(err, WISP_ERR_INVALID, "token of Vault: empty, or with characters that can't be");
@@ -107,7 +98,7 @@ void wisp_secrets_vault_get(struct wisp_secrets *secrets, const struct wisp_latt
                             wisp_secrets_on_done *on_done, void *env)
 {
     WISP_CLEANUP_BUF struct wisp_buf url = {0};
-    struct wisp_buf token = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf token = {0};
     struct wisp_err err = {0};
     if (make_url(secrets, place, &url, &err) < 0 || read_token(secrets, &token, &err) < 0) {
         on_done((struct wisp_str){0}, &err, env);
@@ -129,7 +120,6 @@ void wisp_secrets_vault_get(struct wisp_secrets *secrets, const struct wisp_latt
                                              .env = ask,
                                          });
     }
-    wisp_secrets_wipe(&token);
 }
 
 /* --- life --- */

@@ -65,13 +65,6 @@ static struct wisp_lattice_action *request(struct wisp_lattice_secret_task *task
 
 /* --- the secret itself --- */
 
-static struct wisp_str trim(struct wisp_str text)
-{
-    while (text.len && strchr(" \t\r\n", text.ptr[text.len - 1])) text.len--;
-    while (text.len && strchr(" \t\r\n", text.ptr[0])) text = (struct wisp_str){text.ptr + 1, text.len - 1};
-    return text;
-}
-
 static bool are_bytes(const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -126,7 +119,7 @@ static void on_secret(struct wisp_lattice_call *call, const struct wisp_lattice_
         finish(task, NULL, &err);
         return;
     }
-    struct wisp_str sender_text = trim(wisp_bus_header_get(&done->reply, "Server-Response-Xkey"));
+    struct wisp_str sender_text = wisp_str_trim(wisp_bus_header_get(&done->reply, "Server-Response-Xkey"));
     bool is_key_error = false;
     if (!sender_text.len) {
         describe_error(done->reply.payload, &err, &is_key_error);
@@ -203,7 +196,7 @@ static void on_backend_key(struct wisp_lattice_call *call, const struct wisp_lat
     struct wisp_err err = done->err;
     enum wisp_nkey_kind kind;
     uint8_t key[32];
-    if (!err.kind && wisp_nkey_parse_public(trim(done->reply.payload), &kind, key, &err) == 0 &&
+    if (!err.kind && wisp_nkey_parse_public(wisp_str_trim(done->reply.payload), &kind, key, &err) == 0 &&
         kind != WISP_NKEY_CURVE)
         wisp_err_set(&err, WISP_ERR_INVALID, "not an xkey");
     if (err.kind) {

@@ -13,12 +13,6 @@ enum {
     EARLY_MS = 10 * 1000, /* a pass is not used in its last seconds */
 };
 
-static void wipe(char *text)
-{
-    if (text) explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 static char *copy(const char *text) { return text ? wisp_mem_dup(wisp_str_from(text)) : NULL; }
 
 /* --- passes --- */
@@ -26,7 +20,7 @@ static char *copy(const char *text) { return text ? wisp_mem_dup(wisp_str_from(t
 static void free_pass(struct wisp_oci_pass *pass)
 {
     free(pass->key);
-    wipe(pass->header);
+    wisp_mem_wipe(pass->header);
     free(pass);
 }
 
@@ -87,9 +81,9 @@ static void add_pass(struct wisp_oci_client *client, const struct wisp_oci_refer
 static void free_account(struct wisp_oci_account *account)
 {
     free(account->registry);
-    wipe(account->user);
-    wipe(account->password);
-    wipe(account->token);
+    wisp_mem_wipe(account->user);
+    wisp_mem_wipe(account->password);
+    wisp_mem_wipe(account->token);
     free(account);
 }
 
@@ -137,22 +131,20 @@ struct login_job {
 
 static void use(struct wisp_oci_download *download, const char *scheme, const char *value, uint64_t valid_ms)
 {
-    WISP_CLEANUP_BUF struct wisp_buf header = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf header = {0};
     wisp_buf_printf(&header, "%s %s", scheme, value);
     wisp_buf_append_char(&header, '\0');
     for (size_t i = 0; i + 1 < header.len; i++)
         if (header.data[i] < ' ' || header.data[i] == 0x7f) header.data[i] = '?'; /* no second header */
     add_pass(download->client, &download->reference, header.data, valid_ms);
-    explicit_bzero(header.data, header.len);
     download->again(download);
 }
 
 static void basic_value(const struct wisp_oci_login *login, struct wisp_buf *out)
 {
-    WISP_CLEANUP_BUF struct wisp_buf pair = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf pair = {0};
     wisp_buf_printf(&pair, "%s:%s", login->user, login->password ? login->password : "");
     wisp_base64_encode(wisp_buf_str(&pair), out);
-    explicit_bzero(pair.data, pair.len);
     wisp_buf_append_char(out, '\0');
 }
 
@@ -216,7 +208,8 @@ static void on_token(const struct wisp_web_response *response, const struct wisp
 static void ask_for_token(struct wisp_oci_download *download, const struct wisp_oci_challenge *challenge,
                           const struct wisp_oci_login *login)
 {
-    WISP_CLEANUP_BUF struct wisp_buf url = {0}, header = {0};
+    WISP_CLEANUP_BUF struct wisp_buf url = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf header = {0};
     struct wisp_err err = {0};
     const char *scope = wisp_arena_printf(&download->arena, "repository:%s:pull", download->reference.repository);
     bool is_insecure = wisp_oci_client_is_insecure(download->client, download->reference.registry);
@@ -238,7 +231,6 @@ static void ask_for_token(struct wisp_oci_download *download, const struct wisp_
                                                                   .on_done = on_token,
                                                                   .env = download,
                                                               });
-    if (header.data) explicit_bzero(header.data, header.len);
 }
 
 static void answer(struct wisp_oci_download *download, const struct wisp_oci_challenge *challenge,
@@ -247,10 +239,9 @@ static void answer(struct wisp_oci_download *download, const struct wisp_oci_cha
     if (challenge->scheme == WISP_OCI_AUTH_BEARER) {
         ask_for_token(download, challenge, login);
     } else if (challenge->scheme == WISP_OCI_AUTH_BASIC && login->user) {
-        WISP_CLEANUP_BUF struct wisp_buf value = {0};
+        WISP_CLEANUP_WIPE struct wisp_buf value = {0};
         basic_value(login, &value);
         use(download, "Basic", value.data, UINT32_MAX);
-        explicit_bzero(value.data, value.len);
     } else if (challenge->scheme == WISP_OCI_AUTH_BASIC) {
         deny(download, problem, "registry wants credentials, and there are none for it");
     } else {

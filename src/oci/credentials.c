@@ -20,16 +20,10 @@ enum { CONFIG_MAX = 1 << 20, ANSWER_MAX = 64 * 1024, HELPER_TIMEOUT_MS = 10 * 10
 
 extern char **environ;
 
-static void wipe(char *text)
-{
-    if (text) explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 void wisp_oci_login_deinit(struct wisp_oci_login *login)
 {
-    wipe(login->user);
-    wipe(login->password);
+    wisp_mem_wipe(login->user);
+    wisp_mem_wipe(login->password);
     *login = (struct wisp_oci_login){0};
 }
 
@@ -67,7 +61,7 @@ static const json_t *entry_of(const json_t *auths, const char *registry)
 
 static int read_entry(const json_t *entry, struct wisp_oci_login *ret_login, struct wisp_err *err)
 {
-    WISP_CLEANUP_BUF struct wisp_buf pair = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf pair = {0};
     struct wisp_str user = wisp_json_str(entry, "username"), password = wisp_json_str(entry, "password");
     struct wisp_str auth = wisp_json_str(entry, "auth");
     if (auth.len) {
@@ -77,7 +71,6 @@ static int read_entry(const json_t *entry, struct wisp_oci_login *ret_login, str
         while (password.len && password.ptr[password.len - 1] == '\0') password.len--;
     }
     if (user.len) set_login(ret_login, user, password);
-    if (pair.data) explicit_bzero(pair.data, pair.len);
     return 0;
 }
 
@@ -202,13 +195,12 @@ static int ask_helper(const char *name, const char *registry, struct wisp_buf *r
 static int login_by_helper(const char *name, const char *registry, struct wisp_oci_login *ret_login,
                            struct wisp_err *err)
 {
-    WISP_CLEANUP_BUF struct wisp_buf answer = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf answer = {0};
     WISP_CLEANUP_JSON json_t *value = NULL;
     bool knows;
     int r = ask_helper(name, registry, &answer, &knows, err);
     if (r < 0 || !knows) return r; /* a helper that knows nothing says so by its exit code */
     r = wisp_json_parse(wisp_buf_str(&answer), &value, NULL);
-    explicit_bzero(answer.data, answer.len);
     if (r < 0) return wisp_err_set(err, WISP_ERR_INVALID, "docker-credential-%s: answer is not JSON", name);
     struct wisp_str user = wisp_json_str(value, "Username"), secret = wisp_json_str(value, "Secret");
     if (wisp_str_is(user, "<token>"))
@@ -237,7 +229,7 @@ int wisp_oci_docker_login(const char *registry, struct wisp_oci_login *ret_login
 {
     const char *folder = getenv("DOCKER_CONFIG"), *home = getenv("HOME");
     char path[4096];
-    WISP_CLEANUP_BUF struct wisp_buf text = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf text = {0};
     WISP_CLEANUP_FREE char *helper = NULL;
     *ret_login = (struct wisp_oci_login){0};
     bool is_set = folder && *folder;
@@ -247,7 +239,7 @@ int wisp_oci_docker_login(const char *registry, struct wisp_oci_login *ret_login
     if (r < 0) return wisp_err_wrap(err, "%s", path);
     if (text.len == 0) return 0;
     r = wisp_oci_docker_config_read(wisp_buf_str(&text), registry, ret_login, &helper, err);
-    explicit_bzero(text.data, text.len);
+    wisp_buf_wipe(&text); /* a helper may take its time */
     if (r < 0) return wisp_err_wrap(err, "%s", path);
     return helper ? login_by_helper(helper, registry, ret_login, err) : 0;
 }

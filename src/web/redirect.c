@@ -46,8 +46,7 @@ int wisp_web_turn_to(struct wisp_web_request *request, const char *target, struc
         return wisp_err_set(err, WISP_ERR_DENIED, "redirected from https to %s", to.scheme);
     if (request->ask.authorization &&
         !(same(from.scheme, to.scheme) && same(from.host, to.host) && same(from.port, to.port))) {
-        explicit_bzero((char *)(uintptr_t)request->ask.authorization, strlen(request->ask.authorization));
-        free((char *)(uintptr_t)request->ask.authorization);
+        wisp_mem_wipe((char *)(uintptr_t)request->ask.authorization);
         request->ask.authorization = NULL;
     }
     free((char *)(uintptr_t)request->ask.url);

@@ -11,21 +11,15 @@ enum {
 
 /* --- life --- */
 
-static void free_secret(const char *text)
-{
-    if (text) explicit_bzero((char *)(uintptr_t)text, strlen(text));
-    free((char *)(uintptr_t)text);
-}
-
 static void free_request(uv_handle_t *handle)
 {
     struct wisp_web_request *request = handle->data;
-    free_secret(request->ask.url);
+    wisp_mem_wipe((char *)(uintptr_t)request->ask.url);
     free((char *)(uintptr_t)request->ask.method);
-    free_secret(request->ask.target);
+    wisp_mem_wipe((char *)(uintptr_t)request->ask.target);
     free((char *)(uintptr_t)request->ask.accept);
     free((char *)(uintptr_t)request->ask.content_type);
-    free_secret(request->ask.authorization);
+    wisp_mem_wipe((char *)(uintptr_t)request->ask.authorization);
     wisp_web_head_deinit(&request->head, &request->response);
     free(request);
 }

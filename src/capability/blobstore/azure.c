@@ -22,12 +22,11 @@ static bool is_account(struct wisp_str name)
 
 static int read_key(struct wisp_str text, struct wisp_arena *arena, struct wisp_str *ret_key, struct wisp_err *err)
 {
-    WISP_CLEANUP_BUF struct wisp_buf key = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf key = {0};
     if (!text.len) return wisp_err_set(err, WISP_ERR_INVALID, "`storage_access_key` is missing");
     if (wisp_base64_decode(text, &key, NULL) < 0 || key.len == 0)
         return wisp_err_set(err, WISP_ERR_INVALID, "`storage_access_key` is no base64");
     *ret_key = wisp_arena_str(arena, wisp_buf_str(&key));
-    explicit_bzero(key.data, key.len);
     return 0;
 }
 

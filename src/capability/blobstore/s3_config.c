@@ -32,8 +32,7 @@ static int read_json(const struct wisp_settings *settings, json_t **ret_json, st
         r = wisp_err_set(err, WISP_ERR_INVALID, "`%s` is no JSON", key);
     if (r == 0 && *ret_json && !json_is_object(*ret_json))
         r = wisp_err_set(err, WISP_ERR_INVALID, "`%s` is no object", key);
-    if (decoded.len) explicit_bzero(decoded.data, decoded.len);
-    wisp_buf_deinit(&decoded);
+    wisp_buf_wipe(&decoded);
     return r;
 }
 

@@ -293,8 +293,7 @@ static void connection_put(struct state *state, struct connection *connection)
     while (*at != connection) at = &(*at)->next;
     *at = connection->next;
     wisp_redis_free(connection->redis);
-    explicit_bzero(connection->url, strlen(connection->url));
-    free(connection->url);
+    wisp_mem_wipe(connection->url);
     free(connection);
 }
 

@@ -98,9 +98,8 @@ int wisp_redis_address_parse(struct wisp_str url, struct wisp_redis_address *ret
 
 void wisp_redis_address_deinit(struct wisp_redis_address *address)
 {
-    if (address->password) explicit_bzero(address->password, strlen(address->password));
     free(address->host);
     free(address->user);
-    free(address->password);
+    wisp_mem_wipe(address->password);
     *address = (struct wisp_redis_address){0};
 }

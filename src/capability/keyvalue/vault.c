@@ -277,8 +277,7 @@ static void free_link(struct link_state *link)
     free(link->addr);
     free(link->mount);
     free(link->increment);
-    if (link->token) explicit_bzero(link->token, strlen(link->token));
-    free(link->token);
+    wisp_mem_wipe(link->token);
     uv_close((uv_handle_t *)&link->timer, on_timer_closed);
 }
 

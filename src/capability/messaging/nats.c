@@ -66,16 +66,14 @@ static const char *const connection_keys[] = {"cluster_uris", "client_jwt",  "cl
 
 static char *key_of(const struct wisp_settings *settings)
 {
-    WISP_CLEANUP_BUF struct wisp_buf key = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf key = {0};
     bool has_any = false;
     for (size_t i = 0; i < WISP_COUNT(connection_keys); i++) {
         struct wisp_str value = wisp_settings_get(settings, connection_keys[i]);
         has_any |= value.len > 0;
         wisp_buf_printf(&key, "%zu:%.*s\n", value.len, WISP_STR_ARG(value));
     }
-    char *text = has_any ? wisp_mem_dup(wisp_buf_str(&key)) : NULL;
-    if (key.len) explicit_bzero(key.data, key.len);
-    return text;
+    return has_any ? wisp_mem_dup(wisp_buf_str(&key)) : NULL;
 }
 
 /* A certificate that is given as text gets a name that OpenSSL can open. */
@@ -99,13 +97,6 @@ static const char *text_of(const struct wisp_settings *settings, const char *key
     return value.len ? wisp_arena_cstr(arena, value) : NULL;
 }
 
-static struct wisp_str trim(struct wisp_str text)
-{
-    while (text.len && strchr(" \t\r\n", text.ptr[0])) text = (struct wisp_str){text.ptr + 1, text.len - 1};
-    while (text.len && strchr(" \t\r\n", text.ptr[text.len - 1])) text.len--;
-    return text;
-}
-
 /* The next part of a comma list that is not blank; empty at the end. */
 static struct wisp_str next_part(struct wisp_str *list)
 {
@@ -115,7 +106,7 @@ static struct wisp_str next_part(struct wisp_str *list)
             part = *list;
             list->len = 0;
         }
-        part = trim(part);
+        part = wisp_str_trim(part);
     }
     return part;
 }
@@ -160,12 +151,9 @@ static int connect_own(struct wisp_provider *provider, const struct wisp_setting
 
 static void free_connection(struct connection *connection)
 {
-    if (connection->key) {
-        explicit_bzero(connection->key, strlen(connection->key));
-        wisp_bus_client_free(connection->bus);
-    }
+    if (connection->key) wisp_bus_client_free(connection->bus);
     if (connection->ca_fd >= 0) close(connection->ca_fd);
-    free(connection->key);
+    wisp_mem_wipe(connection->key);
     free(connection);
 }
 
@@ -253,8 +241,8 @@ static int subscribe(struct wisp_provider_link *link, struct wisp_str part, stru
     struct wisp_str pattern = part, queue = {0};
     WISP_CLEANUP_BUF struct wisp_buf name = {0};
     if (wisp_str_split(part, '|', &pattern, &queue)) {
-        pattern = trim(pattern);
-        queue = trim(queue);
+        pattern = wisp_str_trim(pattern);
+        queue = wisp_str_trim(queue);
     }
     if (!wisp_bus_pattern_is_valid(pattern))
         return wisp_err_set(err, WISP_ERR_INVALID, "`subscriptions`: `%.*s` is no subject", WISP_STR_ARG(pattern));

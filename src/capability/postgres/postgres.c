@@ -271,12 +271,6 @@ static struct shared_pool *find_pool(struct state *state, const char *key)
     return NULL;
 }
 
-static void free_key(char *key)
-{
-    if (key) explicit_bzero(key, strlen(key));
-    free(key);
-}
-
 static int put_link(struct wisp_provider *provider, struct wisp_provider_link *link, struct wisp_err *err)
 {
     WISP_CLEANUP_ARENA struct wisp_arena arena = {0};
@@ -290,7 +284,7 @@ static int put_link(struct wisp_provider *provider, struct wisp_provider_link *l
         return -(int)WISP_ERR_INVALID;
     if (is_shared) shared = find_pool(provider->state, key = key_of(&options));
     if (shared) {
-        free_key(key);
+        wisp_mem_wipe(key);
     } else {
         struct state *state = provider->state;
         shared = wisp_mem_calloc(1, sizeof *shared);
@@ -310,7 +304,7 @@ static void del_link(struct wisp_provider *provider, struct wisp_provider_link *
     if (!shared || --shared->n_links) return;
     wisp_ring_remove(&shared->link);
     wisp_pg_pool_free(shared->pool);
-    free_key(shared->key);
+    wisp_mem_wipe(shared->key);
     free(shared);
 }
 
