@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,7 +43,9 @@ struct process {
     struct wisp_wrpc_service *service;
     struct wisp_sdk_spans *spans; /* NULL: nobody takes them */
     uv_signal_t on_int, on_term;
-    uv_timer_t limit, reply, parent;
+    uv_timer_t limit, reply, look_at_parent;
+    uv_poll_t parent;
+    int parent_fd; /* -1: the kernel tells nothing of other processes, so the parent is looked at */
     pid_t parent_pid;
     unsigned n_draining; /* the service, the instance */
     char *reply_subject; /* of the shutdown message; NULL: none, or answered */
@@ -130,10 +133,31 @@ static void stop(struct process *process, const char *cause)
 
 static void on_signal(uv_signal_t *signal, int number) { stop(signal->data, number == SIGINT ? "SIGINT" : "SIGTERM"); }
 
-static void on_parent(uv_timer_t *timer)
+static void on_parent_look(uv_timer_t *timer)
 {
     struct process *process = timer->data;
     if (getppid() != process->parent_pid) stop(process, "the host is gone");
+}
+
+static void on_parent_end(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    uv_poll_stop(poll);
+    stop(poll->data, "the host is gone");
+}
+
+static void watch_parent(struct process *process)
+{
+    process->parent_pid = getppid();
+    process->parent_fd = pidfd_open(process->parent_pid, 0);
+    if (process->parent_fd >= 0) {
+        uv_poll_init(&process->loop, &process->parent, process->parent_fd);
+        process->parent.data = process;
+        uv_poll_start(&process->parent, UV_READABLE, on_parent_end);
+    }
+    /* When it ended in between, the descriptor may be of another process with its number. */
+    if (process->parent_fd < 0 || getppid() != process->parent_pid)
+        uv_timer_start(&process->look_at_parent, on_parent_look, PARENT_EVERY_MS, PARENT_EVERY_MS);
 }
 
 static void on_reply_limit(uv_timer_t *timer) { answer_shutdown(timer->data); }
@@ -338,7 +362,7 @@ static int begin(struct process *process, const struct wisp_provider_kind *kind,
 
 static void init_handles(struct process *process)
 {
-    uv_timer_t *timers[] = {&process->limit, &process->reply, &process->parent};
+    uv_timer_t *timers[] = {&process->limit, &process->reply, &process->look_at_parent};
     uv_signal_t *signals[] = {&process->on_int, &process->on_term};
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < WISP_COUNT(timers); i++) {
@@ -350,24 +374,25 @@ static void init_handles(struct process *process)
         signals[i]->data = process;
         uv_signal_start(signals[i], on_signal, i == 0 ? SIGINT : SIGTERM);
     }
-    process->parent_pid = getppid();
-    uv_timer_start(&process->parent, on_parent, PARENT_EVERY_MS, PARENT_EVERY_MS);
+    watch_parent(process);
 }
 
 /* A kind that does not close keeps the loop busy: then what is left goes with the process. */
 static void end(struct process *process)
 {
-    uv_handle_t *handles[] = {(uv_handle_t *)&process->limit, (uv_handle_t *)&process->reply,
-                              (uv_handle_t *)&process->parent, (uv_handle_t *)&process->on_int,
-                              (uv_handle_t *)&process->on_term};
+    uv_handle_t *handles[] = {(uv_handle_t *)&process->limit,          (uv_handle_t *)&process->reply,
+                              (uv_handle_t *)&process->look_at_parent, (uv_handle_t *)&process->on_int,
+                              (uv_handle_t *)&process->on_term,        (uv_handle_t *)&process->parent};
+    size_t n_handles = WISP_COUNT(handles) - (process->parent_fd < 0);
     free(process->reply_subject);
     if (process->provider) return;
     wisp_sdk_spans_free(process->spans);
     wisp_wrpc_free(process->wrpc);
     wisp_bus_client_free(process->bus);
-    for (size_t i = 0; i < WISP_COUNT(handles); i++) uv_close(handles[i], NULL);
+    for (size_t i = 0; i < n_handles; i++) uv_close(handles[i], NULL);
     uv_run(&process->loop, UV_RUN_DEFAULT);
     uv_loop_close(&process->loop);
+    wisp_fd_closep(&process->parent_fd);
 }
 
 static void set_true(void *env) { *(bool *)env = true; }

@@ -8,6 +8,7 @@ import pty
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 
 import hosts
@@ -148,6 +149,20 @@ class ProviderSdkTest(hosts.ByControl):
         process.stdin.close()
         return process
 
+    def run_below_another(self, *wrapper):
+        """The provider's parent is a process that does nothing, and that is returned with the provider's number."""
+        program = ("import subprocess, sys\n"
+                   "child = subprocess.Popen(sys.argv[1:])\n"
+                   "print(child.pid, flush=True)\n"
+                   "child.wait()\n")
+        with open(self.path("by-hand.log"), "wb") as log:
+            parent = subprocess.Popen([sys.executable, "-c", program, *wrapper, self.program], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, stderr=log)
+        self.addCleanup(lambda: (parent.kill(), parent.wait(), parent.stdout.close()))
+        parent.stdin.write(base64.b64encode(json.dumps(self.host_data()).encode()) + b"\n")
+        parent.stdin.close()
+        return parent, int(parent.stdout.readline())
+
     def by_hand_log(self):
         with open(self.path("by-hand.log")) as file:
             return file.read()
@@ -235,6 +250,18 @@ class ProviderSdkTest(hosts.ByControl):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(wisp.PATIENCE), 0, self.by_hand_log())
         self.assertNotRegex(self.by_hand_log(), "Sanitizer|runtime error:")
+        self.host.stop()
+
+    def test_it_ends_with_its_host(self):
+        self.start()
+        for wrapper in ((), wisp.on_machine("no-pidfd")):
+            with self.subTest(wrapper=wrapper):
+                parent, pid = self.run_below_another(*wrapper)
+                self.wait_for_health()
+                parent.kill()
+                wisp.wait_for(lambda: not wisp.is_alive(pid), "the provider to end")
+                self.assertRegex(self.by_hand_log(), "stopping.*the host is gone")
+                self.assertNotRegex(self.by_hand_log(), "Sanitizer|runtime error:")
         self.host.stop()
 
     # --- what can't be ---

@@ -4,17 +4,11 @@
 import os
 import resource
 import subprocess
-import sys
 import unittest
 
 import wisp
 
-MACHINE = os.path.join(wisp.HERE, "machine.py")
 GIB = 1 << 30
-
-
-def on_machine(*words):
-    return (sys.executable, MACHINE, *words, "--")
 
 
 class SmallMachine(wisp.Case):
@@ -57,7 +51,7 @@ class SmallMachine(wisp.Case):
         server.stop()
 
     def test_old_kernel(self):
-        server = self.start("--workers", "1", wrapper=on_machine("no-pagemap-scan"))
+        server = self.start("--workers", "1", wrapper=wisp.on_machine("no-pagemap-scan"))
         self.check_serves(server)
         server.wait_for_log("PAGEMAP_SCAN")
         server.stop()
@@ -65,7 +59,7 @@ class SmallMachine(wisp.Case):
     @unittest.skipUnless(os.geteuid() == 0, "a private view of control groups needs root")
     def test_little_memory(self):
         for limit in (128 << 20, 16 << 20):
-            server = self.start("--workers", "2", wrapper=on_machine(f"memory={limit}"))
+            server = self.start("--workers", "2", wrapper=wisp.on_machine(f"memory={limit}"))
             server.wait_for_log(f"{limit >> 20} MiB")
             self.check_serves(server)
             server.stop()

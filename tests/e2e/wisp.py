@@ -70,6 +70,11 @@ def wait_for(condition, what, patience=PATIENCE):
         time.sleep(0.01)
 
 
+def on_machine(*words):
+    """What to put before a command to run it on a smaller or older machine; the words are those of machine.py."""
+    return (sys.executable, os.path.join(HERE, "machine.py"), *words, "--")
+
+
 def free_address():
     """An address that is free now. Prefer port 0, where the program tells which port it got."""
     with socket.socket() as probe:
