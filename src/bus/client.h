@@ -38,7 +38,7 @@ struct wisp_bus_client_options {
     } tls;
     const char *inbox_prefix;    /* NULL: "_INBOX" */
     uint64_t connect_timeout_ms; /* of one attempt; 0: 2 s */
-    uint64_t ping_interval_ms;   /* 0: 20 s; two unanswered: connection lost */
+    uint64_t ping_interval_ms;   /* 0: 20 s; two unanswered: connection lost. None on Unix sockets of urls */
     uint64_t reconnect_wait_ms;  /* first pause, doubled up to 4 s, with jitter; 0: 100 ms. Never gives up */
     size_t pending_bytes_max;    /* 0: 16 MiB */
     bool gives_up_at_start;      /* the first round over all urls fails: CLOSED instead of trying on */

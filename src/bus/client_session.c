@@ -308,7 +308,9 @@ static void become_live(struct wisp_bus_client *client)
     client->n_rounds = 0;
     if (!client->has_fd) client->servers.list[client->current].n_denied = 0;
     wisp_bus_deadline_clear(&client->deadlines, &client->attempt);
-    wisp_bus_deadline_set(&client->deadlines, &client->ping, client->ping_interval_ms, on_ping_due);
+    /* That the other end of a Unix socket is gone, the kernel tells. */
+    if (client->has_fd || !current_server(client)->path)
+        wisp_bus_deadline_set(&client->deadlines, &client->ping, client->ping_interval_ms, on_ping_due);
     if (!client->is_draining) say_subscriptions(client, &out);
     wisp_buf_append_str(&out, wisp_buf_str(&client->out));
     wisp_buf_deinit(&client->out);
