@@ -15,6 +15,7 @@
 enum {
     HEALTH_FIRST_MS = 5000,
     HEALTH_SPREAD = 8, /* an interval is up to an eighth shorter, so that many don't answer at the same time */
+    HEALTH_TICKS = 30, /* of an interval: all that are due within one are asked together, which wakes the host once */
     RESTART_FIRST_MS = 200,
     RESTART_MAX_MS = 30000,
 };
@@ -76,13 +77,20 @@ static void arm_health(struct wisp_lattice_unit *unit, uint64_t after_ms)
     wisp_lattice_timer_arm(unit->lattice, &unit->health, after_ms, health_due, unit);
 }
 
+static uint64_t until_next_health_ms(struct wisp_lattice *lattice)
+{
+    uint64_t interval_ms = lattice->health_interval_ms, tick_ms = interval_ms / HEALTH_TICKS + 1;
+    uint64_t after_ms = interval_ms - wisp_lattice_random(lattice) % (interval_ms / HEALTH_SPREAD + 1);
+    uint64_t into_tick_ms = (lattice->now.now_ms + after_ms) % tick_ms;
+    return after_ms > into_tick_ms ? after_ms - into_tick_ms : after_ms;
+}
+
 static void health_due(struct wisp_lattice_timer *timer, void *env)
 {
     (void)timer;
     struct wisp_lattice_unit *unit = env;
     struct wisp_lattice *lattice = unit->lattice;
-    uint64_t interval_ms = lattice->health_interval_ms;
-    arm_health(unit, interval_ms - wisp_lattice_random(lattice) % (interval_ms / HEALTH_SPREAD + 1));
+    arm_health(unit, until_next_health_ms(lattice));
     if (!lattice->is_connected || wisp_lattice_call_is_open(&unit->health_call)) return;
     struct wisp_lattice_action *action = wisp_lattice_emit(lattice, WISP_LATTICE_REQUEST);
     action->subject = wisp_lattice_rpc_subject(lattice, wisp_lattice_unit_id(unit), "health");
