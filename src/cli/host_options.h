@@ -54,6 +54,8 @@ struct wisp_host_values {
     .trace_level = WISP_LOG_INFO
 
 extern const struct wisp_arg_shared wisp_host_options;
+/* What `trace_level` counts in. */
+extern const char *const wisp_host_trace_levels[];
 
 /* Fills in what the agent wants; texts belong to the arena, `values` is borrowed. USAGE names the flag. */
 int wisp_host_options_resolve(const struct wisp_host_values *values, struct wisp_arena *arena,
