@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wisp_cgroup;
@@ -20,9 +21,16 @@ int wisp_cgroup_new(struct wisp_cgroup **ret_cgroup, const struct wisp_cgroup_li
     __attribute__((warn_unused_result));
 /* To be written "0" by the process that is to be in it; borrowed. */
 int wisp_cgroup_entrance(const struct wisp_cgroup *cgroup);
-/* SIGKILL for all that are in it. */
+/* SIGKILL for all that are in it, and in groups that they have made below it. They end in their own time. */
 void wisp_cgroup_kill(struct wisp_cgroup *cgroup);
-/* Removes it, now or later with another, since the dead leave it in their own time. NULL is fine. */
+bool wisp_cgroup_is_empty(struct wisp_cgroup *cgroup);
+/* POLLPRI on this descriptor says that it may be empty now, if it was not when it was last asked; borrowed, -1: none.
+ */
+int wisp_cgroup_changes(struct wisp_cgroup *cgroup);
+/* Whether the kernel has killed in it because it was at its limit of memory. */
+bool wisp_cgroup_ran_out(const struct wisp_cgroup *cgroup);
+/* Removes it if it is empty, with the groups below it; otherwise a later call for another one does. NULL is fine. */
 void wisp_cgroup_free(struct wisp_cgroup *cgroup);
-/* Kills what processes that are gone have left behind in groups below ours. */
+/* Kills what processes that are gone have left behind in groups below ours, and removes those groups; waits for a
+ * second at most. To be called before the first one is made. */
 void wisp_cgroup_sweep(void);

@@ -23,7 +23,16 @@ static void on_exit_status(void *env, int wait_status) { wisp_child_exited(env, 
 static void on_started(void *env, pid_t pid) { wisp_child_started(env, pid); }
 static void on_failed(void *env, const struct wisp_err *err) { wisp_child_unstartable(env, err); }
 
-static const struct wisp_process_handler process_handler = {on_line, on_output, on_exit_status, on_started, on_failed};
+static void on_out_of_memory(void *env, uint64_t limit_bytes) { wisp_child_ran_out(env, limit_bytes); }
+
+static const struct wisp_process_handler process_handler = {
+    .on_line = on_line,
+    .on_output = on_output,
+    .on_exit = on_exit_status,
+    .on_out_of_memory = on_out_of_memory,
+    .on_started = on_started,
+    .on_failed = on_failed,
+};
 
 /* --- the world --- */
 

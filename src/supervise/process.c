@@ -24,6 +24,7 @@ enum {
     READS_PER_TURN = 16, /* of one child that writes faster than we read: the others have their turn too */
     LAST_READS = 64,     /* what a pipe may still hold when its writer is gone, and some more */
     SWEEPS_MAX = 8,      /* through all processes of the machine, for those of one child */
+    REST_MS = 2000,      /* for what it forked to end, once killed */
 };
 
 /* A contained child that has no control group is marked twice, and so is all that it forks: in its environment, and by
@@ -54,6 +55,9 @@ struct wisp_process {
     struct line_reader control, output;
     bool has_exited;
     struct wisp_cgroup *cgroup;
+    uint64_t memory_bytes; /* its group's limit; 0: none */
+    uv_poll_t rest_poll;   /* while others are in its group and it is not */
+    uv_timer_t rest_timer;
     char marker[64];         /* empty: what it forks can't be found by it */
     uint64_t mark;           /* its limit; 0: none */
     uint64_t data_bytes;     /* limit of each process for itself; 0: none */
@@ -186,26 +190,80 @@ static void kill_family(struct wisp_process *process)
     if (process->marker[0]) kill_marked(process);
 }
 
-static void on_gone(uv_poll_t *poll, int status, int events)
+/* --- it ends --- */
+
+/* A zombie holds its number: until it is reaped nobody else has it. */
+static bool is_gone(pid_t pid)
 {
-    (void)status;
-    (void)events;
-    struct wisp_process *process = poll->data;
-    kill_family(process); /* what it forked belongs to it */
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid;
+}
+
+static void reap(struct wisp_process *process)
+{
     int wait_status;
     pid_t reaped;
     do reaped = waitpid(process->pid, &wait_status, WNOHANG);
     while (reaped < 0 && errno == EINTR);
-    if (reaped == 0) return;
-    if (reaped < 0) wait_status = 0; /* only if somebody else reaped it: we know no more than that it is gone */
+    if (reaped <= 0) wait_status = 0; /* only if somebody else reaped it: we know no more than that it is gone */
     process->has_exited = true;
+    bool ran_out = process->memory_bytes && WIFSIGNALED(wait_status) && wisp_cgroup_ran_out(process->cgroup);
     wisp_cgroup_free(WISP_TAKE(process->cgroup));
     finish_reader(&process->output);
     finish_reader(&process->control);
     uv_close((uv_handle_t *)&process->exit_poll, on_handle_closed);
     wisp_fd_closep(&process->pidfd);
+    if (ran_out && process->handler.on_out_of_memory)
+        process->handler.on_out_of_memory(process->env, process->memory_bytes);
     process->handler.on_exit(process->env, wait_status);
 }
+
+static void end_rest(struct wisp_process *process)
+{
+    uv_close((uv_handle_t *)&process->rest_poll, on_handle_closed);
+    uv_close((uv_handle_t *)&process->rest_timer, on_handle_closed);
+    reap(process);
+}
+
+static void on_rest(uv_poll_t *poll, int status, int events)
+{
+    (void)events;
+    struct wisp_process *process = poll->data;
+    if (status < 0 || wisp_cgroup_is_empty(process->cgroup)) end_rest(process);
+}
+
+static void on_rest_late(uv_timer_t *timer)
+{
+    struct wisp_process *process = timer->data;
+    WISP_LOG(WARN, "supervise", "what a child forked was killed and does not end", WISP_INT("pid", process->pid));
+    end_rest(process);
+}
+
+/* What was killed lets go of its ports and files when it is gone, and not before: the next one may need them. */
+static bool wait_for_rest(struct wisp_process *process)
+{
+    if (!process->cgroup || wisp_cgroup_is_empty(process->cgroup)) return false;
+    if (uv_poll_init(process->loop, &process->rest_poll, wisp_cgroup_changes(process->cgroup)) < 0) return false;
+    uv_timer_init(process->loop, &process->rest_timer);
+    process->rest_poll.data = process->rest_timer.data = process;
+    process->n_open_handles += 2;
+    uv_poll_stop(&process->exit_poll);
+    uv_poll_start(&process->rest_poll, UV_PRIORITIZED, on_rest);
+    uv_timer_start(&process->rest_timer, on_rest_late, REST_MS, 0);
+    return true;
+}
+
+static void on_gone(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    struct wisp_process *process = poll->data;
+    if (!is_gone(process->pid)) return;
+    kill_family(process); /* what it forked belongs to it */
+    if (!wait_for_rest(process)) reap(process);
+}
+
+/* --- it is watched --- */
 
 static int watch(struct wisp_process *process, uv_poll_t *poll, int fd, uv_poll_cb callback, struct wisp_err *err)
 {
@@ -261,6 +319,7 @@ static int contain(struct wisp_process *process, const struct wisp_process_spec 
     struct wisp_cgroup_limits limits = {wisp_confine_memory_bytes(spec->confine), wisp_confine_cpu_us(spec->confine)};
     if (!spec->is_contained && !limits.memory_bytes && !limits.cpu_us) return 0;
     int r = wisp_cgroup_new(&process->cgroup, &limits, &own);
+    if (r == 0) process->memory_bytes = limits.memory_bytes;
     if (r < 0 && limits.cpu_us) {
         if (err) *err = own;
         return wisp_err_wrap(err, "wisp.confine.memory, .cpu");

@@ -48,9 +48,12 @@ struct wisp_process_spec {
 struct wisp_process_handler {
     void (*on_line)(void *env, struct wisp_str line);   /* from the control channel */
     void (*on_output)(void *env, struct wisp_str line); /* of standard output and standard error, as they come */
-    /* The process is gone and reaped, and all that it wrote has been handed over. The status is that of waitpid(2).
-     * The last call: the struct is freed after it. */
+    /* The process is gone and reaped, and all that it wrote has been handed over. What a contained one forked is gone
+     * too, unless the kernel can't end it within two seconds. The status is that of waitpid(2). The last call: the
+     * struct is freed after it. */
     void (*on_exit)(void *env, int wait_status);
+    /* Before on_exit: the kernel killed it because it, with all that it forked, wanted more memory than this limit. */
+    void (*on_out_of_memory)(void *env, uint64_t limit_bytes);
     /* Of a process that a spawner makes, one of them, before anything else: the program runs; or it can't be run, and
      * then this is the last call. */
     void (*on_started)(void *env, pid_t pid);

@@ -296,6 +296,40 @@ TEST(what_a_contained_child_forked_is_found_without_a_control_group_too)
     CHECK_INT(status, 0);
 }
 
+static int n_lines(const struct wisp_buf *text)
+{
+    int n = 0;
+    for (size_t i = 0; i < text->len; i++) n += text->data[i] == '\n';
+    return n;
+}
+
+/* It says where it is, and starts three that need a moment to be gone, for they have much memory. */
+TEST(control_group_of_a_child_is_empty_and_gone_when_the_child_is)
+{
+    WATCHED watched;
+    start_shell(&watched,
+                "sed -n s/^0:://p /proc/self/cgroup; for i in 1 2 3; do "
+                "setsid sh -c 'echo $$; exec dd bs=30M if=/dev/zero of=/dev/null' & done; sleep 1000",
+                (struct wisp_process_spec){.capture_output = true, .is_contained = true});
+    while (n_lines(&watched.output) < 4) uv_run(&watched.loop, UV_RUN_ONCE);
+    wisp_process_signal(watched.process, SIGKILL);
+    finish(&watched);
+    WISP_CLEANUP_FREE char *group =
+        wisp_mem_dup((struct wisp_str){watched.output.data, strcspn(watched.output.data, "\n")});
+    if (!strstr(group, "/wisp-child-")) wisp_test_skip("control groups can't be made here");
+    const char *line = watched.output.data;
+    for (int i = 0; i < 3; i++) {
+        line = strchr(line, '\n') + 1;
+        CHECK(!is_alive((pid_t)atoi(line)));
+    }
+    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    for (size_t i = 0; i < WISP_COUNT(mounts); i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s%s", mounts[i], group);
+        CHECK(access(path, F_OK) < 0);
+    }
+}
+
 TEST(a_writer_without_end_does_not_hold_up_the_loop)
 {
     WATCHED watched;

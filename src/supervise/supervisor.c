@@ -39,7 +39,7 @@ struct wisp_child {
     char output[OUTPUT_LINES][OUTPUT_LINE_MAX + 1]; /* ring; the oldest is at output_next once it is full */
     size_t output_next, n_output;
     struct logged logged;
-    char *hang_reason; /* NULL: it was not said to hang */
+    char *reason; /* why it is killed, though it is wanted; NULL: it isn't */
 };
 
 struct wisp_supervisor {
@@ -140,6 +140,12 @@ static void note_unstartable(struct wisp_child *child, const struct wisp_err *er
              WISP_TEXT("running", child->running), WISP_TEXT("reason", err->text));
 }
 
+static void set_reason(struct wisp_child *child, const char *text)
+{
+    free(child->reason);
+    child->reason = text ? wisp_mem_dup(wisp_str_from(text)) : NULL;
+}
+
 /* Returns whether there will be a process. */
 static bool spawn(struct wisp_child *child)
 {
@@ -149,8 +155,7 @@ static bool spawn(struct wisp_child *child)
     child->failure = (struct wisp_err){0};
     child->n_output = 0;
     child->logged = (struct logged){0};
-    free(child->hang_reason);
-    child->hang_reason = NULL;
+    set_reason(child, NULL);
     child->started_ms = now_ms(supervisor);
     if (supervisor->world->spawn(supervisor->env, child, &child->process, &err) == 0) return true;
     note_unstartable(child, &err);
@@ -187,7 +192,7 @@ static void act(struct wisp_child *child, uint32_t action)
         send_signal(child, SIGTERM);
         break;
     case WISP_CHILD_SLAY:
-        log_impatience(child, child->hang_reason       ? "child hangs, killing it"
+        log_impatience(child, child->reason            ? "child hangs, killing it"
                               : child->life.has_failed ? "child does not get ready, killing it"
                                                        : "killing child");
         send_signal(child, SIGKILL);
@@ -255,12 +260,14 @@ void wisp_child_stop(struct wisp_child *child) { step(child, WISP_CHILD_EV_STOP)
 void wisp_child_kill(struct wisp_child *child) { step(child, WISP_CHILD_EV_KILL); }
 void wisp_child_release(struct wisp_child *child) { step(child, WISP_CHILD_EV_RELEASE); }
 
+static bool is_wanted(const struct wisp_child *child)
+{
+    return child->life.state == WISP_CHILD_STARTING || child->life.state == WISP_CHILD_READY;
+}
+
 void wisp_child_hang(struct wisp_child *child, const char *reason)
 {
-    if (child->life.state == WISP_CHILD_STARTING || child->life.state == WISP_CHILD_READY) {
-        free(child->hang_reason);
-        child->hang_reason = wisp_mem_dup(wisp_str_from(reason));
-    }
+    if (is_wanted(child)) set_reason(child, reason);
     step(child, WISP_CHILD_EV_HANG);
 }
 
@@ -381,6 +388,13 @@ void wisp_child_printed(struct wisp_child *child, struct wisp_str line)
     if (child->n_output < OUTPUT_LINES) child->n_output++;
 }
 
+void wisp_child_ran_out(struct wisp_child *child, uint64_t limit_bytes)
+{
+    char text[96];
+    snprintf(text, sizeof text, "it ran out of memory: its limit is %.6g MiB", (double)limit_bytes / (1 << 20));
+    if (is_wanted(child)) set_reason(child, text);
+}
+
 void wisp_child_exited(struct wisp_child *child, int wait_status)
 {
     const struct wisp_child_exit exit = {
@@ -389,7 +403,7 @@ void wisp_child_exited(struct wisp_child *child, int wait_status)
         .ran_ms = now_ms(child->supervisor) - child->started_ms,
         .was_ready = child->was_ready,
         .failure = child->failure,
-        .reason = child->hang_reason,
+        .reason = child->reason,
     };
     log_dropped(child);
     bool again = !child->handler.on_exit || child->handler.on_exit(child, &exit, child->env);
@@ -423,7 +437,7 @@ void wisp_supervisor_free(struct wisp_supervisor *supervisor)
         next = child->next;
         free(child->name);
         free(child->running);
-        free(child->hang_reason);
+        free(child->reason);
         free(child);
     }
     free(supervisor);

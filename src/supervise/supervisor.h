@@ -37,7 +37,7 @@ struct wisp_child_exit {
     bool was_ready;
     /* What it said with "failed"; kind NONE when it said nothing of the kind. */
     struct wisp_err failure;
-    const char *reason; /* why it was killed, as given to wisp_child_hang; NULL: it wasn't */
+    const char *reason; /* why it was killed: as given to wisp_child_hang, or for want of memory; NULL: it wasn't */
 };
 
 /* What the owner is asked and told. Any may be NULL. They may call the functions below, also for this child, but not
@@ -101,6 +101,7 @@ void wisp_child_unstartable(struct wisp_child *child, const struct wisp_err *err
 /* What a process did. Told by the world. */
 void wisp_child_said(struct wisp_child *child, struct wisp_str line);    /* a line of the control channel */
 void wisp_child_printed(struct wisp_child *child, struct wisp_str line); /* a line of captured output */
+void wisp_child_ran_out(struct wisp_child *child, uint64_t limit_bytes); /* of memory, and so it is killed */
 void wisp_child_exited(struct wisp_child *child, int wait_status);
 
 /* How a child's process is reached. */

@@ -298,7 +298,7 @@ struct story {
     struct wisp_child *child;
     struct wisp_child_exit last_exit;
     int n_exits, n_states;
-    char ready_text[64];
+    char ready_text[64], reason[64];
     bool again;
 };
 
@@ -307,6 +307,7 @@ static bool story_on_exit(struct wisp_child *child, const struct wisp_child_exit
     (void)child;
     struct story *story = env;
     story->last_exit = *exit;
+    snprintf(story->reason, sizeof story->reason, "%s", exit->reason ? exit->reason : "");
     story->n_exits++;
     return story->again;
 }
@@ -465,6 +466,28 @@ TEST(the_log_tells_pid_signal_time_and_last_output)
     CHECK_HAS(line, "running=hello.wasm");
     CHECK_HAS(line, "a line | assertion failed");
     CHECK(!strstr(line, "first line"));
+    end(story);
+}
+
+static void run_out(struct story *story)
+{
+    wisp_child_ran_out(story->child, (64 << 20) + (1 << 19));
+    crash(story, SIGKILL);
+    CHECK_TEXT(story->reason, "it ran out of memory: its limit is 64.5 MiB");
+    pass(story, 60000);
+    crash(story, SIGKILL);
+    CHECK_TEXT(story->reason, ""); /* that was the one before */
+    pass(story, 60000);
+    wisp_child_stop(story->child);
+    wisp_child_ran_out(story->child, 64 << 20); /* while it ends anyway */
+}
+
+TEST(the_log_tells_that_memory_ran_out)
+{
+    struct story *story = begin();
+    const char *log = captured_log(story, run_out);
+    CHECK_HAS(log, "reason=\"it ran out of memory: its limit is 64.5 MiB\"");
+    CHECK(!strstr(strstr(log, "reason=") + 1, "reason="));
     end(story);
 }
 
