@@ -311,6 +311,7 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
 void wisp_wasm_engine_free(struct wisp_wasm_engine *engine)
 {
     if (!engine) return;
+    assert(engine->n_ended == 0);
     stop_ticker(engine);
     if (engine->linker) wasmtime_linker_delete(engine->linker);
     if (engine->engine) wasm_engine_delete(engine->engine);

@@ -79,9 +79,33 @@ static wasmtime_func_t engine_func(struct wisp_wasm_store *store, const char *na
     return item.of.func;
 }
 
+static void delete_ended(struct wisp_wasm_engine *engine)
+{
+    wisp_wasm_written_hold();
+    while (engine->n_ended) wasmtime_store_delete(engine->ended[--engine->n_ended]);
+    wisp_wasm_written_release();
+}
+
+/* In a turn a few are deleted together, see written.c; more at once would only be more memory in use. */
+static void delete_store(struct wisp_wasm_engine *engine, wasmtime_store_t *store)
+{
+    engine->ended[engine->n_ended++] = store;
+    if (!engine->is_in_turn || engine->n_ended == WISP_WASM_ENDED_MAX) delete_ended(engine);
+}
+
+void wisp_wasm_turn_begin(struct wisp_wasm_engine *engine) { engine->is_in_turn = engine->remembers_written; }
+
+void wisp_wasm_turn_end(struct wisp_wasm_engine *engine)
+{
+    engine->is_in_turn = false;
+    delete_ended(engine);
+}
+
 struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, void *data, uint64_t memory_bytes_max)
 {
     assert(!engine->compile_only);
+    /* They still have their places in the pool. */
+    if (engine->n_stores++ + engine->n_ended >= engine->instances_max) delete_ended(engine);
     struct wisp_wasm_store *store = wisp_mem_alloc(sizeof *store);
     /* The error's text is large and has no meaning before it is filled. */
     memset(store, 0, offsetof(struct wisp_wasm_store, err));
@@ -112,7 +136,8 @@ void wisp_wasm_store_free(struct wisp_wasm_store *store)
     }
     if (store->trap) wasm_trap_delete(store->trap);
     if (store->error) wasmtime_error_delete(store->error);
-    wasmtime_store_delete(store->store);
+    store->engine->n_stores--;
+    delete_store(store->engine, store->store);
     free(store->backtrace);
     free(store);
 }

@@ -124,6 +124,11 @@ struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, voi
 /* Cancels what is suspended in it: its host functions see their suspension fail and return. Not from within the
  * store's own fiber. */
 void wisp_wasm_store_free(struct wisp_wasm_store *store);
+/* Between these, freed stores may be deleted a few later than they were freed, together, which costs less. Until then
+ * they keep their places and their memory; those that are needed for new stores are given back. Without them, or
+ * outside, a store is deleted when it is freed. */
+void wisp_wasm_turn_begin(struct wisp_wasm_engine *engine);
+void wisp_wasm_turn_end(struct wisp_wasm_engine *engine);
 void *wisp_wasm_store_data(struct wisp_wasm_store *store);
 /* Where a host function puts the reason of the trap it asks for. */
 struct wisp_err *wisp_wasm_store_err(struct wisp_wasm_store *store);

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <wispengine.h>
 
+enum { WISP_WASM_ENDED_MAX = 4 };
+
 struct wisp_wasm_engine {
     wasm_engine_t *engine;
     wasmtime_linker_t *linker; /* the two functions that every store needs: entry and suspend */
@@ -17,6 +19,9 @@ struct wisp_wasm_engine {
     bool is_reduced, is_pooled, compile_only, never_compiles, remembers_written;
     uint32_t instances_max;
     unsigned n_running; /* stores, each but one within a host function of another one */
+    bool is_in_turn;
+    uint32_t n_stores, n_ended;
+    wasmtime_store_t *ended[WISP_WASM_ENDED_MAX]; /* freed in this turn, not deleted yet */
     uint64_t memory_bytes_max;
     struct wisp_wasm_ticker {
         pthread_t thread;
@@ -71,9 +76,13 @@ int wisp_wasm_define_entry(struct wisp_wasm_engine *engine, struct wisp_err *err
  * where that can't be relied on. Counted: each call that returned true is taken back by one of forget. */
 bool wisp_wasm_written_remember(void);
 void wisp_wasm_written_forget(void);
-/* Of this thread, with remembering on: questions that went to the kernel, and that did not. */
+/* Between these, the count of faults is read once at most: only stores are deleted there, and no guest runs. */
+void wisp_wasm_written_hold(void);
+void wisp_wasm_written_release(void);
+/* Of this thread, with remembering on: questions that went to the kernel, and that did not; how often the count of
+ * faults was read. */
 struct wisp_wasm_written_counts {
-    uint64_t n_asked, n_remembered;
+    uint64_t n_asked, n_remembered, n_counted;
 };
 struct wisp_wasm_written_counts wisp_wasm_written_counts(void);
 

@@ -198,6 +198,26 @@ TEST(pool_refuses_more_than_it_has)
     tear_down(&f);
 }
 
+/* What was freed in a turn and has its place still makes room. */
+TEST(a_turn_takes_no_places_away)
+{
+    struct fixture f;
+    struct wisp_wasm_instance instance;
+    struct wisp_wasm_store *stores[3];
+    set_up(&f);
+    if (wisp_wasm_engine_is_reduced(f.engine)) wisp_test_skip(wisp_wasm_engine_allocation(f.engine));
+    wisp_wasm_turn_begin(f.engine);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 3; i++) {
+            stores[i] = wisp_wasm_store_new(f.engine, NULL, 0);
+            CHECK_OK(wisp_wasm_instantiate_prelinked(stores[i], f.prelinked, &instance, &f.err), &f.err);
+        }
+        for (int i = 0; i < 3; i++) wisp_wasm_store_free(stores[i]);
+    }
+    wisp_wasm_turn_end(f.engine);
+    tear_down(&f);
+}
+
 static const char *cache_with(char *dir, mode_t mode)
 {
     strcpy(dir, "/tmp/wisp-cache-test.XXXXXX");

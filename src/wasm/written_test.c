@@ -159,6 +159,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+    wisp_wasm_turn_end(t.engine);
     for (int i = 0; i < PLACES; i++)
         if (t.places[i].store) stop(&t.places[i]);
     for (int i = 0; i < MODULES; i++) {
@@ -261,6 +262,25 @@ TEST(answers_that_end_early_give_back_the_rest)
     tear_down();
 }
 
+/* One reading of the count for those that are freed in one turn, four at a time. */
+TEST(faults_are_counted_once_for_several)
+{
+    set_up();
+    settle(&t.programs[1], use_one_page);
+    for (int n = 1; n <= 5; n++) {
+        for (int i = 0; i < n; i++) {
+            start(&t.places[i], &t.programs[1]);
+            use_one_page(&t.places[i]);
+        }
+        uint64_t before = wisp_wasm_written_counts().n_counted;
+        wisp_wasm_turn_begin(t.engine);
+        for (int i = 0; i < n; i++) stop(&t.places[i]);
+        wisp_wasm_turn_end(t.engine);
+        CHECK_INT(wisp_wasm_written_counts().n_counted - before, n <= 4 ? 1 : 2);
+    }
+    tear_down();
+}
+
 /* As the kernel does when a guest's buffer is what a system call fills. */
 static void write_by_kernel(uint8_t *to, size_t size)
 {
@@ -332,6 +352,7 @@ TEST(no_instance_sees_another_ones_memory)
         /* For a while one or two places and modules at a time, which is when answers are remembered. */
         uint32_t n_places = 1 + (uint32_t)(i / 200) % PLACES, n_modules = 1 + (uint32_t)(i / 100) % (MODULES - 1);
         struct place *place = &t.places[random_below(n_places)];
+        if (i % 100 == 0) (random_below(2) ? wisp_wasm_turn_begin : wisp_wasm_turn_end)(t.engine);
         if (place->store)
             step(place);
         else
@@ -340,6 +361,7 @@ TEST(no_instance_sees_another_ones_memory)
     struct wisp_wasm_written_counts counts = wisp_wasm_written_counts();
     CHECK(counts.n_asked > 100);
     CHECK(counts.n_remembered > 100);
+    CHECK(counts.n_counted < counts.n_asked + counts.n_remembered);
     tear_down();
 }
 

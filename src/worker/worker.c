@@ -104,7 +104,9 @@ static void on_check(uv_check_t *check)
 {
     struct wisp_worker *worker = check->data;
     if (!uv_is_active((uv_handle_t *)&worker->idle)) return;
+    wisp_wasm_turn_begin(worker->runtime.engine);
     wisp_invocations_run(worker);
+    wisp_wasm_turn_end(worker->runtime.engine);
     if (!wisp_ring_is_empty(&worker->cancelled)) wisp_world_end_cancelled(worker);
     if (!wisp_ring_is_empty(&worker->loading)) wisp_hosting_load_some(worker);
     if (!wisp_ring_is_empty(&worker->retired)) wisp_tenants_collect(worker);
