@@ -5,7 +5,7 @@ SHELL := /bin/bash
 ADDR ?= 127.0.0.1:8000
 RUN_ARGS ?=
 
-.PHONY: help run build dev test interop guests bench fuzz format check clean
+.PHONY: help run build dev test interop kernel guests bench fuzz format check clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -33,10 +33,13 @@ guests: ## build every example into build/guests
 	@tools/guests/build-all build/guests
 
 test: guests dev build ## everything a change must pass
-	@ctest --preset dev -j 2 -LE interop-slow
+	@ctest --preset dev -j 2 -LE "interop-slow|kernel"
 
 interop: guests dev build ## drive wisp with wash and other programs of the original's world; 30 minutes the first time
 	@ctest --preset dev -L interop-slow
+
+kernel: guests dev build ## run on Debian 12's own kernel, in a virtual machine, what depends on the kernel
+	@ctest --preset dev -L kernel
 
 bench: build guests ## the benchmarks, as a table and build/bench.json
 	@tools/bootstrap tools/packages.txt tools/packages-test.txt
