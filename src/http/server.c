@@ -15,7 +15,7 @@ enum {
     TICK_MS_MAX = 1000,
     KEPT_SOCKETS = 1024,
     BACKLOG = 1024,
-    NEWCOMER_GRACE_MS = 500, /* for the first request of a connection that is made when the server stops */
+    NEWCOMER_GRACE_MS = 2000, /* for the first request of a connection that is made when the server stops */
 };
 
 /* --- time --- */
@@ -390,7 +390,7 @@ void wisp_http_server_stop(struct wisp_http_server *server, uint64_t grace_ms, v
     if (!grace_ms) close_listeners(server);
     /* Idle connections are closed by the timer, after the loop has looked for input once more: a request that is here
      * already is still answered. */
-    server->tick_ms = min_u64(min_u64(server->tick_ms, grace_ms / 4 + 1), NEWCOMER_GRACE_MS / 4);
+    server->tick_ms = min_u64(min_u64(server->tick_ms, grace_ms / 4 + 1), NEWCOMER_GRACE_MS / 16);
     server->ticked_at_ms = server->shared.now_ms;
     uv_timer_start(&server->timer, on_timer, 1, server->tick_ms);
     uv_ref((uv_handle_t *)&server->timer);
