@@ -15,7 +15,7 @@ enum {
     TICK_MS_MAX = 1000,
     KEPT_SOCKETS = 1024,
     BACKLOG = 1024,
-    NEWCOMER_GRACE_MS = 2000, /* for the first request of a connection that is made when the server stops */
+    NEWCOMER_GRACE_MS = 500, /* for the first request of a connection that is made when the server stops */
 };
 
 /* --- time --- */
@@ -58,6 +58,12 @@ static void on_timer(uv_timer_t *timer)
     /* The loop did not come by for long: what clients sent in time may still be unread. */
     if (was_held_up) return;
     bool is_stopping = server->shared.is_stopping;
+    if (is_stopping && !server->has_looked) {
+        /* Timers may be due before the loop has looked at its sockets: the next one comes after that. */
+        server->has_looked = true;
+        uv_timer_start(&server->timer, on_timer, 1, server->tick_ms);
+        return;
+    }
     bool is_late = is_stopping && now >= server->stop_deadline_ms;
     /* The loop has looked at them since the stop: whoever waited in their queues was accepted. */
     if (is_stopping) close_listeners(server);
@@ -390,7 +396,7 @@ void wisp_http_server_stop(struct wisp_http_server *server, uint64_t grace_ms, v
     if (!grace_ms) close_listeners(server);
     /* Idle connections are closed by the timer, after the loop has looked for input once more: a request that is here
      * already is still answered. */
-    server->tick_ms = min_u64(min_u64(server->tick_ms, grace_ms / 4 + 1), NEWCOMER_GRACE_MS / 16);
+    server->tick_ms = min_u64(min_u64(server->tick_ms, grace_ms / 4 + 1), NEWCOMER_GRACE_MS / 4);
     server->ticked_at_ms = server->shared.now_ms;
     uv_timer_start(&server->timer, on_timer, 1, server->tick_ms);
     uv_ref((uv_handle_t *)&server->timer);

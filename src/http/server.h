@@ -48,7 +48,8 @@ struct wisp_http_server {
     char *cipher_space;        /* where encrypted bytes are read to */
     unsigned n_handles;        /* of the server itself, open; 0 before the first listen */
     uint64_t stop_began_ms, stop_deadline_ms;
-    bool is_ending; /* all connections are gone; the handles are being closed */
+    bool has_looked; /* the loop at its sockets, since the stop began */
+    bool is_ending;  /* all connections are gone; the handles are being closed */
     void (*on_stopped)(void *env);
     void *on_stopped_env;
 };

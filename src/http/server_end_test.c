@@ -61,6 +61,28 @@ TEST(a_stop_that_reaches_its_deadline)
 
 static void mark(void *env) { *(bool *)env = true; }
 
+/* Also when the loop has been busy for so long that its timers are due before it has looked at who waits. */
+TEST(who_waits_when_it_stops_is_answered)
+{
+    struct world world = {.options.handler = {.on_request = hello, .on_close = count_close}};
+    struct wisp_http_address address = {.host = "127.0.0.1"};
+    bool has_stopped = false;
+    world.options.env = &world;
+    CHECK_INT(uv_loop_init(&world.loop), 0);
+    CHECK_OK(wisp_http_server_new(&world.server, &world.loop, &world.options, &world.err), &world.err);
+    CHECK_OK(wisp_http_server_listen(world.server, &address, &world.port, &world.err), &world.err);
+    int fd = dial(&world);
+    say(fd, GET);
+    sleep_ms(20);
+    wisp_http_server_stop(world.server, 1000, mark, &has_stopped);
+    uv_run(&world.loop, UV_RUN_DEFAULT);
+    CHECK(has_stopped);
+    expect(fd, NULL, "connection: close\r\ncontent-length: 5\r\n\r\nhello");
+    close(fd);
+    wisp_http_server_free(world.server);
+    CHECK_INT(uv_loop_close(&world.loop), 0);
+}
+
 TEST(stopping_a_server_that_never_listened)
 {
     struct wisp_http_server *server;
