@@ -370,12 +370,15 @@ static void close_listeners(struct wisp_http_server *server)
     }
 }
 
-/* A filter that takes nothing: the kernel drops what would make new connections. Their clients try again a little
- * later, and find nobody. */
+/* A filter that takes no SYN: the kernel drops what would make new connections. Their clients try again a little later,
+ * and find nobody. Those that are being made already go on: their clients take them for made. */
 void wisp_http_server_turn_away(struct wisp_http_server *server)
 {
-    struct sock_filter nothing = {BPF_RET | BPF_K, 0, 0, 0};
-    const struct sock_fprog program = {1, &nothing};
+    enum { FLAGS_AT = 13, SYN = 2 }; /* in the header of TCP, where the filter's view begins */
+    struct sock_filter lines[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_AT),
+                                  BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+                                  BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const struct sock_fprog program = {WISP_COUNT(lines), lines};
     for (struct wisp_http_listener *listener = server->listeners; listener; listener = listener->next) {
         int fd;
         if (uv_fileno((uv_handle_t *)&listener->tcp, &fd) == 0)
