@@ -175,8 +175,7 @@ static void take_token(struct wisp_oci_download *download)
     uint64_t valid_ms;
     struct wisp_err err = {0};
     int r = wisp_oci_token_parse(&arena, wisp_buf_str(&download->body), &token, &valid_ms, &err);
-    if (download->body.len) explicit_bzero(download->body.data, download->body.len);
-    download->body.len = 0;
+    wisp_buf_wipe(&download->body);
     if (r < 0) {
         wisp_oci_download_finish(download, NULL, &err);
         return;

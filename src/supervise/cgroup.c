@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 /* Groups are named after who made them: wisp-child-PID-N. */
 #define PREFIX "wisp-child-"
@@ -294,12 +294,7 @@ void wisp_cgroup_free(struct wisp_cgroup *cgroup)
 
 /* --- what was left behind --- */
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+static uint64_t now_ms(void) { return uv_hrtime() / 1000000; }
 
 static void wait_until_empty(int fd, uint64_t until_ms)
 {

@@ -308,12 +308,11 @@ static void add_line(struct wisp_web_request *request, struct wisp_buf *line)
     struct curl_slist *headers = curl_slist_append(request->headers, line->data);
     if (!headers) wisp_mem_out(line->len);
     request->headers = headers;
-    explicit_bzero(line->data, line->len);
 }
 
 static void add_header(struct wisp_web_request *request, const char *name, const char *value)
 {
-    WISP_CLEANUP_BUF struct wisp_buf line = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf line = {0};
     if (value[0])
         wisp_buf_printf(&line, "%s: %s", name, value);
     else
@@ -323,7 +322,7 @@ static void add_header(struct wisp_web_request *request, const char *name, const
 
 static void omit_header(struct wisp_web_request *request, const char *name)
 {
-    WISP_CLEANUP_BUF struct wisp_buf line = {0};
+    WISP_CLEANUP_WIPE struct wisp_buf line = {0};
     wisp_buf_printf(&line, "%s:", name);
     add_line(request, &line);
 }
@@ -388,7 +387,7 @@ static int on_trailers(struct curl_slist **ret_trailers, void *env)
     const struct wisp_web_header *trailers;
     size_t n = request->ask.on_trailers(&trailers, request->ask.env);
     for (size_t i = 0; i < n; i++) {
-        WISP_CLEANUP_BUF struct wisp_buf line = {0};
+        WISP_CLEANUP_WIPE struct wisp_buf line = {0};
         wisp_buf_printf(&line, "%s: %s", trailers[i].name, trailers[i].value);
         wisp_buf_append_char(&line, '\0');
         struct curl_slist *longer = curl_slist_append(*ret_trailers, line.data);

@@ -16,7 +16,7 @@ PARENT = os.environ.get("WISP_TEST_CGROUP")
 
 # A provider that does what its name says. It is ready when it has noted so.
 PROVIDER = """#!{python}
-import os, resource, sys, time
+import os, sys, time
 folder, mode = {folder!r}, sys.argv[0].rpartition("/")[2]
 def note(text):
     with open(folder + "/notes-" + mode, "a") as file:
@@ -24,7 +24,7 @@ def note(text):
 def own_group():
     with open("/proc/self/cgroup") as file:
         return "/sys/fs/cgroup" + [line[3:-1] for line in file if line.startswith("0::")][0]
-def daemon(*words):
+def daemon():
     if os.fork() == 0:
         os.setsid()
         if os.fork():
@@ -91,7 +91,6 @@ class LimitsTest(hosts.ByControl):
         self.group = os.path.join(PARENT, os.path.basename(self.folder))
         self.make_group(self.group)
         self.make_group(self.group + "/wisp-host")
-        self.n_started = 0
 
     def make_group(self, path):
         os.mkdir(path)
