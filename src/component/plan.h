@@ -7,12 +7,13 @@
 #pragma once
 
 #include "component/types.h"
+#include "wasm/reader.h"
 
 enum {
     WISP_COMPONENT_SIZE_MAX = 512 << 20, /* bytes of a component's binary */
     WISP_COMPONENT_NESTING_MAX = 32,
     WISP_PLAN_STEPS_MAX = 1000,
-    WISP_PLAN_ITEMS_MAX = 100000, /* of any index space */
+    WISP_PLAN_ITEMS_MAX = WISP_READER_ITEMS_MAX, /* of any index space */
 };
 
 /* --- world --- */

@@ -4,8 +4,8 @@
  * when it compiles the module. */
 #pragma once
 
-#include "component/decode/decode_reader.h"
 #include "component/plan.h"
+#include "wasm/reader.h"
 
 enum wisp_core_sort {
     WISP_CORE_FUNC,

@@ -8,7 +8,8 @@
 #include "base/str.h"
 
 enum {
-    WISP_READER_NAME_MAX = 100000, /* bytes of a name */
+    WISP_READER_NAME_MAX = 100000,  /* bytes of a name */
+    WISP_READER_ITEMS_MAX = 100000, /* of a vector */
 };
 
 struct wisp_reader {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "component/decode/decode_reader.h"
-
-#include "component/plan.h"
+#include "wasm/reader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,8 +10,8 @@ void wisp_reader_init(struct wisp_reader *reader, struct wisp_str bytes, struct 
     *reader = (struct wisp_reader){.base = start, .at = start, .end = start + bytes.len, .err = err};
 }
 
-__attribute__((format(printf, 4, 0)))
-static int fail(struct wisp_reader *reader, uint32_t offset, enum wisp_err_kind kind, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static int fail(struct wisp_reader *reader, uint32_t offset,
+                                                      enum wisp_err_kind kind, const char *format, va_list args)
 {
     if (reader->failed) return reader->failed;
     char text[WISP_ERR_TEXT_MAX];
@@ -137,9 +135,9 @@ uint32_t wisp_read_count(struct wisp_reader *reader)
     if (count > (size_t)(reader->end - reader->at))
         wisp_reader_fail_at(reader, offset, WISP_ERR_INVALID, "unexpected end: %u items announced, %zu bytes left",
                             count, (size_t)(reader->end - reader->at));
-    else if (count > WISP_PLAN_ITEMS_MAX)
+    else if (count > WISP_READER_ITEMS_MAX)
         wisp_reader_fail_at(reader, offset, WISP_ERR_LIMIT, "%u items, at most %d are supported", count,
-                            WISP_PLAN_ITEMS_MAX);
+                            WISP_READER_ITEMS_MAX);
     return reader->failed ? 0 : count;
 }
 
