@@ -109,3 +109,6 @@ int wisp_handles_drop(struct wisp_handles *handles, uint32_t index, const struct
 /* Calls `visit` for every own handle left, then frees the table. Last handle first. */
 void wisp_handles_deinit(struct wisp_handles *handles,
                          void (*visit)(struct wisp_resource *resource, void *rep, void *env), void *env);
+/* The same, but the table may be used again: it is as a new one, and keeps its room unless that is large. */
+void wisp_handles_reset(struct wisp_handles *handles,
+                        void (*visit)(struct wisp_resource *resource, void *rep, void *env), void *env);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running components: link one with an engine and a host once, then make a fresh instance per invocation.
+/* Running components: link one with an engine and a host once, then take an instance for each invocation, which finds
+ * it as a new one: an instance that served another one before has been put back to what it was when it was made.
  *
  * An invocation runs on a fiber of its own on the thread that started it. Host functions may suspend it; the engine
  * preempts it after a time slice. In both cases control comes back to whoever called wisp_instance_run, who runs other

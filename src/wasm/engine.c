@@ -22,6 +22,7 @@ enum {
     KEEP_RESIDENT_STACK = 16 << 10,
     KEEP_RESIDENT_TABLE = 64 << 10,
     POOL_INSTANCES_MIN = 4,
+    IDLE_BYTES_MAX = 256 << 20,
     SMALL_GROWTH = 1 << 20, /* address space kept for a memory to grow into where that is scarce */
     IDLE_TICKS = 20,        /* the ticker sleeps after so many ticks without a call into a guest */
 };
@@ -109,6 +110,15 @@ static struct machine look_at_machine(void)
 
 static uint32_t at_least_one(uint32_t n) { return n ? n : 1; }
 
+/* Memory of idle instances, besides what the pool keeps. A few of one component must fit in. */
+static void limit_idle(struct wisp_wasm_engine *engine, const struct machine *machine)
+{
+    uint64_t bytes = machine->share / 8;
+    if (bytes > IDLE_BYTES_MAX) bytes = IDLE_BYTES_MAX;
+    engine->idle_pages_max = (uint32_t)(bytes / 4096);
+    engine->kept_pages_max = engine->idle_pages_max / WISP_WASM_ENDED_MAX / 2;
+}
+
 static void configure_pool(wasm_config_t *config, struct wisp_wasm_engine *engine,
                            const struct wisp_wasm_engine_options *options, const struct machine *machine)
 {
@@ -118,6 +128,7 @@ static void configure_pool(wasm_config_t *config, struct wisp_wasm_engine *engin
     uint64_t keep = machine->has_pagemap_scan ? KEEP_RESIDENT_SCAN : KEEP_RESIDENT_PLAIN;
     uint64_t share = machine->share / 4 / n / memories;
     if (keep > share) keep = share & ~(uint64_t)4095;
+    limit_idle(engine, machine);
 
     wasmtime_pooling_allocation_config_t *pool = wasmtime_pooling_allocation_config_new();
     wasmtime_pooling_allocation_config_total_core_instances_set(pool, n * modules);
@@ -214,7 +225,7 @@ static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_e
     uint64_t reservation = small_space ? 0 : memory_reservation, guard = small_space ? 65536 : memory_guard;
     /* Code is compiled for the way memories are reserved. */
     snprintf(engine->tunables, sizeof engine->tunables,
-             "wisp code 1;wasmtime %s;reservation %llu;guard %llu;epochs;processor %x", WASMTIME_VERSION,
+             "wisp code 2;wasmtime %s;reservation %llu;guard %llu;epochs;processor %x", WASMTIME_VERSION,
              (unsigned long long)reservation, (unsigned long long)guard, processor_features());
     /* Half of the memory, and of that 256 KiB for each invocation at least. */
     uint64_t fits = machine.share / 2 / (256 << 10) / at_least_one(options->modules);
@@ -289,6 +300,7 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
                          struct wisp_err *err)
 {
     struct wisp_wasm_engine *engine = wisp_mem_calloc(1, sizeof *engine);
+    wisp_ring_init(&engine->idle);
     engine->compile_only = options->compile_only;
     engine->never_compiles = options->never_compiles;
     engine->memory_bytes_max = options->memory_bytes_max ? options->memory_bytes_max : memory_reservation;
@@ -300,6 +312,7 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
     if (r == 0 && !options->compile_only) r = start_ticker(engine, err);
     if (r == 0 && options->remembers_written && engine->is_pooled)
         engine->remembers_written = wisp_wasm_written_remember();
+    engine->can_put_back = engine->remembers_written && has_pagemap_scan();
     if (r < 0) {
         wisp_wasm_engine_free(engine);
         return r;
@@ -311,7 +324,7 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
 void wisp_wasm_engine_free(struct wisp_wasm_engine *engine)
 {
     if (!engine) return;
-    assert(engine->n_ended == 0);
+    assert(engine->n_ended == 0 && engine->n_idle == 0);
     stop_ticker(engine);
     if (engine->linker) wasmtime_linker_delete(engine->linker);
     if (engine->engine) wasm_engine_delete(engine->engine);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "wasm/expose.h"
 #include "wasm/wasm_priv.h"
 
 #include <stdlib.h>
@@ -25,6 +26,51 @@ int wisp_wasm_text_to_binary(struct wisp_str text, struct wisp_buf *ret_binary, 
     return 0;
 }
 
+/* Exposed when that is possible. Not then, the engine's own messages should say where in the module the fault is. */
+static wasmtime_error_t *compile(struct wisp_wasm_engine *engine, struct wisp_str binary, const char *key,
+                                 wasmtime_module_t **ret_compiled)
+{
+    WISP_CLEANUP_BUF struct wisp_buf exposed = {0};
+    struct wisp_err why_not = {0};
+    if (wisp_wasm_expose(binary, key, &exposed, &why_not) == 0) {
+        wasmtime_error_t *error =
+            wasmtime_module_new(engine->engine, (const uint8_t *)exposed.data, exposed.len, ret_compiled);
+        if (!error) return NULL;
+        wasmtime_error_delete(error);
+    }
+    return wasmtime_module_new(engine->engine, (const uint8_t *)binary.ptr, binary.len, ret_compiled);
+}
+
+static struct wisp_wasm_export *find_exposed(const struct wisp_wasm_module *module, const char *key, const char *what,
+                                             uint32_t number)
+{
+    char name[WISP_WASM_EXPOSED_NAME_SIZE];
+    wisp_wasm_exposed_name(key, what, number, name);
+    return wisp_wasm_export_new(module, wisp_str_from(name));
+}
+
+static uint32_t find_all_exposed(struct wisp_wasm_module *module, const char *key, const char *what)
+{
+    uint32_t n = 0;
+    struct wisp_wasm_export *found;
+    while (n < WISP_WASM_EXPOSED_MAX && (found = find_exposed(module, key, what, n))) {
+        uint32_t at = module->n_memories + n++;
+        module->exposed = wisp_mem_realloc(module->exposed, (at + 1) * sizeof(struct wisp_wasm_export *));
+        module->exposed[at] = found;
+    }
+    return n;
+}
+
+static void find_state(struct wisp_wasm_module *module, const char *key)
+{
+    struct wisp_wasm_export *all = find_exposed(module, key, WISP_WASM_EXPOSED_ALL, 0);
+    if (!all) return;
+    wisp_wasm_export_free(all);
+    module->is_exposed = true;
+    module->n_memories = find_all_exposed(module, key, WISP_WASM_EXPOSED_MEMORY);
+    module->n_globals = find_all_exposed(module, key, WISP_WASM_EXPOSED_GLOBAL);
+}
+
 int wisp_wasm_module_new(struct wisp_wasm_module **ret_module, struct wisp_wasm_engine *engine, struct wisp_str binary,
                          bool *ret_was_cached, struct wisp_err *err)
 {
@@ -35,14 +81,14 @@ int wisp_wasm_module_new(struct wisp_wasm_module **ret_module, struct wisp_wasm_
     if (!compiled && engine->never_compiles)
         return wisp_err_set(err, WISP_ERR_UNAVAILABLE, "its compiled code is not in the code cache");
     if (!compiled) {
-        wasmtime_error_t *error =
-            wasmtime_module_new(engine->engine, (const uint8_t *)binary.ptr, binary.len, &compiled);
+        wasmtime_error_t *error = compile(engine, binary, key, &compiled);
         if (error) return wisp_wasm_err_take(NULL, NULL, error, WISP_ERR_INVALID, err);
         wisp_wasm_cache_store(engine, key, compiled);
     }
     struct wisp_wasm_module *module = wisp_mem_calloc(1, sizeof *module);
     module->module = compiled;
     module->engine = engine;
+    if (!engine->compile_only) find_state(module, key);
     *ret_module = module;
     return 0;
 }
@@ -50,6 +96,8 @@ int wisp_wasm_module_new(struct wisp_wasm_module **ret_module, struct wisp_wasm_
 void wisp_wasm_module_free(struct wisp_wasm_module *module)
 {
     if (!module) return;
+    for (uint32_t i = 0; i < module->n_memories + module->n_globals; i++) wisp_wasm_export_free(module->exposed[i]);
+    free(module->exposed);
     wasmtime_module_delete(module->module);
     free(module);
 }

@@ -79,33 +79,11 @@ static wasmtime_func_t engine_func(struct wisp_wasm_store *store, const char *na
     return item.of.func;
 }
 
-static void delete_ended(struct wisp_wasm_engine *engine)
-{
-    wisp_wasm_written_hold();
-    while (engine->n_ended) wasmtime_store_delete(engine->ended[--engine->n_ended]);
-    wisp_wasm_written_release();
-}
-
-/* In a turn a few are deleted together, see written.c; more at once would only be more memory in use. */
-static void delete_store(struct wisp_wasm_engine *engine, wasmtime_store_t *store)
-{
-    engine->ended[engine->n_ended++] = store;
-    if (!engine->is_in_turn || engine->n_ended == WISP_WASM_ENDED_MAX) delete_ended(engine);
-}
-
-void wisp_wasm_turn_begin(struct wisp_wasm_engine *engine) { engine->is_in_turn = engine->remembers_written; }
-
-void wisp_wasm_turn_end(struct wisp_wasm_engine *engine)
-{
-    engine->is_in_turn = false;
-    delete_ended(engine);
-}
-
 struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, void *data, uint64_t memory_bytes_max)
 {
     assert(!engine->compile_only);
-    /* They still have their places in the pool. */
-    if (engine->n_stores++ + engine->n_ended >= engine->instances_max) delete_ended(engine);
+    wisp_wasm_make_room(engine);
+    engine->n_stores++;
     struct wisp_wasm_store *store = wisp_mem_alloc(sizeof *store);
     /* The error's text is large and has no meaning before it is filled. */
     memset(store, 0, offsetof(struct wisp_wasm_store, err));
@@ -124,6 +102,8 @@ struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, voi
     return store;
 }
 
+static void delete_store(void *env) { wasmtime_store_delete(env); }
+
 void wisp_wasm_store_free(struct wisp_wasm_store *store)
 {
     if (!store) return;
@@ -137,9 +117,16 @@ void wisp_wasm_store_free(struct wisp_wasm_store *store)
     if (store->trap) wasm_trap_delete(store->trap);
     if (store->error) wasmtime_error_delete(store->error);
     store->engine->n_stores--;
-    delete_store(store->engine, store->store);
+    wisp_wasm_clear_later(store->engine, delete_store, store->store);
     free(store->backtrace);
     free(store);
+}
+
+void wisp_wasm_store_reset(struct wisp_wasm_store *store)
+{
+    assert(!store->future && !store->is_running && !store->trap && !store->error);
+    store->err.kind = WISP_ERR_NONE;
+    store->is_preemptible = store->is_woken = store->is_waiting = store->is_instantiation = false;
 }
 
 void *wisp_wasm_store_data(struct wisp_wasm_store *store) { return store->data; }
@@ -270,7 +257,8 @@ enum wisp_wasm_state wisp_wasm_store_start(struct wisp_wasm_store *store, wisp_w
 {
     assert(!store->future);
     make_preemptible(store);
-    store->entry = engine_func(store, "entry");
+    if (!store->has_entry) store->entry = engine_func(store, "entry");
+    store->has_entry = true;
     store->task = task;
     store->task_env = env;
     store->task_err = err;

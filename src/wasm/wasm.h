@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/ring.h"
 #include "base/str.h"
 #include "wasm/raw.h"
 
@@ -41,7 +42,7 @@ struct wisp_wasm_engine_options {
     uint32_t instances_max; /* invocations alive at once; 0: 1000 */
     /* What one invocation takes of the pool; 0 means 1 each. */
     uint32_t modules, memories, tables;
-    uint32_t processes; /* with an engine like this that share the machine's memory; 0: this one alone */
+    uint32_t processes;          /* with an engine like this that share the machine's memory; 0: this one alone */
     uint64_t memory_bytes_max;   /* of one linear memory; 0: 4 GiB */
     uint64_t table_elements_max; /* 0: 20,000 */
     const char *cache_dir; /* code cache; NULL: the user's (below $WISP_CACHE, $XDG_CACHE_HOME or ~/.cache); "": none */
@@ -124,11 +125,16 @@ struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, voi
 /* Cancels what is suspended in it: its host functions see their suspension fail and return. Not from within the
  * store's own fiber. */
 void wisp_wasm_store_free(struct wisp_wasm_store *store);
-/* Between these, freed stores may be deleted a few later than they were freed, together, which costs less. Until then
- * they keep their places and their memory; those that are needed for new stores are given back. Without them, or
- * outside, a store is deleted when it is freed. */
+/* Between these, what has ended (freed stores among it) may be cleared up later, a few together, which costs less.
+ * Until then stores keep their places and their memory; those that are needed for new stores are given back. Without
+ * them, or outside, all is cleared up at once. */
 void wisp_wasm_turn_begin(struct wisp_wasm_engine *engine);
 void wisp_wasm_turn_end(struct wisp_wasm_engine *engine);
+/* Calls `clear`, which may free stores and put instances back and runs no guest: now, or by the turn's end. */
+void wisp_wasm_clear_later(struct wisp_wasm_engine *engine, void (*clear)(void *env), void *env);
+/* What waits for that, now; nothing when called by `clear`. */
+void wisp_wasm_clear_all(struct wisp_wasm_engine *engine);
+
 void *wisp_wasm_store_data(struct wisp_wasm_store *store);
 /* Where a host function puts the reason of the trap it asks for. */
 struct wisp_err *wisp_wasm_store_err(struct wisp_wasm_store *store);
@@ -155,6 +161,46 @@ bool wisp_wasm_export_get(struct wisp_wasm_store *store, const struct wisp_wasm_
 /* Base and size in bytes; valid until guest code runs. */
 void wisp_wasm_memory(struct wisp_wasm_store *store, const struct wisp_wasm_extern *memory, uint8_t **ret_base,
                       uint64_t *ret_size);
+
+/* --- putting instances back --- */
+
+/* What instances of a module are before guest code runs in them: an instance that guest code has ended well in can be
+ * made that again, which costs a fraction of a new one. Learned from the instances themselves. All instances that one
+ * original is used for are made alike: of this module, with imports that hold the same values; a start function has
+ * had nothing from outside. */
+struct wisp_wasm_original;
+/* NULL when instances of this module can't be put back: for what they can change (expose.h), or since the kernel can't
+ * tell what they have written. `module` is borrowed. */
+struct wisp_wasm_original *wisp_wasm_original_new(const struct wisp_wasm_module *module);
+void wisp_wasm_original_free(struct wisp_wasm_original *original);
+/* How many externs each instance has to keep for it. */
+uint32_t wisp_wasm_original_externs(const struct wisp_wasm_original *original);
+/* Of every new instance, before guest code runs in it; fills its externs. False when it isn't like the others, since
+ * a start function could get less memory or more: then it must not be put back. */
+bool wisp_wasm_original_look(struct wisp_wasm_original *original, struct wisp_wasm_store *store,
+                             const struct wisp_wasm_instance *instance, struct wisp_wasm_extern *ret_externs)
+    __attribute__((warn_unused_result));
+/* Memories and globals become what they were, all of them, or the result is false and the instance is of no more use:
+ * a memory has grown, very much was written, or pages that have not been looked at yet. The number of pages that were
+ * written, and stay in use, is added to *n_pages. */
+bool wisp_wasm_original_put_back(struct wisp_wasm_original *original, struct wisp_wasm_store *store,
+                                 const struct wisp_wasm_extern *externs, uint32_t *n_pages)
+    __attribute__((warn_unused_result));
+/* An instance could not be put back for want of something that the next new one will be looked at for. */
+bool wisp_wasm_original_is_learning(const struct wisp_wasm_original *original);
+/* The store with all its instances put back: as if nothing had been started in it. */
+void wisp_wasm_store_reset(struct wisp_wasm_store *store);
+
+/* Something with a store that waits to be used again. Member of whatever it is. */
+struct wisp_wasm_idle {
+    struct wisp_link link;
+    uint32_t n_pages; /* that stay in use for it */
+    /* It is taken out already; frees its store. */
+    void (*give_up)(struct wisp_wasm_idle *idle);
+};
+/* Until it is removed, or given up: for its place in the pool, or since there are many or large ones. */
+void wisp_wasm_idle_add(struct wisp_wasm_engine *engine, struct wisp_wasm_idle *idle);
+void wisp_wasm_idle_remove(struct wisp_wasm_engine *engine, struct wisp_wasm_idle *idle);
 
 /* --- running guest code --- */
 

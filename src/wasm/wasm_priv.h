@@ -2,6 +2,7 @@
 /* Shared by the files of this folder only. */
 #pragma once
 
+#include "base/ring.h"
 #include "wasm/wasm.h"
 
 #include <pthread.h>
@@ -17,11 +18,19 @@ struct wisp_wasm_engine {
     char tunables[160];        /* whatever compiled code depends on, part of the cache key */
     char allocation[200];
     bool is_reduced, is_pooled, compile_only, never_compiles, remembers_written;
+    bool can_put_back;       /* instances that have ended, see original.c */
+    uint32_t kept_pages_max; /* of a memory that has been written to, for its instance to be put back */
     uint32_t instances_max;
     unsigned n_running; /* stores, each but one within a host function of another one */
-    bool is_in_turn;
-    uint32_t n_stores, n_ended;
-    wasmtime_store_t *ended[WISP_WASM_ENDED_MAX]; /* freed in this turn, not deleted yet */
+    uint32_t n_stores;
+    bool is_in_turn, is_clearing;
+    uint32_t n_ended;
+    struct wisp_wasm_ended {
+        void (*clear)(void *env);
+        void *env;
+    } ended[WISP_WASM_ENDED_MAX];                  /* in this turn, to be cleared up */
+    struct wisp_link idle;                         /* struct wisp_wasm_idle, the oldest first */
+    uint32_t n_idle, n_idle_pages, idle_pages_max; /* pages: written ones, which stay in use */
     uint64_t memory_bytes_max;
     struct wisp_wasm_ticker {
         pthread_t thread;
@@ -36,6 +45,9 @@ struct wisp_wasm_engine {
 struct wisp_wasm_module {
     wasmtime_module_t *module;
     struct wisp_wasm_engine *engine;
+    bool is_exposed; /* what its instances can change is `exposed`: memories, then globals */
+    uint32_t n_memories, n_globals;
+    struct wisp_wasm_export **exposed;
 };
 
 struct wisp_wasm_prelinked {
@@ -57,7 +69,7 @@ struct wisp_wasm_store {
     struct wisp_err *task_err;
     wasmtime_func_t entry; /* must stay in place while the future lives */
     wasmtime_func_t suspend;
-    bool has_suspend, is_preemptible, is_running, is_waiting, is_woken, is_instantiation;
+    bool has_entry, has_suspend, is_preemptible, is_running, is_waiting, is_woken, is_instantiation;
     char *backtrace;
     struct wisp_err err; /* last, for its size */
 };
@@ -85,6 +97,20 @@ struct wisp_wasm_written_counts {
     uint64_t n_asked, n_remembered, n_counted;
 };
 struct wisp_wasm_written_counts wisp_wasm_written_counts(void);
+
+/* Pages in a row of a memory, of which `first` is counted from its begin. */
+struct wisp_wasm_pages {
+    uint32_t first, n;
+};
+enum { WISP_WASM_WRITTEN_MAX = 512 };
+/* Which pages of a memory were written since its place in the pool was last given to the kernel: ranges, in order.
+ * -1 when there are more ranges than that or more than pages_max pages, and where the kernel can't be asked or its
+ * answers aren't remembered. */
+int wisp_wasm_written_pages(const void *base, uint64_t size, uint32_t pages_max,
+                            struct wisp_wasm_pages ret_ranges[WISP_WASM_WRITTEN_MAX]);
+
+/* Before a store is made: gives up what has ended, and what is idle, when the pool is full. */
+void wisp_wasm_make_room(struct wisp_wasm_engine *engine);
 
 /* Code cache (cache.c). load: NULL when absent or not to be trusted. */
 wasmtime_module_t *wisp_wasm_cache_load(struct wisp_wasm_engine *engine, const char *key);

@@ -24,6 +24,7 @@
  * were written too, but are not present. The engine would leave what is in them to the next instance. */
 #include "wasm/wasm_priv.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -55,7 +56,7 @@ static const unsigned long SCAN_REQUEST = _IOWR('f', 16, struct scan);
 enum { WRITTEN = 1 << 1, FILE_BACKED = 1 << 2, PRESENT = 1 << 3, SWAPPED = 1 << 4, ZERO_PAGE = 1 << 5 };
 
 enum {
-    RANGES_MAX = 32, /* as many as the engine has room for */
+    RANGES_MAX = 128, /* of a remembered answer */
     PAGE_BITS = 12,
     ANSWER_BITS = 12, /* places for answers: more than a pool has memories, mostly */
 };
@@ -72,6 +73,7 @@ struct answer {
 
 static _Thread_local struct {
     struct answer *answers; /* NULL: nothing is remembered */
+    int pagemap;            /* with answers: for our own questions; -1: it can't be had */
     unsigned n_users;
     bool is_held, is_known; /* the count of faults: read once, and that was done */
     uint64_t n_faults;
@@ -101,9 +103,13 @@ void wisp_wasm_written_release(void) { memory.is_held = memory.is_known = false;
 
 /* --- when to remember --- */
 
+/* In a child after fork. What it has open is the parent's map. */
 static void forget(void)
 {
-    if (memory.answers) memset(memory.answers, 0, sizeof *memory.answers << ANSWER_BITS);
+    if (!memory.answers) return;
+    memset(memory.answers, 0, sizeof *memory.answers << ANSWER_BITS);
+    if (memory.pagemap >= 0) close(memory.pagemap);
+    memory.pagemap = -1;
 }
 
 static void forget_in_children(void) { (void)pthread_atfork(NULL, NULL, forget); }
@@ -132,6 +138,7 @@ bool wisp_wasm_written_remember(void)
         pthread_once(&once, forget_in_children);
         /* Memory only for what is used of it. */
         memory.answers = wisp_mem_calloc((size_t)1 << ANSWER_BITS, sizeof *memory.answers);
+        memory.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     }
     memory.n_users++;
     return true;
@@ -143,6 +150,7 @@ void wisp_wasm_written_forget(void)
     if (--memory.n_users > 0) return;
     free(memory.answers);
     memory.answers = NULL;
+    if (memory.pagemap >= 0) close(memory.pagemap);
 }
 
 struct wisp_wasm_written_counts wisp_wasm_written_counts(void) { return memory.counts; }
@@ -159,7 +167,7 @@ static bool is_known(const struct scan *scan)
 
 static bool can_be_remembered(const struct scan *scan)
 {
-    return memory.answers && scan->vec_len == RANGES_MAX && scan->start &&
+    return memory.answers && scan->vec_len <= WISP_WASM_WRITTEN_MAX && scan->start &&
            (scan->end - scan->start) >> PAGE_BITS <= UINT32_MAX;
 }
 
@@ -216,7 +224,7 @@ static bool covers(const struct answer *answer, const struct range *range)
 
 static void check(const struct answer *answer, int fd, const struct scan *asked)
 {
-    struct range ranges[RANGES_MAX];
+    struct range ranges[WISP_WASM_WRITTEN_MAX];
     struct scan scan = *asked;
     scan.vec = (uintptr_t)ranges;
     int n = ioctl(fd, SCAN_REQUEST, &scan);
@@ -241,7 +249,32 @@ int wisp_engine_ioctl(int fd, unsigned long request, void *argument)
     }
     int n = ioctl(fd, SCAN_REQUEST, scan);
     answer->start = 0;
-    if (n >= 0) keep(answer, fd, scan, (uint32_t)n, n_faults);
+    if (n >= 0 && n <= RANGES_MAX) keep(answer, fd, scan, (uint32_t)n, n_faults);
     memory.counts.n_asked++;
+    return n;
+}
+
+int wisp_wasm_written_pages(const void *base, uint64_t size, uint32_t pages_max,
+                            struct wisp_wasm_pages ret_ranges[WISP_WASM_WRITTEN_MAX])
+{
+    struct range ranges[WISP_WASM_WRITTEN_MAX];
+    struct scan scan = {
+        .size = sizeof scan,
+        .start = (uintptr_t)base,
+        .end = (uintptr_t)base + size,
+        .vec = (uintptr_t)ranges,
+        .vec_len = WISP_WASM_WRITTEN_MAX,
+        .max_pages = pages_max,
+        .category_inverted = ZERO_PAGE | FILE_BACKED,
+        .category_mask = WRITTEN | PRESENT | ZERO_PAGE | FILE_BACKED,
+    };
+    if (!size) return 0;
+    if (!memory.answers || memory.pagemap < 0 || !pages_max) return -1;
+    int n = wisp_engine_ioctl(memory.pagemap, SCAN_REQUEST, &scan);
+    if (n < 0 || scan.walk_end != scan.end) return -1;
+    for (int i = 0; i < n; i++) {
+        ret_ranges[i].first = (uint32_t)((ranges[i].start - scan.start) >> PAGE_BITS);
+        ret_ranges[i].n = (uint32_t)((ranges[i].end - ranges[i].start) >> PAGE_BITS);
+    }
     return n;
 }

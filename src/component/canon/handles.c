@@ -127,14 +127,31 @@ int wisp_borrow_scope_end(const struct wisp_borrow_scope *scope, struct wisp_err
                         scope->n_borrows);
 }
 
-void wisp_handles_deinit(struct wisp_handles *handles,
-                         void (*visit)(struct wisp_resource *resource, void *rep, void *env), void *env)
+static void visit_own(struct wisp_handles *handles, void (*visit)(struct wisp_resource *resource, void *rep, void *env),
+                      void *env)
 {
     /* Last first: what is made later tends to depend on what was made before (a stream on its body). */
     for (uint32_t i = handles->n_slots; i-- > 0;) {
         struct wisp_handle *handle = &handles->slots[i];
         if (handle->resource && handle->is_own) visit(handle->resource, handle->rep, env);
     }
+}
+
+void wisp_handles_deinit(struct wisp_handles *handles,
+                         void (*visit)(struct wisp_resource *resource, void *rep, void *env), void *env)
+{
+    visit_own(handles, visit, env);
     free(handles->slots);
     *handles = (struct wisp_handles){0};
+}
+
+void wisp_handles_reset(struct wisp_handles *handles,
+                        void (*visit)(struct wisp_resource *resource, void *rep, void *env), void *env)
+{
+    if (handles->capacity > FIRST_CAPACITY) {
+        wisp_handles_deinit(handles, visit, env);
+        return;
+    }
+    visit_own(handles, visit, env);
+    *handles = (struct wisp_handles){.slots = handles->slots, .capacity = handles->capacity};
 }

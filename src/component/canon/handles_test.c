@@ -186,6 +186,25 @@ TEST(deinit_visits_what_is_owned_last_first)
     CHECK_INT(visited.n, 3);
 }
 
+TEST(a_table_that_was_reset_is_as_a_new_one)
+{
+    for (uint32_t n = 3; n < 100; n *= 9) {
+        struct wisp_handles handles = {0};
+        struct wisp_borrow_scope scope = {0};
+        for (uint32_t i = 1; i < n; i++) add(&handles, &fields, i);
+        add_borrow(&handles, &scope, n);
+        drop(&handles, 2, &fields);
+        struct visited visited = {0};
+        wisp_handles_reset(&handles, visit, &visited);
+        CHECK_INT(visited.n, n - 2);
+        check_unknown(&handles, 1, "unknown handle index 1");
+        CHECK_INT(add(&handles, &pollable, 1), 1);
+        CHECK_INT(add(&handles, &pollable, 2), 2);
+        CHECK_INT(handles.n_live, 2);
+        deinit(&handles);
+    }
+}
+
 TEST(the_table_is_bounded)
 {
     struct wisp_handles handles = {0};

@@ -45,6 +45,7 @@ struct step {
     struct step_import *imports;           /* otherwise */
     uint32_t n_imports;
     bool has_start;
+    struct wisp_wasm_original *original; /* NULL: an instance of this step can't be put back */
 };
 
 /* A function that a guest defines: exported, or for other components within this one. */
@@ -69,6 +70,17 @@ struct wisp_linked {
     struct wisp_wasm_hosts *hosts; /* the trampolines, for steps without prelinking; NULL when there are none */
     struct slot *slots;
     uint32_t n_slots, slots_capacity;
+    /* Instances that have ended well and were put back wait here for the next call, the last one first. */
+    struct wisp_link idle;
+    bool can_put_back;    /* all steps can, and it is worth trying */
+    bool has_start;       /* some step has */
+    bool is_looked_at;    /* an instance was */
+    uint64_t first_limit; /* of its memories */
+    uint32_t n_originals; /* externs of an instance's originals */
+    uint32_t n_not_back;  /* how often it could not be done, in a row */
+    struct {
+        uint64_t made, put_back;
+    } counts;
     uint32_t start;                    /* slot of component->start */
     uint32_t memory;                   /* slot of the memory that host calls use; NO_SLOT: none does */
     uint32_t *destructors;             /* slots of component->destructors */
@@ -85,6 +97,11 @@ struct wisp_instance {
     bool is_suspended, is_wake_sent;
     bool may_not_leave; /* in realloc or post-return: no calls out of the guest */
     bool has_failed, has_started, has_args;
+    bool is_looked_at;                /* by its originals: all steps are made */
+    bool can_put_back;                /* as all like it, see wisp_wasm_original_look */
+    bool has_called_early;            /* start functions called out */
+    struct wisp_link idle_here;       /* in linked->idle */
+    struct wisp_wasm_idle idle;       /* the engine's */
     struct wisp_wasm_extern *imports; /* of the step being instantiated */
     /* The call in progress. */
     const struct wisp_linked_export *export_;
@@ -98,7 +115,15 @@ struct wisp_instance {
     struct wisp_wasm_instance *core_instances; /* by step */
     struct wisp_wasm_extern *externs;          /* by slot, valid where has_extern */
     bool *has_extern;
+    struct wisp_wasm_extern *originals; /* what can change, by step */
 };
+
+/* What is at a slot, asked for once. */
+const struct wisp_wasm_extern *wisp_instance_extern(struct wisp_instance *instance, uint32_t slot);
+/* All steps are made and no guest code has run (life.c). */
+void wisp_instance_look(struct wisp_instance *instance);
+/* Those that wait to be used again. */
+void wisp_instances_free_idle(struct wisp_linked *linked);
 
 /* The core function behind every trampoline (instance.c). */
 int wisp_instance_enter_host(void *env, struct wisp_wasm_store *store, union wisp_raw *values, size_t n_values);

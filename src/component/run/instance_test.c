@@ -175,7 +175,7 @@ static void set_up_text(struct fixture *f, const char *text, uint64_t memory_byt
     const struct wisp_host_interface *const interfaces[] = {&interface};
     CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(text), &f->binary, &f->err), &f->err);
     CHECK_OK(wisp_component_new(&f->component, wisp_buf_str(&f->binary), NULL, &f->err), &f->err);
-    struct wisp_wasm_engine_options options = {.instances_max = 4, .cache_dir = ""};
+    struct wisp_wasm_engine_options options = {.instances_max = 4, .cache_dir = "", .remembers_written = true};
     wisp_component_pool_needs(f->component, &options);
     CHECK_OK(wisp_wasm_engine_new(&f->engine, &options, &f->err), &f->err);
     CHECK_OK(wisp_host_new(&f->host, interfaces, 1, &f->err), &f->err);

@@ -264,12 +264,26 @@ static int link_options(struct wisp_linked *linked, struct wisp_err *err)
     return r;
 }
 
+static void find_originals(struct wisp_linked *linked)
+{
+    linked->can_put_back = true;
+    for (uint32_t i = 0; i < linked->component->n_steps; i++) {
+        struct step *step = &linked->steps[i];
+        step->original = wisp_wasm_original_new(step->module);
+        if (step->original)
+            linked->n_originals += wisp_wasm_original_externs(step->original);
+        else
+            linked->can_put_back = false;
+    }
+}
+
 int wisp_linked_new(struct wisp_linked **ret_linked, struct wisp_wasm_engine *engine, struct wisp_component *component,
                     const struct wisp_host *host, struct wisp_err *err)
 {
     struct wisp_linked *linked = wisp_mem_calloc(1, sizeof *linked);
     linked->engine = engine;
     linked->component = component;
+    wisp_ring_init(&linked->idle);
     linked->fallback = wisp_host_get_fallback(host);
     WISP_CLEANUP_FREE const struct wisp_host_func **funcs = wisp_mem_calloc(component->n_import_funcs, sizeof *funcs);
     int r = wisp_host_bind(host, component, funcs, err);
@@ -277,6 +291,7 @@ int wisp_linked_new(struct wisp_linked **ret_linked, struct wisp_wasm_engine *en
     if (r == 0) bind_trampolines(linked, funcs);
     if (r == 0) r = link_steps(linked, err);
     if (r == 0) r = link_options(linked, err);
+    if (r == 0) find_originals(linked);
     if (r < 0) {
         wisp_linked_free(linked);
         return r;
@@ -288,6 +303,9 @@ int wisp_linked_new(struct wisp_linked **ret_linked, struct wisp_wasm_engine *en
 void wisp_linked_free(struct wisp_linked *linked)
 {
     if (!linked) return;
+    wisp_instances_free_idle(linked);
+    for (uint32_t i = 0; linked->steps && i < linked->component->n_steps; i++)
+        wisp_wasm_original_free(linked->steps[i].original);
     for (uint32_t i = 0; i < linked->n_slots; i++) wisp_wasm_export_free(linked->slots[i].export_);
     for (uint32_t i = 0; linked->steps && i < linked->component->n_steps; i++)
         wisp_wasm_prelinked_free(linked->steps[i].prelinked);
