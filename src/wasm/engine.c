@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -85,20 +84,9 @@ static uint64_t cgroup_memory_limit(void)
     return limit;
 }
 
-/* The request with an empty range: kernels without it answer ENOTTY. */
-static bool has_pagemap_scan(void)
-{
-    struct pm_scan_arg_ {
-        uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-        uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-    } arg = {.size = sizeof arg};
-    WISP_CLEANUP_FD int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && ioctl(fd, _IOWR('f', 16, struct pm_scan_arg_), &arg) >= 0;
-}
-
 static struct machine look_at_machine(void)
 {
-    struct machine machine = {.address_space = UINT64_MAX, .has_pagemap_scan = has_pagemap_scan()};
+    struct machine machine = {.address_space = UINT64_MAX, .has_pagemap_scan = wisp_wasm_written_has_scan()};
     struct rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) machine.address_space = limit.rlim_cur;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
@@ -312,7 +300,6 @@ int wisp_wasm_engine_new(struct wisp_wasm_engine **ret_engine, const struct wisp
     if (r == 0 && !options->compile_only) r = start_ticker(engine, err);
     if (r == 0 && options->remembers_written && engine->is_pooled)
         engine->remembers_written = wisp_wasm_written_remember();
-    engine->can_put_back = engine->remembers_written && has_pagemap_scan();
     if (r < 0) {
         wisp_wasm_engine_free(engine);
         return r;

@@ -38,7 +38,7 @@ struct wisp_wasm_original {
 
 struct wisp_wasm_original *wisp_wasm_original_new(const struct wisp_wasm_module *module)
 {
-    if (!module->is_exposed || !module->engine->can_put_back) return NULL;
+    if (!module->is_exposed || !module->engine->remembers_written) return NULL;
     struct wisp_wasm_original *original = wisp_mem_calloc(1, sizeof *original);
     original->module = module;
     original->memories = wisp_mem_calloc(module->n_memories, sizeof *original->memories);

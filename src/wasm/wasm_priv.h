@@ -18,7 +18,6 @@ struct wisp_wasm_engine {
     char tunables[160];        /* whatever compiled code depends on, part of the cache key */
     char allocation[200];
     bool is_reduced, is_pooled, compile_only, never_compiles, remembers_written;
-    bool can_put_back;       /* instances that have ended, see original.c */
     uint32_t kept_pages_max; /* of a memory that has been written to, for its instance to be put back */
     uint32_t instances_max;
     unsigned n_running; /* stores, each but one within a host function of another one */
@@ -104,10 +103,14 @@ struct wisp_wasm_pages {
 };
 enum { WISP_WASM_WRITTEN_MAX = 512 };
 /* Which pages of a memory were written since its place in the pool was last given to the kernel: ranges, in order.
- * -1 when there are more ranges than that or more than pages_max pages, and where the kernel can't be asked or its
- * answers aren't remembered. */
+ * -1 when there are more ranges than that or more than pages_max pages, and where answers aren't remembered. */
 int wisp_wasm_written_pages(const void *base, uint64_t size, uint32_t pages_max,
                             struct wisp_wasm_pages ret_ranges[WISP_WASM_WRITTEN_MAX]);
+
+/* Whether the kernel has PAGEMAP_SCAN. */
+bool wisp_wasm_written_has_scan(void);
+/* For tests: from now on, the pages of this thread's engine are found as on kernels that don't have it. */
+void wisp_wasm_written_do_not_scan(void);
 
 /* Before a store is made: gives up what has ended, and what is idle, when the pool is full. */
 void wisp_wasm_make_room(struct wisp_wasm_engine *engine);

@@ -21,7 +21,11 @@
  * - A child after fork starts with a count of zero, so it forgets. The count itself never falls.
  *
  * The kernel is asked for more than the engine asks for: pages that are swapped out, or just being moved in memory,
- * were written too, but are not present. The engine would leave what is in them to the next instance. */
+ * were written too, but are not present. The engine would leave what is in them to the next instance.
+ *
+ * Kernels before 6.7 have no PAGEMAP_SCAN. There the engine doesn't ask, and our own questions
+ * (wisp_wasm_written_pages) are answered from the same file by reading it: a page that is not a file's and is present
+ * or swapped out was written, or only read before it was written to, which does no harm either. */
 #include "wasm/wasm_priv.h"
 
 #include <fcntl.h>
@@ -64,6 +68,7 @@ enum {
 struct answer {
     uint64_t start, end, max_pages, walk_end; /* start 0: none */
     uint64_t n_faults;                        /* of the thread, before the kernel was asked */
+    uint32_t epoch;
     int fd;
     uint32_t n_ranges;
     struct {
@@ -73,6 +78,8 @@ struct answer {
 
 static _Thread_local struct {
     struct answer *answers; /* NULL: nothing is remembered */
+    uint32_t epoch;         /* answers of another one are forgotten */
+    bool has_scan;          /* the kernel has PAGEMAP_SCAN */
     int pagemap;            /* with answers: for our own questions; -1: it can't be had */
     unsigned n_users;
     bool is_held, is_known; /* the count of faults: read once, and that was done */
@@ -107,7 +114,7 @@ void wisp_wasm_written_release(void) { memory.is_held = memory.is_known = false;
 static void forget(void)
 {
     if (!memory.answers) return;
-    memset(memory.answers, 0, sizeof *memory.answers << ANSWER_BITS);
+    memory.epoch++;
     if (memory.pagemap >= 0) close(memory.pagemap);
     memory.pagemap = -1;
 }
@@ -139,6 +146,7 @@ bool wisp_wasm_written_remember(void)
         /* Memory only for what is used of it. */
         memory.answers = wisp_mem_calloc((size_t)1 << ANSWER_BITS, sizeof *memory.answers);
         memory.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+        memory.has_scan = wisp_wasm_written_has_scan();
     }
     memory.n_users++;
     return true;
@@ -180,7 +188,7 @@ static struct answer *answer_for(const struct scan *scan)
 static bool is_answered(const struct answer *answer, int fd, const struct scan *scan)
 {
     return answer->start == scan->start && answer->end == scan->end && answer->max_pages == scan->max_pages &&
-           answer->fd == fd;
+           answer->fd == fd && answer->epoch == memory.epoch;
 }
 
 static void keep(struct answer *answer, int fd, const struct scan *scan, uint32_t n_ranges, uint64_t n_faults)
@@ -191,6 +199,7 @@ static void keep(struct answer *answer, int fd, const struct scan *scan, uint32_
     answer->max_pages = scan->max_pages;
     answer->walk_end = scan->walk_end;
     answer->n_faults = n_faults;
+    answer->epoch = memory.epoch;
     answer->fd = fd;
     answer->n_ranges = n_ranges;
     for (uint32_t i = 0; i < n_ranges; i++) {
@@ -222,15 +231,36 @@ static bool covers(const struct answer *answer, const struct range *range)
     return at >= range->end || at >= answer->walk_end;
 }
 
-static void check(const struct answer *answer, int fd, const struct scan *asked)
+/* How the kernel is asked: as ioctl with SCAN_REQUEST answers. */
+typedef int ask_fn(int fd, struct scan *scan);
+
+static void check(const struct answer *answer, int fd, const struct scan *asked, ask_fn *ask)
 {
     struct range ranges[WISP_WASM_WRITTEN_MAX];
     struct scan scan = *asked;
     scan.vec = (uintptr_t)ranges;
-    int n = ioctl(fd, SCAN_REQUEST, &scan);
+    int n = ask(fd, &scan);
     for (int i = 0; i < n; i++)
         if (!covers(answer, &ranges[i])) abort();
 }
+
+static int find(int fd, struct scan *scan, ask_fn *ask)
+{
+    struct answer *answer = answer_for(scan);
+    uint64_t n_faults = faults_so_far();
+    if (is_answered(answer, fd, scan) && answer->n_faults == n_faults) {
+        if (IS_CHECKED) check(answer, fd, scan, ask);
+        memory.counts.n_remembered++;
+        return give(answer, scan);
+    }
+    int n = ask(fd, scan);
+    answer->start = 0;
+    if (n >= 0 && n <= RANGES_MAX) keep(answer, fd, scan, (uint32_t)n, n_faults);
+    memory.counts.n_asked++;
+    return n;
+}
+
+static int ask_scan(int fd, struct scan *scan) { return ioctl(fd, SCAN_REQUEST, scan); }
 
 int wisp_engine_ioctl(int fd, unsigned long request, void *argument)
 {
@@ -238,21 +268,55 @@ int wisp_engine_ioctl(int fd, unsigned long request, void *argument)
     if (request != SCAN_REQUEST || !is_known(scan)) return ioctl(fd, request, argument);
     scan->category_mask = WRITTEN | ZERO_PAGE | FILE_BACKED;
     scan->category_anyof_mask = PRESENT | SWAPPED;
-    if (!can_be_remembered(scan)) return ioctl(fd, SCAN_REQUEST, scan);
-
-    struct answer *answer = answer_for(scan);
-    uint64_t n_faults = faults_so_far();
-    if (is_answered(answer, fd, scan) && answer->n_faults == n_faults) {
-        if (IS_CHECKED) check(answer, fd, scan);
-        memory.counts.n_remembered++;
-        return give(answer, scan);
-    }
-    int n = ioctl(fd, SCAN_REQUEST, scan);
-    answer->start = 0;
-    if (n >= 0 && n <= RANGES_MAX) keep(answer, fd, scan, (uint32_t)n, n_faults);
-    memory.counts.n_asked++;
-    return n;
+    return can_be_remembered(scan) ? find(fd, scan, ask_scan) : ask_scan(fd, scan);
 }
+
+/* --- our own questions --- */
+
+/* False when there are too many ranges or pages. */
+static bool add_page(struct scan *scan, uint64_t address, uint32_t *n_ranges, uint64_t *n_pages)
+{
+    struct range *ranges = (struct range *)(uintptr_t)scan->vec, *last = *n_ranges ? &ranges[*n_ranges - 1] : NULL;
+    if (++*n_pages > scan->max_pages) return false;
+    if (last && last->end == address) {
+        last->end += 1 << PAGE_BITS;
+        return true;
+    }
+    if (*n_ranges == scan->vec_len) return false;
+    ranges[(*n_ranges)++] = (struct range){address, address + (1 << PAGE_BITS), 0};
+    return true;
+}
+
+/* From the map itself, which has eight bytes for a page. */
+static int ask_map(int fd, struct scan *scan)
+{
+    enum { BLOCK = 512 };
+    static const uint64_t present = UINT64_C(1) << 63, swapped = UINT64_C(1) << 62, file = UINT64_C(1) << 61;
+    uint64_t entries[BLOCK], at = scan->start, n_pages = 0;
+    uint32_t n_ranges = 0;
+    scan->walk_end = scan->start;
+    while (at < scan->end) {
+        uint64_t left = (scan->end - at) >> PAGE_BITS, n = left < BLOCK ? left : BLOCK;
+        ssize_t size = pread(fd, entries, n * sizeof *entries, (off_t)((at >> PAGE_BITS) * sizeof *entries));
+        if (size != (ssize_t)(n * sizeof *entries)) return -1;
+        for (uint64_t i = 0; i < n; i++, at += 1 << PAGE_BITS) {
+            if (!(entries[i] & (present | swapped)) || (entries[i] & file)) continue;
+            if (!add_page(scan, at, &n_ranges, &n_pages)) return (int)n_ranges;
+        }
+    }
+    scan->walk_end = scan->end;
+    return (int)n_ranges;
+}
+
+bool wisp_wasm_written_has_scan(void)
+{
+    /* With an empty range; kernels without it answer ENOTTY. */
+    struct scan scan = {.size = sizeof scan};
+    WISP_CLEANUP_FD int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && ask_scan(fd, &scan) >= 0;
+}
+
+void wisp_wasm_written_do_not_scan(void) { memory.has_scan = false; }
 
 int wisp_wasm_written_pages(const void *base, uint64_t size, uint32_t pages_max,
                             struct wisp_wasm_pages ret_ranges[WISP_WASM_WRITTEN_MAX])
@@ -270,7 +334,8 @@ int wisp_wasm_written_pages(const void *base, uint64_t size, uint32_t pages_max,
     };
     if (!size) return 0;
     if (!memory.answers || memory.pagemap < 0 || !pages_max) return -1;
-    int n = wisp_engine_ioctl(memory.pagemap, SCAN_REQUEST, &scan);
+    int n =
+        memory.has_scan ? wisp_engine_ioctl(memory.pagemap, SCAN_REQUEST, &scan) : find(memory.pagemap, &scan, ask_map);
     if (n < 0 || scan.walk_end != scan.end) return -1;
     for (int i = 0; i < n; i++) {
         ret_ranges[i].first = (uint32_t)((ranges[i].start - scan.start) >> PAGE_BITS);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instances that come and go in a few places and write wherever they like: each finds its memory as its module says. In
- * builds with sanitizers written.c also compares every remembered answer with the kernel's. */
+/* Instances that come and go in a few places and write wherever they like: each finds its memory as its module says,
+ * and so does one that is put back. In builds with sanitizers written.c also compares every remembered answer with the
+ * kernel's. */
 #include "test.h"
 #include "wasm/wasm_priv.h"
 
@@ -67,12 +68,14 @@ struct program {
     struct wisp_wasm_export *memory, *functions[FUNCTIONS];
     uint8_t *pristine;
     uint64_t size;
+    struct wisp_wasm_original *original; /* NULL: instances aren't put back */
 };
 
 struct place {
     struct wisp_wasm_store *store;
     struct wisp_wasm_instance instance;
     const struct program *program;
+    struct wisp_wasm_extern memory; /* what the original wants */
 };
 
 static struct {
@@ -108,11 +111,9 @@ static void call(struct place *place, int function, uint32_t at, uint32_t size)
     CHECK_INT(state, function == TRAP ? WISP_WASM_FAILED : WISP_WASM_DONE);
 }
 
-static void start(struct place *place, const struct program *program)
+static void check_new(struct place *place)
 {
-    place->program = program;
-    place->store = wisp_wasm_store_new(t.engine, NULL, 0);
-    CHECK_OK(wisp_wasm_instantiate_prelinked(place->store, program->prelinked, &place->instance, &t.err), &t.err);
+    const struct program *program = place->program;
     uint64_t size;
     const uint8_t *base = memory_of(place, &size);
     if (!program->pristine) return;
@@ -123,10 +124,33 @@ static void start(struct place *place, const struct program *program)
     call(place, LOOK, 0, 0);
 }
 
+static void start(struct place *place, const struct program *program)
+{
+    place->program = program;
+    place->store = wisp_wasm_store_new(t.engine, NULL, 0);
+    CHECK_OK(wisp_wasm_instantiate_prelinked(place->store, program->prelinked, &place->instance, &t.err), &t.err);
+    if (program->original)
+        CHECK(wisp_wasm_original_look(program->original, place->store, &place->instance, &place->memory));
+    check_new(place);
+}
+
 static void stop(struct place *place)
 {
     wisp_wasm_store_free(place->store);
     place->store = NULL;
+}
+
+/* Put back, or away. */
+static bool put_back(struct place *place)
+{
+    uint32_t n_pages = 0;
+    if (!wisp_wasm_original_put_back(place->program->original, place->store, &place->memory, &n_pages)) {
+        stop(place);
+        return false;
+    }
+    wisp_wasm_store_reset(place->store);
+    check_new(place);
+    return true;
 }
 
 static void load(struct program *program, const char *text)
@@ -166,6 +190,7 @@ static void tear_down(void)
         struct program *program = &t.programs[i];
         for (int k = 0; k < FUNCTIONS; k++) wisp_wasm_export_free(program->functions[k]);
         wisp_wasm_export_free(program->memory);
+        wisp_wasm_original_free(program->original);
         wisp_wasm_prelinked_free(program->prelinked);
         wisp_wasm_module_free(program->module);
         free(program->pristine);
@@ -362,6 +387,42 @@ TEST(no_instance_sees_another_ones_memory)
     CHECK(counts.n_asked > 100);
     CHECK(counts.n_remembered > 100);
     CHECK(counts.n_counted < counts.n_asked + counts.n_remembered);
+    tear_down();
+}
+
+static void use_and_put_back(int steps)
+{
+    int n_put_back = 0;
+    for (int i = 0; i < MODULES; i++) {
+        struct program *program = &t.programs[i];
+        program->original = wisp_wasm_original_new(program->module);
+        CHECK_INT(program->original != NULL, i != 4); /* the one with a table */
+    }
+    for (int i = 0; i < steps; i++) {
+        uint32_t n_places = 1 + (uint32_t)(i / 200) % PLACES;
+        struct place *place = &t.places[random_below(n_places)];
+        if (i % 50 == 0) (random_below(2) ? wisp_wasm_turn_begin : wisp_wasm_turn_end)(t.engine);
+        if (!place->store) start(place, &t.programs[random_below(MODULES)]);
+        for (uint32_t n = random_below(3); n > 0 && place->store; n--) step(place);
+        if (place->store && place->program->original) n_put_back += put_back(place);
+    }
+    CHECK(n_put_back > steps / 4);
+}
+
+TEST(what_is_put_back_is_as_new)
+{
+    set_up();
+    t.random = 2;
+    use_and_put_back(6000);
+    tear_down();
+}
+
+TEST(on_older_kernels_too)
+{
+    set_up();
+    wisp_wasm_written_do_not_scan();
+    t.random = 3;
+    use_and_put_back(6000);
     tear_down();
 }
 
