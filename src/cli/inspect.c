@@ -7,6 +7,7 @@
 #include "cli/words.h"
 #include "component/plan.h"
 #include "host/source.h"
+#include "wasm/expose.h"
 #include "wit/wit.h"
 
 #include <unistd.h>
@@ -127,6 +128,22 @@ static void add_producers(struct wisp_output_table *table, const struct wisp_com
     }
 }
 
+/* Whether an instance may serve again after a call; otherwise why each call gets a new one. */
+static bool can_put_back(const struct wisp_component *component, char *ret_reason, size_t reason_size)
+{
+    static const char key[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    *ret_reason = '\0';
+    for (uint32_t i = 0; i < component->n_steps; i++) {
+        WISP_CLEANUP_BUF struct wisp_buf exposed = {0};
+        struct wisp_err err = {0};
+        uint32_t module = component->steps[i].module;
+        if (wisp_wasm_expose(component->modules[module].bytes, key, &exposed, &err) == 0) continue;
+        snprintf(ret_reason, reason_size, "core module %u %s", module, err.text);
+        return false;
+    }
+    return true;
+}
+
 static void print_text(const struct wisp_source *source, const struct wisp_component *component)
 {
     WISP_CLEANUP_BUF struct wisp_buf size = {0};
@@ -143,6 +160,11 @@ static void print_text(const struct wisp_source *source, const struct wisp_compo
     wisp_output_table_printf(&table, "core modules");
     wisp_output_table_printf(&table, n_kept == component->n_modules ? "%u" : "%u, of which %u are instantiated",
                              component->n_modules, n_kept);
+    char reason[WISP_ERR_TEXT_MAX];
+    bool is_put_back = can_put_back(component, reason, sizeof reason);
+    wisp_output_table_printf(&table, "instances");
+    wisp_output_table_printf(
+        &table, is_put_back ? "may serve many calls, put back to new after each" : "new for each call: %s", reason);
     add_producers(&table, component);
     wisp_output_table_print(&table, stdout, 0);
     print_items("imports", component->imports, component->n_imports);
@@ -194,6 +216,10 @@ static void print_json(const struct wisp_source *source, const struct wisp_compo
     json_t *json = json_object(), *modules = json_object();
     json_object_set_new(modules, "total", json_integer(component->n_modules));
     json_object_set_new(modules, "instantiated", json_integer(count_kept_modules(component)));
+    char reason[WISP_ERR_TEXT_MAX];
+    bool is_put_back = can_put_back(component, reason, sizeof reason);
+    json_object_set_new(modules, "put_back", json_boolean(is_put_back));
+    json_object_set_new(modules, "put_back_reason", is_put_back ? json_null() : json_string(reason));
     json_object_set_new(json, "file", wisp_output_json_text(wisp_str_from(source->name)));
     json_object_set_new(json, "format", json_string(source->was_text ? "text" : "binary"));
     json_object_set_new(json, "size", json_integer((json_int_t)source->file_size));

@@ -37,7 +37,7 @@ struct module {
 
 static void refuse(struct module *m, const char *what)
 {
-    wisp_reader_fail(m->r, WISP_ERR_UNSUPPORTED, "an instance can't be put back: %s", what);
+    wisp_reader_fail(m->r, WISP_ERR_UNSUPPORTED, "%s", what);
 }
 
 /* --- types --- */

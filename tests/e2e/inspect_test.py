@@ -42,6 +42,7 @@ class Inspect(wisp.Case):
         text = self.inspect(wisp.guest("http-hello-rust"))
         self.assertRegex(text, r"(?m)^is +HTTP service$")
         self.assertRegex(text, r"(?m)^size +[\d,]+ bytes \([\d.]+ KiB\)$")
+        self.assertRegex(text, r"(?m)^instances +may serve many calls, put back to new after each$")
         self.assertRegex(text, r"(?m)^imports$")
         self.assertRegex(text, r"(?m)^  wasi:http/types@0\.2\.\d+ +\d+ functions$")
         self.assertRegex(text, r"(?m)^  wasi:http/incoming-handler@0\.2\.\d+ +1 function$")
@@ -55,6 +56,7 @@ class Inspect(wisp.Case):
         self.assertGreater(found["size"], 1_000_000)
         self.assertGreater(found["modules"]["total"], found["modules"]["instantiated"] - 1)
         self.assertGreater(found["modules"]["instantiated"], 1)
+        self.assertEqual((found["modules"]["put_back"], found["modules"]["put_back_reason"]), (True, None))
         for item in found["imports"] + found["exports"]:
             self.assertEqual(list(item), ["name", "kind", "package", "interface", "version", "functions", "types"])
             if item["package"]:
