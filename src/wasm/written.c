@@ -60,7 +60,7 @@ static const unsigned long SCAN_REQUEST = _IOWR('f', 16, struct scan);
 enum { WRITTEN = 1 << 1, FILE_BACKED = 1 << 2, PRESENT = 1 << 3, SWAPPED = 1 << 4, ZERO_PAGE = 1 << 5 };
 
 enum {
-    RANGES_MAX = 128, /* of a remembered answer */
+    RANGES_MAX = WISP_WASM_WRITTEN_MAX,
     PAGE_BITS = 12,
     ANSWER_BITS = 12, /* places for answers: more than a pool has memories, mostly */
 };
@@ -175,7 +175,7 @@ static bool is_known(const struct scan *scan)
 
 static bool can_be_remembered(const struct scan *scan)
 {
-    return memory.answers && scan->vec_len <= WISP_WASM_WRITTEN_MAX && scan->start &&
+    return memory.answers && scan->vec_len <= RANGES_MAX && scan->start &&
            (scan->end - scan->start) >> PAGE_BITS <= UINT32_MAX;
 }
 
@@ -236,7 +236,7 @@ typedef int ask_fn(int fd, struct scan *scan);
 
 static void check(const struct answer *answer, int fd, const struct scan *asked, ask_fn *ask)
 {
-    struct range ranges[WISP_WASM_WRITTEN_MAX];
+    struct range ranges[RANGES_MAX];
     struct scan scan = *asked;
     scan.vec = (uintptr_t)ranges;
     int n = ask(fd, &scan);
@@ -255,7 +255,7 @@ static int find(int fd, struct scan *scan, ask_fn *ask)
     }
     int n = ask(fd, scan);
     answer->start = 0;
-    if (n >= 0 && n <= RANGES_MAX) keep(answer, fd, scan, (uint32_t)n, n_faults);
+    if (n >= 0) keep(answer, fd, scan, (uint32_t)n, n_faults);
     memory.counts.n_asked++;
     return n;
 }
@@ -319,15 +319,15 @@ bool wisp_wasm_written_has_scan(void)
 void wisp_wasm_written_do_not_scan(void) { memory.has_scan = false; }
 
 int wisp_wasm_written_pages(const void *base, uint64_t size, uint32_t pages_max,
-                            struct wisp_wasm_pages ret_ranges[WISP_WASM_WRITTEN_MAX])
+                            struct wisp_wasm_pages ret_ranges[RANGES_MAX])
 {
-    struct range ranges[WISP_WASM_WRITTEN_MAX];
+    struct range ranges[RANGES_MAX];
     struct scan scan = {
         .size = sizeof scan,
         .start = (uintptr_t)base,
         .end = (uintptr_t)base + size,
         .vec = (uintptr_t)ranges,
-        .vec_len = WISP_WASM_WRITTEN_MAX,
+        .vec_len = RANGES_MAX,
         .max_pages = pages_max,
         .category_inverted = ZERO_PAGE | FILE_BACKED,
         .category_mask = WRITTEN | PRESENT | ZERO_PAGE | FILE_BACKED,
