@@ -70,17 +70,15 @@ struct answer {
     uint64_t n_faults;                        /* of the thread, before the kernel was asked */
     uint32_t epoch;
     int fd;
-    uint32_t n_ranges;
-    struct {
-        uint32_t first, n; /* pages, from start */
-    } ranges[RANGES_MAX];
+    uint32_t n_ranges, capacity;
+    struct wisp_wasm_pages ranges[]; /* from start */
 };
 
 static _Thread_local struct {
-    struct answer *answers; /* NULL: nothing is remembered */
-    uint32_t epoch;         /* answers of another one are forgotten */
-    bool has_scan;          /* the kernel has PAGEMAP_SCAN */
-    int pagemap;            /* with answers: for our own questions; -1: it can't be had */
+    struct answer **answers; /* NULL: nothing is remembered */
+    uint32_t epoch;          /* answers of another one are forgotten */
+    bool has_scan;           /* the kernel has PAGEMAP_SCAN */
+    int pagemap;             /* with answers: for our own questions; -1: it can't be had */
     unsigned n_users;
     bool is_held, is_known; /* the count of faults: read once, and that was done */
     uint64_t n_faults;
@@ -143,8 +141,7 @@ bool wisp_wasm_written_remember(void)
         if (sysconf(_SC_PAGESIZE) != 1 << PAGE_BITS || !faults_are_counted()) return false;
         if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0) return false;
         pthread_once(&once, forget_in_children);
-        /* Memory only for what is used of it. */
-        memory.answers = wisp_mem_calloc((size_t)1 << ANSWER_BITS, sizeof *memory.answers);
+        memory.answers = wisp_mem_calloc((size_t)1 << ANSWER_BITS, sizeof(struct answer *));
         memory.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
         memory.has_scan = wisp_wasm_written_has_scan();
     }
@@ -156,6 +153,7 @@ void wisp_wasm_written_forget(void)
 {
     assert(memory.n_users > 0);
     if (--memory.n_users > 0) return;
+    for (size_t i = 0; i < (size_t)1 << ANSWER_BITS; i++) free(memory.answers[i]);
     free(memory.answers);
     memory.answers = NULL;
     if (memory.pagemap >= 0) close(memory.pagemap);
@@ -179,7 +177,7 @@ static bool can_be_remembered(const struct scan *scan)
            (scan->end - scan->start) >> PAGE_BITS <= UINT32_MAX;
 }
 
-static struct answer *answer_for(const struct scan *scan)
+static struct answer **answer_for(const struct scan *scan)
 {
     uint64_t hash = (scan->start >> PAGE_BITS) * 0x9e3779b97f4a7c15;
     return &memory.answers[hash >> (64 - ANSWER_BITS)];
@@ -187,13 +185,18 @@ static struct answer *answer_for(const struct scan *scan)
 
 static bool is_answered(const struct answer *answer, int fd, const struct scan *scan)
 {
-    return answer->start == scan->start && answer->end == scan->end && answer->max_pages == scan->max_pages &&
+    return answer && answer->start == scan->start && answer->end == scan->end && answer->max_pages == scan->max_pages &&
            answer->fd == fd && answer->epoch == memory.epoch;
 }
 
-static void keep(struct answer *answer, int fd, const struct scan *scan, uint32_t n_ranges, uint64_t n_faults)
+static void keep(struct answer **place, int fd, const struct scan *scan, uint32_t n_ranges, uint64_t n_faults)
 {
     const struct range *ranges = (const struct range *)(uintptr_t)scan->vec;
+    struct answer *answer = *place;
+    if (!answer || answer->capacity < n_ranges) {
+        answer = *place = wisp_mem_realloc(answer, sizeof *answer + n_ranges * sizeof *answer->ranges);
+        answer->capacity = n_ranges;
+    }
     answer->start = scan->start;
     answer->end = scan->end;
     answer->max_pages = scan->max_pages;
@@ -246,7 +249,7 @@ static void check(const struct answer *answer, int fd, const struct scan *asked,
 
 static int find(int fd, struct scan *scan, ask_fn *ask)
 {
-    struct answer *answer = answer_for(scan);
+    struct answer **place = answer_for(scan), *answer = *place;
     uint64_t n_faults = faults_so_far();
     if (is_answered(answer, fd, scan) && answer->n_faults == n_faults) {
         if (IS_CHECKED) check(answer, fd, scan, ask);
@@ -254,8 +257,8 @@ static int find(int fd, struct scan *scan, ask_fn *ask)
         return give(answer, scan);
     }
     int n = ask(fd, scan);
-    answer->start = 0;
-    if (n >= 0) keep(answer, fd, scan, (uint32_t)n, n_faults);
+    if (answer) answer->start = 0;
+    if (n >= 0) keep(place, fd, scan, (uint32_t)n, n_faults);
     memory.counts.n_asked++;
     return n;
 }
