@@ -88,9 +88,9 @@ def instructions(config):
 
 
 def instantiate(config):
-    """Making, calling and freeing one instance of a small component, in process."""
+    """Taking, calling and putting back one instance of a small component, in process."""
     result = measure.micro(config, "component_instance_bench")
-    print(f"\nsmall instance made, called and freed: {result['ns']} ns")
+    print(f"\nsmall instance taken, called and put back: {result['ns']} ns")
     return result
 
 

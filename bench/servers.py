@@ -121,7 +121,7 @@ class Wasmtime(Server):
     FLAGS = {
         # What `wasmtime serve FILE` does.
         "defaults": ["--max-instance-reuse-count", "1"],
-        # A fresh instance per request too, with everything the command line offers to make that cheap.
+        # A fresh instance per request, with everything the command line offers to make that cheap.
         "tuned pooling": [
             "--max-instance-reuse-count", "1", "-O", "pooling-allocator=y", "-O", "pooling-total-core-instances=1000",
             "-O", "pooling-memory-keep-resident=16777216", "-O", "pooling-table-keep-resident=16777216",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a fresh instance costs: made, called and freed, again and again. Prints "ns VALUE".
+/* What an instance costs: taken, called and put back, again and again. Prints "ns VALUE".
  * usage: component_instance_bench */
 #include "base/mem.h"
 #include "component/instance.h"
