@@ -48,7 +48,7 @@ def measure_call(config):
     bare, worker = micro(config, "component_call_bench"), micro(config, "worker_call_bench")
     requests = over_http(config)
     composed, linked, call = (bare["median"]["composed_ns"], bare["median"]["linked_ns"], worker["median"]["call_ns"])
-    print(f"\na call between two components, the callee a fresh instance (aim: 2,000 ns over a composed call)\n"
+    print(f"\na call between two components, the callee as new for each call (aim: 2,000 ns over a composed call)\n"
           f"  a string there and back: composed into one {composed:.0f} ns, two components in process {linked:.0f} ns\n"
           f"  two numbers, in a worker: {call:.0f} ns, which is {call - composed:.0f} ns over the composed string\n"
           f"  {'over HTTP, Rust, 32 connections':34} {'requests/s':>12} {'CPU µs each':>12}")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a call from one component to another costs, string there and string back: composed into one component, and as
- * two components of which the callee gets a fresh instance for each call. Prints "composed_ns VALUE", "linked_ns
+ * two components of which the callee is as new for each call. Prints "composed_ns VALUE", "linked_ns
  * VALUE". usage: component_call_bench */
 #include "base/mem.h"
 #include "component/instance.h"
