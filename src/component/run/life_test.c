@@ -155,6 +155,13 @@ static uint32_t random_below(uint32_t n)
 
 static void on_wake(struct wisp_instance *instance, void *context) { (void)instance, (void)context; }
 
+/* On a slow machine it may have been preempted. */
+static enum wisp_instance_state resume(int i, enum wisp_instance_state state)
+{
+    while (state == WISP_INSTANCE_PREEMPTED) state = wisp_instance_resume(t.instances[i]);
+    return state;
+}
+
 static enum wisp_instance_state begin(int i, const char *name)
 {
     struct wisp_instance_options options = {
@@ -163,9 +170,7 @@ static enum wisp_instance_state begin(int i, const char *name)
     t.args[i] = (struct args){t.sums, random_below(1 << 20)};
     const struct wisp_linked_export *export_ = wisp_linked_export_find(t.linked, "", name);
     CHECK(export_);
-    enum wisp_instance_state state = wisp_instance_call(t.instances[i], export_, &t.args[i], &t.sums, &t.errs[i]);
-    while (state == WISP_INSTANCE_PREEMPTED) state = wisp_instance_resume(t.instances[i]);
-    return state;
+    return resume(i, wisp_instance_call(t.instances[i], export_, &t.args[i], &t.sums, &t.errs[i]));
 }
 
 static void end(int i) { wisp_instance_free(WISP_TAKE(t.instances[i])); }
@@ -220,7 +225,7 @@ static void do_something(int i)
         if (random_below(2)) {
             t.contexts[i].must_wait = false;
             wisp_instance_wake(t.instances[i]);
-            CHECK_INT(wisp_instance_resume(t.instances[i]), WISP_INSTANCE_DONE);
+            CHECK_INT(resume(i, wisp_instance_resume(t.instances[i])), WISP_INSTANCE_DONE);
         }
         end(i);
         return;
