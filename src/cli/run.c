@@ -276,7 +276,7 @@ static const struct values defaults = {.address = "127.0.0.1:8000", .log_level =
 const struct wisp_verb wisp_verb_run = {
     .name = "run",
     .summary = "serve a component over HTTP, or run it as a command",
-    .text = "A component that exports wasi:http/incoming-handler is served: a fresh instance for every request,\n"
+    .text = "A component that exports wasi:http/incoming-handler is served: every request gets an instance as new,\n"
             "worker processes that are replaced when they die, until SIGINT or SIGTERM; then requests in flight\n"
             "are finished (a second signal ends at once).\n"
             "\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The core WebAssembly engine, and the only door to it: compiled modules, fresh instances, fibers, limits, code cache.
+/* The core WebAssembly engine, and the only door to it: compiled modules, instances, fibers, limits, code cache.
  *
  *     engine   one per process: configuration, memory pool, code cache, a ticker for preemption
  *      ├ module   compiled code, from the cache or from bytes

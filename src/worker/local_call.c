@@ -2,7 +2,7 @@
 /* Imports that no table of the host has: by the caller's links they lead to a component or a provider, in this worker
  * when the target runs here, else over the bus.
  *
- * A call of a component within the worker has no wire. The callee gets a fresh instance; what the caller's arguments
+ * A call of a component within the worker has no wire. The callee gets an instance as new; what the caller's arguments
  * were lifted to is lowered into it as it is, and it runs at once, on a fiber of its own, within the turn of the
  * caller. Only when it has to wait does the caller wait too, and both are back among the others. The callee counts and
  * waits for a place like any call of it; it has the caller's time at most, and ends with the caller. */

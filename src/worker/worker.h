@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data plane: one process that answers calls, HTTP requests and others, with fresh instances of components, on one
- * loop and one thread. Beside it, the one-shot sibling that runs a command component to its end.
+/* The data plane: one process that answers calls, HTTP requests and others, each in an instance of its own, on one loop
+ * and one thread. Beside it, the one-shot sibling that runs a command component to its end.
  *
  * The worker of `wisp run` is told at its start what to run. That of a host starts empty and takes orders while it
  * runs (orders.h). Both talk to whoever started them over one descriptor, the control channel:

@@ -62,7 +62,7 @@ class CallsTest(hosts.ByControl):
         self.host.wait_for_log("link")
         self.link("front", "calc", "acme:calc", ["ops"])
         self.wait_for_answer(address, "/add?a=1&b=2", b"3\n")
-        self.assertEqual(self.get(address, "/count").body, b"1 1\n")  # a fresh instance for every call
+        self.assertEqual(self.get(address, "/count").body, b"1 1\n")  # an instance as new for every call
         self.assertEqual(self.get(address, "/trap").status, 500)
         self.assertEqual(self.get(address, "/add?a=20&b=22").body, b"42\n")
         self.host.stop()
