@@ -2,10 +2,6 @@
 /* What has ended and is to be cleared up, and what waits to be used again. */
 #include "wasm/wasm_priv.h"
 
-/* Instances kept for the next call, over all components of a worker: as many as may be of use while a few components
- * are busy. A place in the pool that one of them has is given up when it is needed. */
-enum { IDLE_MAX = 64 };
-
 static void clear_now(struct wisp_wasm_engine *engine)
 {
     engine->is_clearing = true;
@@ -53,8 +49,8 @@ static void give_up_oldest(struct wisp_wasm_engine *engine)
 
 void wisp_wasm_idle_add(struct wisp_wasm_engine *engine, struct wisp_wasm_idle *idle)
 {
-    while (engine->n_idle &&
-           (engine->n_idle == IDLE_MAX || engine->n_idle_pages + idle->n_pages > engine->idle_pages_max))
+    uint32_t n_max = engine->instances_max / 2;
+    while (engine->n_idle && (engine->n_idle >= n_max || engine->n_idle_pages + idle->n_pages > engine->idle_pages_max))
         give_up_oldest(engine);
     engine->n_idle++;
     engine->n_idle_pages += idle->n_pages;

@@ -2,12 +2,15 @@
 #include "test.h"
 #include "wasm/wasm_priv.h"
 
+enum { IDLE_MAX = 8, IDLE = 20 };
+
 static struct wisp_wasm_engine *engine;
 static struct wisp_err err;
 
 static void set_up(void)
 {
-    struct wisp_wasm_engine_options options = {.instances_max = 4, .cache_dir = "", .remembers_written = true};
+    struct wisp_wasm_engine_options options = {
+        .instances_max = 2 * IDLE_MAX, .cache_dir = "", .remembers_written = true};
     CHECK_OK(wisp_wasm_engine_new(&engine, &options, &err), &err);
     if (!engine->remembers_written) wisp_test_skip("no pool, or no count of faults");
 }
@@ -50,7 +53,6 @@ TEST(a_few_are_cleared_up_together)
     tear_down();
 }
 
-enum { IDLE = 100 };
 static struct wisp_wasm_idle idle[IDLE];
 static bool is_given_up[IDLE];
 
@@ -74,8 +76,8 @@ TEST(idle_ones_are_bounded_in_number)
 {
     set_up();
     for (int i = 0; i < IDLE; i++) add(i, 1);
-    CHECK_INT(engine->n_idle, 64);
-    for (int i = 0; i < IDLE; i++) CHECK_INT(is_given_up[i], i < IDLE - 64);
+    CHECK_INT(engine->n_idle, IDLE_MAX);
+    for (int i = 0; i < IDLE; i++) CHECK_INT(is_given_up[i], i < IDLE - IDLE_MAX);
     remove_all();
     tear_down();
 }

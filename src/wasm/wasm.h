@@ -198,7 +198,8 @@ struct wisp_wasm_idle {
     /* It is taken out already; frees its store. */
     void (*give_up)(struct wisp_wasm_idle *idle);
 };
-/* Until it is removed, or given up: for its place in the pool, or since there are many or large ones. */
+/* Until it is removed, or given up, the oldest first: for its place in the pool, or when half of the places would be
+ * idle ones', or when those would keep very much memory. */
 void wisp_wasm_idle_add(struct wisp_wasm_engine *engine, struct wisp_wasm_idle *idle);
 void wisp_wasm_idle_remove(struct wisp_wasm_engine *engine, struct wisp_wasm_idle *idle);
 
