@@ -35,10 +35,7 @@ struct module {
     const uint8_t *before, *behind; /* the sections around the exports */
 };
 
-static void refuse(struct module *m, const char *what)
-{
-    wisp_reader_fail(m->r, WISP_ERR_UNSUPPORTED, "%s", what);
-}
+static void refuse(struct module *m, const char *what) { wisp_reader_fail(m->r, WISP_ERR_UNSUPPORTED, "%s", what); }
 
 /* --- types --- */
 

@@ -12,6 +12,7 @@ enum {
     PAGE = 1 << 12,
     GROUP = 16,       /* pages that are learned of together: where one was written, others will be */
     LESSONS_MAX = 64, /* of guests that write elsewhere each time, no more is learned */
+    CHECKED_MAX = 64 << 20,
 };
 
 /* Pages in a row, all of them zeros or all of them with their bytes. */
@@ -27,6 +28,7 @@ struct memory {
     uint32_t n_lessons; /* news so far */
     struct part *parts; /* in the order of the memory */
     uint32_t n_parts, parts_capacity;
+    uint8_t *whole; /* to check with; NULL: unchecked */
 };
 
 struct wisp_wasm_original {
@@ -60,6 +62,7 @@ void wisp_wasm_original_free(struct wisp_wasm_original *original)
         forget_parts(memory);
         free(memory->parts);
         free(memory->is_wanted);
+        free(memory->whole);
     }
     free(original->memories);
     free(original->globals);
@@ -102,6 +105,7 @@ static bool look_at_memory(struct wisp_wasm_store *store, struct memory *memory,
     if (!memory->is_wanted) {
         memory->size = size;
         memory->is_wanted = wisp_mem_calloc(size / PAGE + 1, 1);
+        if (WISP_WASM_IS_CHECKED && size <= CHECKED_MAX) memory->whole = memcpy(wisp_mem_alloc(size + 1), base, size);
     }
     if (size != memory->size) return false;
     if (!memory->has_news) return true;
@@ -191,6 +195,7 @@ static bool put_back_memory(struct wisp_wasm_store *store, struct memory *memory
         is_complete &= put_back_range(memory, ranges[i], &part_at, base);
         *n_pages += ranges[i].n;
     }
+    if (memory->whole && is_complete && memcmp(base, memory->whole, size) != 0) abort();
     return is_complete;
 }
 

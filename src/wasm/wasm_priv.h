@@ -9,6 +9,19 @@
 #include <stdatomic.h>
 #include <wispengine.h>
 
+/* In builds with sanitizers: every remembered answer (written.c) against the kernel's, and every memory that was put
+ * back (original.c) against a whole copy. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WISP_WASM_IS_CHECKED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WISP_WASM_IS_CHECKED true
+#endif
+#endif
+#ifndef WISP_WASM_IS_CHECKED
+#define WISP_WASM_IS_CHECKED false
+#endif
+
 enum { WISP_WASM_ENDED_MAX = 4 };
 
 struct wisp_wasm_engine {

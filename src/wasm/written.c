@@ -37,17 +37,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_CHECKED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define IS_CHECKED true
-#endif
-#endif
-#ifndef IS_CHECKED
-#define IS_CHECKED false /* every remembered answer against the kernel's */
-#endif
-
 /* linux/fs.h, since Linux 6.7 */
 struct scan {
     uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
@@ -252,7 +241,7 @@ static int find(int fd, struct scan *scan, ask_fn *ask)
     struct answer **place = answer_for(scan), *answer = *place;
     uint64_t n_faults = faults_so_far();
     if (is_answered(answer, fd, scan) && answer->n_faults == n_faults) {
-        if (IS_CHECKED) check(answer, fd, scan, ask);
+        if (WISP_WASM_IS_CHECKED) check(answer, fd, scan, ask);
         memory.counts.n_remembered++;
         return give(answer, scan);
     }
