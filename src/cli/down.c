@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 struct values {
@@ -117,7 +117,7 @@ static int choose(const struct values *values, struct host *hosts, size_t *n, st
 
 static int end_host(const struct host *host, uint64_t timeout_ms, struct wisp_err *err)
 {
-    WISP_CLEANUP_FD int fd = (int)syscall(SYS_pidfd_open, host->pid, 0);
+    WISP_CLEANUP_FD int fd = pidfd_open(host->pid, 0);
     if (fd < 0) return errno == ESRCH ? 0 : wisp_err_os(err, errno, "process %d", (int)host->pid);
     if (kill(host->pid, SIGTERM) < 0 && errno != ESRCH) return wisp_err_os(err, errno, "end process %d", (int)host->pid);
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};

@@ -13,10 +13,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -286,7 +286,7 @@ static int watch_reader(struct line_reader *reader, struct wisp_err *err)
 
 static int watch_all(struct wisp_process *process, struct wisp_err *err)
 {
-    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    process->pidfd = pidfd_open(process->pid, 0);
     if (process->pidfd < 0) return wisp_err_os(err, errno, "pidfd_open");
     int r = watch_reader(&process->control, err);
     if (r == 0) r = watch_reader(&process->output, err);
