@@ -18,7 +18,7 @@ const char *wisp_instance_backtrace(struct wisp_instance *instance)
     return wisp_wasm_store_backtrace(instance->store);
 }
 
-const struct wisp_wasm_extern *wisp_instance_extern(struct wisp_instance *instance, uint32_t slot)
+static const struct wisp_wasm_extern *extern_at(struct wisp_instance *instance, uint32_t slot)
 {
     if (!instance->has_extern[slot]) {
         const struct slot *place = &instance->linked->slots[slot];
@@ -53,8 +53,8 @@ struct guest_side {
 static void load_memory(struct guest_side *side)
 {
     if (side->slots->memory == NO_SLOT) return;
-    wisp_wasm_memory(side->instance->store, wisp_instance_extern(side->instance, side->slots->memory),
-                     &side->canon.memory, &side->canon.memory_size);
+    wisp_wasm_memory(side->instance->store, extern_at(side->instance, side->slots->memory), &side->canon.memory,
+                     &side->canon.memory_size);
 }
 
 static int call_realloc(struct wisp_canon *canon, uint32_t align, uint32_t size, uint32_t *ret_pointer)
@@ -66,8 +66,7 @@ static int call_realloc(struct wisp_canon *canon, uint32_t align, uint32_t size,
     union wisp_raw values[4] = {{.u32 = 0}, {.u32 = 0}, {.u32 = align}, {.u32 = size}};
     bool outer = instance->may_not_leave;
     instance->may_not_leave = true;
-    int r =
-        wisp_wasm_call(instance->store, wisp_instance_extern(instance, side->slots->realloc), values, 4, canon->err);
+    int r = wisp_wasm_call(instance->store, extern_at(instance, side->slots->realloc), values, 4, canon->err);
     instance->may_not_leave = outer;
     if (r < 0) return wisp_err_wrap(canon->err, "realloc");
     *ret_pointer = values[0].u32;
@@ -259,7 +258,7 @@ int wisp_instance_resource_drop(void *env, struct wisp_wasm_store *store, union 
     if (resource->destructor < 0) return 0;
     union wisp_raw arg = {.u32 = (uint32_t)(uintptr_t)rep};
     uint32_t slot = instance->linked->destructors[resource->destructor];
-    return wisp_wasm_call(store, wisp_instance_extern(instance, slot), &arg, 1, err);
+    return wisp_wasm_call(store, extern_at(instance, slot), &arg, 1, err);
 }
 
 /* --- calls into the guest: of the host, or of another guest within the component --- */
@@ -269,7 +268,7 @@ static int post_return(struct wisp_instance *instance, const struct wisp_linked_
 {
     if (export_->slots.post_return == NO_SLOT) return 0;
     instance->may_not_leave = true;
-    int r = wisp_wasm_call(instance->store, wisp_instance_extern(instance, export_->slots.post_return), values,
+    int r = wisp_wasm_call(instance->store, extern_at(instance, export_->slots.post_return), values,
                            export_->lifted->type->lift.n_results, err);
     instance->may_not_leave = false;
     return r < 0 ? wisp_err_wrap(err, "post-return") : 0;
@@ -283,8 +282,7 @@ static int call_lifted(struct guest_side *side, const struct wisp_linked_export 
     struct wisp_instance *instance = side->instance;
     const struct wisp_func_type *type = export_->lifted->type;
     size_t n_values = type->lift.n_params > type->lift.n_results ? type->lift.n_params : type->lift.n_results;
-    int r = wisp_wasm_call(instance->store, wisp_instance_extern(instance, export_->core), values, n_values,
-                           side->canon.err);
+    int r = wisp_wasm_call(instance->store, extern_at(instance, export_->core), values, n_values, side->canon.err);
     if (r < 0 || !type->result) return r;
     load_memory(side);
     r = wisp_canon_lift_result(&side->canon, type, values, result);
@@ -338,7 +336,7 @@ static int run_start(struct wisp_instance *instance, struct wisp_err *err)
 {
     if (instance->has_started || instance->linked->start == NO_SLOT) return 0;
     instance->has_started = true;
-    int r = wisp_wasm_call(instance->store, wisp_instance_extern(instance, instance->linked->start), NULL, 0, err);
+    int r = wisp_wasm_call(instance->store, extern_at(instance, instance->linked->start), NULL, 0, err);
     return r < 0 ? wisp_err_wrap(err, "start-up") : 0;
 }
 
@@ -407,7 +405,7 @@ static const struct wisp_wasm_extern *gather_imports(struct wisp_instance *insta
             wisp_wasm_hosts_get(instance->store, instance->linked->hosts, step->imports[i].index,
                                 &instance->imports[i]);
         else
-            instance->imports[i] = *wisp_instance_extern(instance, step->imports[i].index);
+            instance->imports[i] = *extern_at(instance, step->imports[i].index);
     }
     return instance->imports;
 }
@@ -423,9 +421,8 @@ static enum wisp_instance_state start_call(struct wisp_instance *instance)
     instance->has_args = true;
     if (wisp_canon_lower_params(&side.canon, export_->lifted->type, instance->args, instance->values) < 0)
         return translate(instance, WISP_WASM_FAILED);
-    return translate(instance,
-                     wisp_wasm_store_start_call(instance->store, wisp_instance_extern(instance, export_->core),
-                                                instance->values, instance->err));
+    return translate(instance, wisp_wasm_store_start_call(instance->store, extern_at(instance, export_->core),
+                                                          instance->values, instance->err));
 }
 
 /* Runs the plan from next_step on, then the call. Stops early when guest code suspends or is preempted. */

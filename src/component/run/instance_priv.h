@@ -118,8 +118,6 @@ struct wisp_instance {
     struct wisp_wasm_extern *originals; /* what can change, by step */
 };
 
-/* What is at a slot, asked for once. */
-const struct wisp_wasm_extern *wisp_instance_extern(struct wisp_instance *instance, uint32_t slot);
 /* All steps are made and no guest code has run (life.c). */
 void wisp_instance_look(struct wisp_instance *instance);
 /* Those that wait to be used again. */
