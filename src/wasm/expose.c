@@ -454,6 +454,7 @@ int wisp_wasm_expose(struct wisp_str binary, const char *key, struct wisp_buf *r
     if (r < 0) return r;
     uint8_t kind;
     if (find_anything(&m, &kind) < 0) return wisp_err_set(err, WISP_ERR_UNSUPPORTED, "there is nothing in it");
+    if (!ret_binary) return 0;
 
     WISP_CLEANUP_BUF struct wisp_buf exports = {0};
     append_u32(&exports, m.n_exports + 1 + m.n_defined[KIND_MEMORY] + m.n_mutable);

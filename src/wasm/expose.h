@@ -17,7 +17,8 @@ enum {
 
 /* Writes the module (binary format) to ret_binary with more exports: its own memories, its own globals that may change,
  * each kind numbered from 0, and one ALL 0 whose only meaning is that these are all that an instance can change.
- * `key` is 64 characters that the module can't contain, its own digest for instance.
+ * `key` is 64 characters that the module can't contain, its own digest for instance. Both NULL: only says whether it
+ * can be done.
  * UNSUPPORTED, with ret_binary untouched, when there is more to an instance: instructions that change tables or drop
  * segments, globals that hold references, shared memory, anything that is not known here. INVALID when it is broken;
  * what is found valid here may still be refused by the engine. */

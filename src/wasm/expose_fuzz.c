@@ -34,6 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wisp_err err = {0};
     struct wisp_str binary = {(const char *)data, size};
     int r = wisp_wasm_expose(binary, KEY, &exposed, &err);
+    require(wisp_wasm_expose(binary, NULL, NULL, &err) == r, "asking whether it can be done gives another answer",
+            &err);
     bool was_valid = is_valid(data, size);
     if (r < 0) {
         require(err.text[0], "an error without text", &err);
