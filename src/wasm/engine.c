@@ -99,9 +99,9 @@ static struct machine look_at_machine(void)
 static uint32_t at_least_one(uint32_t n) { return n ? n : 1; }
 
 /* Memory of idle instances, besides what the pool keeps. A few of one component must fit in. */
-static void limit_idle(struct wisp_wasm_engine *engine, const struct machine *machine)
+static void limit_idle(struct wisp_wasm_engine *engine, uint64_t memory_bytes)
 {
-    uint64_t bytes = machine->share / 8;
+    uint64_t bytes = memory_bytes / 8;
     if (bytes > IDLE_BYTES_MAX) bytes = IDLE_BYTES_MAX;
     engine->idle_pages_max = (uint32_t)(bytes / 4096);
     engine->kept_pages_max = engine->idle_pages_max / WISP_WASM_ENDED_MAX / 2;
@@ -116,7 +116,6 @@ static void configure_pool(wasm_config_t *config, struct wisp_wasm_engine *engin
     uint64_t keep = machine->has_pagemap_scan ? KEEP_RESIDENT_SCAN : KEEP_RESIDENT_PLAIN;
     uint64_t share = machine->share / 4 / n / memories;
     if (keep > share) keep = share & ~(uint64_t)4095;
-    limit_idle(engine, machine);
 
     wasmtime_pooling_allocation_config_t *pool = wasmtime_pooling_allocation_config_new();
     wasmtime_pooling_allocation_config_total_core_instances_set(pool, n * modules);
@@ -208,6 +207,7 @@ static int make_engine(struct wisp_wasm_engine *engine, const struct wisp_wasm_e
 {
     struct machine machine = look_at_machine();
     machine.share = machine.memory / at_least_one(options->processes);
+    limit_idle(engine, machine.share);
     uint32_t wanted = options->instances_max ? options->instances_max : DEFAULT_INSTANCES;
     bool small_space = machine.address_space < pool_address_space_min;
     uint64_t reservation = small_space ? 0 : memory_reservation, guard = small_space ? 65536 : memory_guard;

@@ -70,13 +70,16 @@ int wisp_wasm_define_entry(struct wisp_wasm_engine *engine, struct wisp_err *err
     return error ? wisp_wasm_err_take(NULL, NULL, error, WISP_ERR_INTERNAL, err) : 0;
 }
 
-static wasmtime_func_t engine_func(struct wisp_wasm_store *store, const char *name)
+/* Once per store: each time would take room in it. */
+static void find_func(struct wisp_wasm_store *store, const char *name, wasmtime_func_t *func, bool *has_func)
 {
+    if (*has_func) return;
     wasmtime_extern_t item;
     bool found = wasmtime_linker_get(store->engine->linker, store->context, "wisp", 4, name, strlen(name), &item);
     assert(found && item.kind == WASMTIME_EXTERN_FUNC);
     (void)found;
-    return item.of.func;
+    *func = item.of.func;
+    *has_func = true;
 }
 
 struct wisp_wasm_store *wisp_wasm_store_new(struct wisp_wasm_engine *engine, void *data, uint64_t memory_bytes_max)
@@ -257,8 +260,7 @@ enum wisp_wasm_state wisp_wasm_store_start(struct wisp_wasm_store *store, wisp_w
 {
     assert(!store->future);
     make_preemptible(store);
-    if (!store->has_entry) store->entry = engine_func(store, "entry");
-    store->has_entry = true;
+    find_func(store, "entry", &store->entry, &store->has_entry);
     store->task = task;
     store->task_env = env;
     store->task_err = err;
@@ -318,10 +320,7 @@ int wisp_wasm_suspend(struct wisp_wasm_store *store, struct wisp_err *err)
         store->is_woken = false;
         return 0;
     }
-    if (!store->has_suspend) {
-        store->suspend = engine_func(store, "suspend");
-        store->has_suspend = true;
-    }
+    find_func(store, "suspend", &store->suspend, &store->has_suspend);
     store->is_waiting = true;
     wasm_trap_t *trap = NULL;
     wasmtime_error_t *error = wasmtime_func_call_unchecked(store->context, &store->suspend, NULL, 0, &trap);

@@ -100,7 +100,8 @@ int wisp_wasm_define_entry(struct wisp_wasm_engine *engine, struct wisp_err *err
  * where that can't be relied on. Counted: each call that returned true is taken back by one of forget. */
 bool wisp_wasm_written_remember(void);
 void wisp_wasm_written_forget(void);
-/* Between these, the count of faults is read once at most: only stores are deleted there, and no guest runs. */
+/* Between these, the count of faults is read once at most: only stores are deleted and instances put back there, and no
+ * guest runs. */
 void wisp_wasm_written_hold(void);
 void wisp_wasm_written_release(void);
 /* Of this thread, with remembering on: questions that went to the kernel, and that did not; how often the count of

@@ -95,6 +95,20 @@ static uint64_t faults_so_far(void)
 void wisp_wasm_written_hold(void) { memory.is_held = true; }
 void wisp_wasm_written_release(void) { memory.is_held = memory.is_known = false; }
 
+/* How the kernel is asked: as ioctl with SCAN_REQUEST answers. */
+typedef int ask_fn(int fd, struct scan *scan);
+
+static int ask_scan(int fd, struct scan *scan) { return ioctl(fd, SCAN_REQUEST, scan); }
+
+/* With an empty range; kernels without it answer ENOTTY. */
+static bool can_scan(int fd) { return fd >= 0 && ask_scan(fd, &(struct scan){.size = sizeof(struct scan)}) >= 0; }
+
+bool wisp_wasm_written_has_scan(void)
+{
+    WISP_CLEANUP_FD int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    return can_scan(fd);
+}
+
 /* --- when to remember --- */
 
 /* In a child after fork. What it has open is the parent's map. */
@@ -132,7 +146,7 @@ bool wisp_wasm_written_remember(void)
         pthread_once(&once, forget_in_children);
         memory.answers = wisp_mem_calloc((size_t)1 << ANSWER_BITS, sizeof(struct answer *));
         memory.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-        memory.has_scan = wisp_wasm_written_has_scan();
+        memory.has_scan = can_scan(memory.pagemap);
     }
     memory.n_users++;
     return true;
@@ -223,9 +237,6 @@ static bool covers(const struct answer *answer, const struct range *range)
     return at >= range->end || at >= answer->walk_end;
 }
 
-/* How the kernel is asked: as ioctl with SCAN_REQUEST answers. */
-typedef int ask_fn(int fd, struct scan *scan);
-
 static void check(const struct answer *answer, int fd, const struct scan *asked, ask_fn *ask)
 {
     struct range ranges[RANGES_MAX];
@@ -251,8 +262,6 @@ static int find(int fd, struct scan *scan, ask_fn *ask)
     memory.counts.n_asked++;
     return n;
 }
-
-static int ask_scan(int fd, struct scan *scan) { return ioctl(fd, SCAN_REQUEST, scan); }
 
 int wisp_engine_ioctl(int fd, unsigned long request, void *argument)
 {
@@ -298,14 +307,6 @@ static int ask_map(int fd, struct scan *scan)
     }
     scan->walk_end = scan->end;
     return (int)n_ranges;
-}
-
-bool wisp_wasm_written_has_scan(void)
-{
-    /* With an empty range; kernels without it answer ENOTTY. */
-    struct scan scan = {.size = sizeof scan};
-    WISP_CLEANUP_FD int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && ask_scan(fd, &scan) >= 0;
 }
 
 void wisp_wasm_written_do_not_scan(void) { memory.has_scan = false; }
