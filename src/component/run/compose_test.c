@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Components within a component, calling each other. */
-#include "base/mem.h"
-#include "component/instance.h"
-#include "test.h"
-#include "wasm/wasm.h"
+#include "component/run/run_sample.h"
 
 #include <stdio.h>
 
@@ -125,11 +122,7 @@ static const char itself[] =
     " (func (export \"outer\") (canon lift (core func $n \"outer\"))))";
 
 struct fixture {
-    struct wisp_buf binary;
-    struct wisp_component *component;
-    struct wisp_wasm_engine *engine;
-    struct wisp_host *host;
-    struct wisp_linked *linked;
+    struct sample sample;
     struct wisp_instance *instance;
     struct state state;
     struct wisp_err err;
@@ -140,31 +133,20 @@ static void on_wake(struct wisp_instance *instance, void *context) { (void)insta
 static void set_up(struct fixture *f, const char *source)
 {
     *f = (struct fixture){0};
-    const struct wisp_host_interface *const interfaces[] = {&interface};
-    CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(source), &f->binary, &f->err), &f->err);
-    CHECK_OK(wisp_component_new(&f->component, wisp_buf_str(&f->binary), NULL, &f->err), &f->err);
-    struct wisp_wasm_engine_options options = {.instances_max = 4, .cache_dir = "", .remembers_written = true};
-    wisp_component_pool_needs(f->component, &options);
-    CHECK_OK(wisp_wasm_engine_new(&f->engine, &options, &f->err), &f->err);
-    CHECK_OK(wisp_host_new(&f->host, interfaces, 1, &f->err), &f->err);
-    CHECK_OK(wisp_linked_new(&f->linked, f->engine, f->component, f->host, &f->err), &f->err);
+    sample_start(&f->sample, source, &(struct sample_options){.interface = &interface, .remembers_written = true});
     struct wisp_instance_options instance_options = {.context = &f->state, .on_wake = on_wake};
-    CHECK_OK(wisp_instance_new(&f->instance, f->linked, &instance_options, &f->err), &f->err);
+    CHECK_OK(wisp_instance_new(&f->instance, f->sample.linked, &instance_options, &f->err), &f->err);
 }
 
 static void tear_down(struct fixture *f)
 {
     wisp_instance_free(f->instance);
-    wisp_linked_free(f->linked);
-    wisp_host_free(f->host);
-    wisp_wasm_engine_free(f->engine);
-    wisp_component_free(f->component);
-    wisp_buf_deinit(&f->binary);
+    sample_end(&f->sample);
 }
 
 static enum wisp_instance_state call(struct fixture *f, const char *name, const void *args, void *result)
 {
-    const struct wisp_linked_export *export_ = wisp_linked_export_find(f->linked, "", name);
+    const struct wisp_linked_export *export_ = wisp_linked_export_find(f->sample.linked, "", name);
     CHECK(export_);
     enum wisp_instance_state state = wisp_instance_call(f->instance, export_, args, result, &f->err);
     return state;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of numbers: few of them go straight to the guest's function, more of them by a task; both mean the same. */
-#include "component/instance.h"
-#include "test.h"
-#include "wasm/wasm.h"
+#include "component/run/run_sample.h"
 
 static const char text[] =
     "(component (core module $main (memory (export \"memory\") 1) (data (i32.const 16) \"\\07\\00\\00\\00\\09\")\n"
@@ -39,39 +37,20 @@ struct numbers {
 };
 
 static struct {
-    struct wisp_buf binary;
-    struct wisp_component *component;
-    struct wisp_wasm_engine *engine;
-    struct wisp_host *host;
-    struct wisp_linked *linked;
+    struct sample sample;
     struct wisp_err err;
 } t;
 
-static void set_up(void)
-{
-    CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(text), &t.binary, &t.err), &t.err);
-    CHECK_OK(wisp_component_new(&t.component, wisp_buf_str(&t.binary), NULL, &t.err), &t.err);
-    struct wisp_wasm_engine_options options = {.instances_max = 4, .cache_dir = ""};
-    CHECK_OK(wisp_wasm_engine_new(&t.engine, &options, &t.err), &t.err);
-    CHECK_OK(wisp_host_new(&t.host, NULL, 0, &t.err), &t.err);
-    CHECK_OK(wisp_linked_new(&t.linked, t.engine, t.component, t.host, &t.err), &t.err);
-}
+static void set_up(void) { sample_start(&t.sample, text, &(struct sample_options){0}); }
 
-static void tear_down(void)
-{
-    wisp_linked_free(t.linked);
-    wisp_host_free(t.host);
-    wisp_wasm_engine_free(t.engine);
-    wisp_component_free(t.component);
-    wisp_buf_deinit(&t.binary);
-}
+static void tear_down(void) { sample_end(&t.sample); }
 
 static enum wisp_instance_state call(const char *name, const void *args, void *result)
 {
     struct wisp_instance *instance;
-    const struct wisp_linked_export *export_ = wisp_linked_export_find(t.linked, "", name);
+    const struct wisp_linked_export *export_ = wisp_linked_export_find(t.sample.linked, "", name);
     CHECK(export_);
-    CHECK_OK(wisp_instance_new(&instance, t.linked, &(struct wisp_instance_options){0}, &t.err), &t.err);
+    CHECK_OK(wisp_instance_new(&instance, t.sample.linked, &(struct wisp_instance_options){0}, &t.err), &t.err);
     enum wisp_instance_state state = wisp_instance_call(instance, export_, args, result, &t.err);
     wisp_instance_free(instance);
     return state;

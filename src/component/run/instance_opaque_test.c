@@ -2,11 +2,7 @@
 /* A guest that uses a resource of an interface which no table has. */
 #include "component/host/opaque.h"
 
-#include "base/mem.h"
-#include "component/instance.h"
-#include "component/plan.h"
-#include "test.h"
-#include "wasm/wasm.h"
+#include "component/run/run_sample.h"
 
 static const char guest[] =
     "(component\n"
@@ -71,30 +67,16 @@ static int call(struct wisp_call *call, const struct wisp_import_func *func, con
 TEST(handles_stand_for_bytes)
 {
     static const struct wisp_host_fallback fallback = {.accepts = accepts, .call = call};
-    WISP_CLEANUP_BUF struct wisp_buf binary = {0};
-    struct wisp_component *component;
-    struct wisp_wasm_engine *engine;
-    struct wisp_host *host;
-    struct wisp_linked *linked;
+    struct sample sample;
     struct wisp_instance *instance;
     struct wisp_err err = {0};
-    CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(guest), &binary, &err), &err);
-    CHECK_OK(wisp_component_new(&component, wisp_buf_str(&binary), NULL, &err), &err);
-    struct wisp_wasm_engine_options options = {.instances_max = 2, .cache_dir = ""};
-    wisp_component_pool_needs(component, &options);
-    CHECK_OK(wisp_wasm_engine_new(&engine, &options, &err), &err);
-    CHECK_OK(wisp_host_new(&host, NULL, 0, &err), &err);
-    wisp_host_set_fallback(host, &fallback);
-    CHECK_OK(wisp_linked_new(&linked, engine, component, host, &err), &err);
-    CHECK_OK(wisp_instance_new(&instance, linked, &(struct wisp_instance_options){0}, &err), &err);
+    sample_start(&sample, guest, &(struct sample_options){.fallback = &fallback});
+    CHECK_OK(wisp_instance_new(&instance, sample.linked, &(struct wisp_instance_options){0}, &err), &err);
     uint32_t n = 42, result = 0;
-    const struct wisp_linked_export *export_ = wisp_linked_export_find(linked, "", "run");
+    const struct wisp_linked_export *export_ = wisp_linked_export_find(sample.linked, "", "run");
     CHECK(export_);
     CHECK_INT(wisp_instance_call(instance, export_, &n, &result, &err), WISP_INSTANCE_DONE);
     CHECK_INT(result, 42);
     wisp_instance_free(instance);
-    wisp_linked_free(linked);
-    wisp_host_free(host);
-    wisp_wasm_engine_free(engine);
-    wisp_component_free(component);
+    sample_end(&sample);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole components, from text, on the real engine with a small host. */
-#include "base/mem.h"
-#include "component/instance.h"
-#include "test.h"
-#include "wasm/wasm.h"
+#include "component/run/run_sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,12 +141,8 @@ static const char guest[] =
     " (func (export \"grow\") (result s32) (canon lift (core func $main \"grow\"))))\n";
 
 struct fixture {
-    struct wisp_buf binary;
-    struct wisp_component *component;
-    struct wisp_wasm_engine *engine;
     const struct wisp_host_fallback *fallback;
-    struct wisp_host *host;
-    struct wisp_linked *linked;
+    struct sample sample;
     struct wisp_instance_options instance_options;
     struct wisp_instance *instance;
     struct state state;
@@ -165,22 +158,15 @@ static void on_wake(struct wisp_instance *instance, void *context)
 
 static void make_instance(struct fixture *f)
 {
-    CHECK_OK(wisp_instance_new(&f->instance, f->linked, &f->instance_options, &f->err), &f->err);
+    CHECK_OK(wisp_instance_new(&f->instance, f->sample.linked, &f->instance_options, &f->err), &f->err);
     f->state.instance = f->instance;
 }
 
 static void set_up_text(struct fixture *f, const char *text, uint64_t memory_bytes_max)
 {
     *f = (struct fixture){.fallback = f->fallback};
-    const struct wisp_host_interface *const interfaces[] = {&interface};
-    CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(text), &f->binary, &f->err), &f->err);
-    CHECK_OK(wisp_component_new(&f->component, wisp_buf_str(&f->binary), NULL, &f->err), &f->err);
-    struct wisp_wasm_engine_options options = {.instances_max = 4, .cache_dir = "", .remembers_written = true};
-    wisp_component_pool_needs(f->component, &options);
-    CHECK_OK(wisp_wasm_engine_new(&f->engine, &options, &f->err), &f->err);
-    CHECK_OK(wisp_host_new(&f->host, interfaces, 1, &f->err), &f->err);
-    wisp_host_set_fallback(f->host, f->fallback);
-    CHECK_OK(wisp_linked_new(&f->linked, f->engine, f->component, f->host, &f->err), &f->err);
+    sample_start(&f->sample, text,
+                 &(struct sample_options){.interface = &interface, .fallback = f->fallback, .remembers_written = true});
     f->instance_options =
         (struct wisp_instance_options){.context = &f->state, .memory_bytes_max = memory_bytes_max, .on_wake = on_wake};
     make_instance(f);
@@ -189,18 +175,14 @@ static void set_up_text(struct fixture *f, const char *text, uint64_t memory_byt
 static void tear_down(struct fixture *f)
 {
     wisp_instance_free(f->instance);
-    wisp_linked_free(f->linked);
-    wisp_host_free(f->host);
-    wisp_wasm_engine_free(f->engine);
-    wisp_component_free(f->component);
-    wisp_buf_deinit(&f->binary);
+    sample_end(&f->sample);
 }
 
 static void set_up(struct fixture *f, uint64_t memory_bytes_max) { set_up_text(f, guest, memory_bytes_max); }
 
 static enum wisp_instance_state call(struct fixture *f, const char *name, const void *args, void *result)
 {
-    const struct wisp_linked_export *export_ = wisp_linked_export_find(f->linked, "", name);
+    const struct wisp_linked_export *export_ = wisp_linked_export_find(f->sample.linked, "", name);
     CHECK(export_);
     return wisp_instance_call(f->instance, export_, args, result, &f->err);
 }
@@ -481,10 +463,10 @@ static int call_callee(struct wisp_call *call, const struct wisp_import_func *fu
     struct fixture *callee = env;
     callee->state.caller = call->instance;
     const struct wisp_export_func *export_ =
-        wisp_component_export_exact(callee->component, (struct wisp_str){0}, func->name);
+        wisp_component_export_exact(callee->sample.component, (struct wisp_str){0}, func->name);
     CHECK(export_ && wisp_func_type_equal(func->type, export_->type));
     enum wisp_instance_state state = wisp_instance_call(
-        callee->instance, wisp_linked_export_of(callee->linked, export_), args, result, &callee->err);
+        callee->instance, wisp_linked_export_of(callee->sample.linked, export_), args, result, &callee->err);
     int r = 0;
     while (state == WISP_INSTANCE_SUSPENDED && r == 0) {
         r = wisp_call_suspend(call);

@@ -2,7 +2,7 @@
 /* Whatever calls have done to the instances they had, the next one finds its own as a new one is. The guest looks at
  * all of it before it does anything: both memories, every byte, its globals, its table. */
 #include "component/run/instance_priv.h"
-#include "test.h"
+#include "component/run/run_sample.h"
 
 #include <stdlib.h>
 
@@ -129,11 +129,7 @@ static const char usual[] = COMPONENT(LIBC(""), MAIN(""));
 /* --- --- */
 
 static struct {
-    struct wisp_buf binary;
-    struct wisp_component *component;
-    struct wisp_wasm_engine *engine;
-    struct wisp_host *host;
-    struct wisp_linked *linked;
+    struct sample sample;
     struct wisp_instance *instances[INSTANCES];
     struct context contexts[INSTANCES];
     struct wisp_err errs[INSTANCES];
@@ -166,9 +162,9 @@ static enum wisp_instance_state begin(int i, const char *name)
 {
     struct wisp_instance_options options = {
         .context = &t.contexts[i], .memory_bytes_max = t.memory_bytes_max, .on_wake = on_wake};
-    CHECK_OK(wisp_instance_new(&t.instances[i], t.linked, &options, &t.errs[i]), &t.errs[i]);
+    CHECK_OK(wisp_instance_new(&t.instances[i], t.sample.linked, &options, &t.errs[i]), &t.errs[i]);
     t.args[i] = (struct args){t.sums, random_below(1 << 20)};
-    const struct wisp_linked_export *export_ = wisp_linked_export_find(t.linked, "", name);
+    const struct wisp_linked_export *export_ = wisp_linked_export_find(t.sample.linked, "", name);
     CHECK(export_);
     return resume(i, wisp_instance_call(t.instances[i], export_, &t.args[i], &t.sums, &t.errs[i]));
 }
@@ -187,35 +183,25 @@ static void set_up(const char *text, bool remembers)
 {
     memset(&t, 0, sizeof t);
     n_things = 0;
-    const struct wisp_host_interface *const interfaces[] = {&interface};
-    CHECK_OK(wisp_wasm_text_to_binary(wisp_str_from(text), &t.binary, &t.err), &t.err);
-    CHECK_OK(wisp_component_new(&t.component, wisp_buf_str(&t.binary), NULL, &t.err), &t.err);
-    struct wisp_wasm_engine_options options = {
-        .instances_max = INSTANCES, .cache_dir = "", .remembers_written = remembers};
-    wisp_component_pool_needs(t.component, &options);
-    CHECK_OK(wisp_wasm_engine_new(&t.engine, &options, &t.err), &t.err);
-    CHECK_OK(wisp_host_new(&t.host, interfaces, 1, &t.err), &t.err);
-    CHECK_OK(wisp_linked_new(&t.linked, t.engine, t.component, t.host, &t.err), &t.err);
+    sample_start(
+        &t.sample, text,
+        &(struct sample_options){.interface = &interface, .instances_max = INSTANCES, .remembers_written = remembers});
     call("sums");
     call("look");
-    t.linked->counts.made = t.linked->counts.put_back = 0;
+    t.sample.linked->counts.made = t.sample.linked->counts.put_back = 0;
 }
 
 static void tear_down(void)
 {
     for (int i = 0; i < INSTANCES; i++) end(i);
-    wisp_linked_free(t.linked);
-    wisp_host_free(t.host);
-    wisp_wasm_engine_free(t.engine);
-    wisp_component_free(t.component);
-    wisp_buf_deinit(&t.binary);
+    sample_end(&t.sample);
     CHECK_INT(n_things, 0);
 }
 
 static void set_up_usual(void)
 {
     set_up(usual, true);
-    if (!t.linked->can_put_back) wisp_test_skip("no PAGEMAP_SCAN here, or no pool, or no count of faults");
+    if (!t.sample.linked->can_put_back) wisp_test_skip("no PAGEMAP_SCAN here, or no pool, or no count of faults");
 }
 
 /* Of many ends that a call can have, beside others that wait, in turns. */
@@ -253,12 +239,12 @@ TEST(each_call_finds_a_new_instance)
     set_up_usual();
     t.random = 1;
     for (int turn = 0; turn < 300; turn++) {
-        wisp_wasm_turn_begin(t.engine);
+        wisp_wasm_turn_begin(t.sample.engine);
         for (uint32_t n = random_below(8); n > 0; n--) do_something((int)random_below(INSTANCES));
-        wisp_wasm_turn_end(t.engine);
+        wisp_wasm_turn_end(t.sample.engine);
     }
     /* At first, while it is learned which pages are written, most are new ones. */
-    CHECK(t.linked->counts.put_back > 300);
+    CHECK(t.sample.linked->counts.put_back > 300);
     tear_down();
 }
 
@@ -270,11 +256,11 @@ TEST(the_same_instance_serves_again)
         t.random = 1;
         for (int k = 0; k < 5; k++) call("spoil");
     }
-    uint64_t made = t.linked->counts.made, put_back = t.linked->counts.put_back;
+    uint64_t made = t.sample.linked->counts.made, put_back = t.sample.linked->counts.put_back;
     t.random = 1;
     for (int k = 0; k < 5; k++) call("spoil");
-    CHECK_INT(t.linked->counts.made, made);
-    CHECK_INT(t.linked->counts.put_back, put_back + 5);
+    CHECK_INT(t.sample.linked->counts.made, made);
+    CHECK_INT(t.sample.linked->counts.put_back, put_back + 5);
     tear_down();
 }
 
@@ -282,16 +268,16 @@ TEST(what_ended_otherwise_is_not_used_again)
 {
     set_up_usual();
     call("look");
-    uint64_t made = t.linked->counts.made;
+    uint64_t made = t.sample.linked->counts.made;
     static const char *const names[] = {"trap", "grow", "wait"};
     for (size_t i = 0; i < WISP_COUNT(names); i++) {
         t.contexts[0].must_wait = true;
         begin(0, names[i]);
         end(0);
-        CHECK(wisp_ring_is_empty(&t.linked->idle));
+        CHECK(wisp_ring_is_empty(&t.sample.linked->idle));
         call("look");
-        CHECK(t.linked->counts.made > made);
-        made = t.linked->counts.made;
+        CHECK(t.sample.linked->counts.made > made);
+        made = t.sample.linked->counts.made;
     }
     tear_down();
 }
@@ -300,10 +286,10 @@ TEST(another_limit_takes_another_instance)
 {
     set_up_usual();
     call("look");
-    uint64_t made = t.linked->counts.made;
+    uint64_t made = t.sample.linked->counts.made;
     t.memory_bytes_max = 8 << 16;
     call("grow");
-    CHECK_INT(t.linked->counts.made, made + 1);
+    CHECK_INT(t.sample.linked->counts.made, made + 1);
     tear_down();
 }
 
@@ -312,14 +298,14 @@ TEST(idle_instances_make_room)
     set_up_usual();
     for (int i = 0; i < INSTANCES; i++) CHECK_INT(begin(i, "look"), WISP_INSTANCE_DONE);
     for (int i = 0; i < INSTANCES; i++) end(i);
-    CHECK(!wisp_ring_is_empty(&t.linked->idle));
+    CHECK(!wisp_ring_is_empty(&t.sample.linked->idle));
     /* The pool is full of idle ones, which are of no use to another component. */
-    struct wisp_linked *other = t.linked;
-    CHECK_OK(wisp_linked_new(&t.linked, t.engine, t.component, t.host, &t.err), &t.err);
-    wisp_wasm_turn_begin(t.engine);
+    struct wisp_linked *other = t.sample.linked;
+    CHECK_OK(wisp_linked_new(&t.sample.linked, t.sample.engine, t.sample.component, t.sample.host, &t.err), &t.err);
+    wisp_wasm_turn_begin(t.sample.engine);
     for (int i = 0; i < INSTANCES; i++)
         if (begin(i, "look") != WISP_INSTANCE_DONE) wisp_test_fail(__FILE__, __LINE__, "%s", t.errs[i].text);
-    wisp_wasm_turn_end(t.engine);
+    wisp_wasm_turn_end(t.sample.engine);
     CHECK(wisp_ring_is_empty(&other->idle));
     wisp_linked_free(other);
     tear_down();
@@ -332,8 +318,8 @@ static void check_always_new(const char *text)
     set_up(text, true);
     t.random = 2;
     for (int i = 0; i < 40; i++) call("spoil");
-    CHECK_INT(t.linked->counts.put_back, 0);
-    CHECK_INT(t.linked->counts.made, 40);
+    CHECK_INT(t.sample.linked->counts.put_back, 0);
+    CHECK_INT(t.sample.linked->counts.made, 40);
     tear_down();
 }
 
@@ -353,7 +339,7 @@ TEST(memories_that_always_grow)
 {
     set_up(usual, true);
     for (int i = 0; i < 40; i++) call("grow");
-    CHECK(!t.linked->can_put_back);
+    CHECK(!t.sample.linked->can_put_back);
     tear_down();
 }
 
@@ -361,7 +347,7 @@ TEST(engines_that_do_not_remember)
 {
     set_up(usual, false);
     for (int i = 0; i < 10; i++) call("spoil");
-    CHECK_INT(t.linked->counts.made, 10);
+    CHECK_INT(t.sample.linked->counts.made, 10);
     tear_down();
 }
 
@@ -371,9 +357,9 @@ TEST(start_functions_of_their_own)
                           " (i32.const 99))) (start $start)"),
                      MAIN("")),
            true);
-    if (!t.linked->can_put_back) wisp_test_skip("no PAGEMAP_SCAN here, or no pool, or no count of faults");
+    if (!t.sample.linked->can_put_back) wisp_test_skip("no PAGEMAP_SCAN here, or no pool, or no count of faults");
     t.random = 3;
     for (int i = 0; i < 100; i++) call("spoil");
-    CHECK(t.linked->counts.put_back > 50);
+    CHECK(t.sample.linked->counts.put_back > 50);
     tear_down();
 }
